@@ -1,0 +1,1 @@
+"""Plain data that both halves of spikebench share: the standard library and YAML only, never torch or pandas."""

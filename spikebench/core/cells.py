@@ -1,0 +1,130 @@
+"""What a suite expands into: cells (networks with their training) and jobs (what is done to each), and their ids."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from spikebench.core.choice import Choice, plain
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.variant import VariantSpec
+
+
+def digest(data: Any) -> str:
+    """16 hexadecimal digits that change if and only if the plain data does (key order apart)."""
+    text = json.dumps(plain(data), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """Given weights: a checkpoint file of somebody else's. ``sha256`` of the file is the identity, the path only how to find it."""
+
+    path: str
+    layout: str
+    sha256: str
+
+    def identity(self) -> dict[str, str]:
+        return {"layout": self.layout, "sha256": self.sha256}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Variant + data set + training (or given weights) + seed: which trained network this is.
+
+    ``training``: options of the harness ``train``; None if the weights stay as they are initialised (or as given).
+    ``pretraining``: options of the harness ``pretrain``.
+    """
+
+    variant: VariantSpec
+    dataset: Choice
+    training: Choice | None
+    seed: int
+    pretraining: Choice | None = None
+    weights: Weights | None = None
+
+    def _identity(self) -> dict[str, Any]:
+        identity: dict[str, Any] = {
+            "variant": self.variant.canonical(),
+            "dataset": {
+                **self.dataset.canonical("datasets"),
+                "version": getattr(REGISTRIES["datasets"].get(self.dataset.name), "version", 1),
+            },
+        }
+        for stage in (self.pretraining, self.training):
+            if stage is not None:
+                version = REGISTRIES["harnesses"].get(stage.name).version
+                identity[stage.name] = {**stage.canonical("harnesses"), "version": version}
+        if self.weights is not None:
+            identity["weights"] = self.weights.identity()
+        return identity
+
+    @cached_property
+    def group_id(self) -> str:
+        """The cell without its seed: one row of a table."""
+        return digest(self._identity())
+
+    @cached_property
+    def cell_id(self) -> str:
+        """The key of the cell's weights: hashes the variant, data, training with its code version, and the seed."""
+        return digest({**self._identity(), "seed": self.seed})
+
+    def to_plain(self) -> dict[str, Any]:
+        """All of it, ids and defaults included, as ``cells/<cell_id>.json`` stores it."""
+        return {
+            "schema": 1,
+            "cell_id": self.cell_id,
+            "group_id": self.group_id,
+            "variant": self.variant.to_plain(),
+            "dataset": self.dataset.to_plain(),
+            "training": None if self.training is None else self.training.to_plain(),
+            "pretraining": None if self.pretraining is None else self.pretraining.to_plain(),
+            "weights": None if self.weights is None else dataclasses.asdict(self.weights),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Cell:
+        def choice(key: str) -> Choice | None:
+            return None if data.get(key) is None else Choice.parse(data[key])
+
+        return cls(
+            variant=VariantSpec.from_mapping(data["variant"]),
+            dataset=Choice.parse(data["dataset"]),
+            training=choice("training"),
+            pretraining=choice("pretraining"),
+            weights=None if data.get("weights") is None else Weights(**data["weights"]),
+            seed=data["seed"],
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A cell, one harness with its options, and the kind of device (``cpu``, ``cuda``) that it runs on."""
+
+    cell: Cell
+    harness: Choice
+    device: str = "cpu"
+
+    @cached_property
+    def job_id(self) -> str:
+        """Hashes cell, harness, harness version, options and device kind; adding another harness changes no other job."""
+        version = REGISTRIES["harnesses"].get(self.harness.name).version
+        harness = {**self.harness.canonical("harnesses"), "version": version}
+        return digest({"cell": self.cell.cell_id, "harness": harness, "device": self.device})
+
+    def header(self) -> dict[str, Any]:
+        """The first line of the job's file, without machine and source."""
+        return {
+            "schema": 1,
+            "job_id": self.job_id,
+            "cell_id": self.cell.cell_id,
+            "harness": self.harness.name,
+            "harness_version": REGISTRIES["harnesses"].get(self.harness.name).version,
+            "options": plain(self.harness.resolve("harnesses")),
+            "device": self.device,
+        }

@@ -1,0 +1,145 @@
+"""A component by name with its options, and how options are checked against the component's own dataclass."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from spikebench.core.errors import InputError, Problem, nearest
+from spikebench.core.registry import REGISTRIES
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Choice:
+    """``ssa``, or ``{name: ssa, order: kv_first}``: a member of a registry and the options that differ from its defaults.
+
+    ``options`` holds plain data (numbers, strings, booleans, lists and mappings of them). Two choices are equal if name and
+    options are.
+    """
+
+    name: str
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, value: Any) -> Choice:
+        """From a suite's spelling: a name; a mapping with ``name``; or a mapping of one name to its options.
+
+        ``{latency: {batch_sizes: [1]}}`` and ``{name: latency, batch_sizes: [1]}`` mean the same. Raises InputError.
+        """
+        if isinstance(value, Choice):
+            return value
+        if isinstance(value, str):
+            return cls(value)
+        if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+            return cls(value["name"], {k: v for k, v in value.items() if k != "name"})
+        if isinstance(value, Mapping) and len(value) == 1:
+            name, options = next(iter(value.items()))
+            if isinstance(name, str) and (options is None or isinstance(options, Mapping)):
+                return cls(name, dict(options or {}))
+        raise InputError(Problem(f"expected a name or a mapping with a name and options, got {value!r}"))
+
+    def resolve(self, registry: str) -> Any:
+        """The component's frozen ``Options``, filled with defaults and checked.
+
+        Raises InputError with a problem for every unknown option and every value of a wrong type; keys are option names.
+        """
+        return build_options(REGISTRIES[registry].options(self.name), self.options, owner=self.name)
+
+    def canonical(self, registry: str) -> dict[str, Any]:
+        """Name and the options that differ from the defaults, for hashing: a default may be written out or left out."""
+        options = self.resolve(registry)
+        changed = {
+            field.name: plain(getattr(options, field.name))
+            for field in dataclasses.fields(options)
+            if getattr(options, field.name) != _default(field)
+        }
+        return {"name": self.name, **changed}
+
+    def to_plain(self) -> Any:
+        """As short as a person would write it in a suite."""
+        return {"name": self.name, **plain(self.options)} if self.options else self.name
+
+    def __str__(self) -> str:
+        if not self.options:
+            return self.name
+        return f"{self.name}({', '.join(f'{k}={_short(v)}' for k, v in sorted(self.options.items()))})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Choice) and self.name == other.name and plain(self.options) == plain(other.options)
+
+    def __hash__(self) -> int:
+        return hash((self.name, json.dumps(plain(self.options), sort_keys=True)))
+
+
+def build_options(options_type: type, given: Mapping[str, Any], owner: str) -> Any:
+    """Check ``given`` against a frozen dataclass and build it; types are strict.
+
+    Raises InputError naming each unknown option (with the nearest known one) and each value of a wrong type. A ValueError from the
+    dataclass's own ``__post_init__`` becomes a problem of the whole.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [field.name for field in dataclasses.fields(options_type)]
+    problems = [
+        Problem(
+            f"{owner} has no option {key!r}{nearest(key, known) if known else ' (it has no options)'}", key=str(key)
+        )
+        for key in given
+        if key not in known
+    ]
+    usable = {key: plain(value) for key, value in given.items() if key in known}
+    try:
+        # Through JSON, since strict mode takes a JSON list for a tuple but no text for a number: YAML reads 1e-3 as text.
+        built = TypeAdapter(options_type).validate_json(json.dumps(usable), strict=True)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            where = ".".join(str(part) for part in detail["loc"])
+            got = (
+                f", got {detail['input']!r}{yaml_hint(detail['input'])}"
+                if detail["type"] not in ("missing", "value_error")
+                else ""
+            )
+            problems.append(Problem(f"{detail['msg'].removeprefix('Value error, ')}{got}", key=where))
+    if problems:
+        raise InputError(problems)
+    return built
+
+
+def yaml_hint(value: Any) -> str:
+    """What a person probably meant where YAML 1.1 read something else: ``1e-3`` is text there, ``no`` is False."""
+    if isinstance(value, bool):
+        return " (YAML reads yes, no, on and off as true and false: put quotes around a word)"
+    if not isinstance(value, str):
+        return ""
+    try:
+        return f" (YAML reads it as text: write {float(value)!r})"
+    except ValueError:
+        return ""
+
+
+def plain(value: Any) -> Any:
+    """Plain JSON data of choices, dataclasses, tuples and mappings."""
+    if isinstance(value, Choice):
+        return value.to_plain()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return dataclasses.MISSING
+
+
+def _short(value: Any) -> str:
+    value = plain(value)
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,69 @@
+"""Every error that a user can cause, and the exit code that it means."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the input: where it stands, what was found there and what was expected.
+
+    ``line`` and ``column`` count from 1 and are None where the input has no lines (a command-line option, a binary file).
+    """
+
+    message: str
+    key: str = ""
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        return ": ".join(part for part in (place, self.key, self.message) if part)
+
+    def within(self, key: str) -> Problem:
+        """The same problem seen from one level further out: ``key`` is put before its own key."""
+        return replace(self, key=f"{key}.{self.key}" if self.key else key)
+
+
+class SpikebenchError(Exception):
+    """Base of all errors shown to a user as a message without a traceback; ``exit_code`` ends the command."""
+
+    exit_code = 2
+
+
+class InputError(SpikebenchError):
+    """The input cannot be used (exit 2). Holds every problem at once, so that a file is mended in one go."""
+
+    def __init__(self, problems: str | Problem | Iterable[Problem]) -> None:
+        if isinstance(problems, str):
+            problems = [Problem(problems)]
+        elif isinstance(problems, Problem):
+            problems = [problems]
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+class StorageError(SpikebenchError):
+    """A results folder cannot be read or written (exit 2): full or read-only disk, another suite's folder."""
+
+
+class NotComparable(SpikebenchError):
+    """Two results answer different questions, so no verdict can be given (exit 5)."""
+
+    exit_code = 5
+
+
+def nearest(got: object, known: Iterable[str]) -> str:
+    """The end of an error message: the nearest known name, and all of them where they are few."""
+    names: Sequence[str] = sorted(known)
+    close = difflib.get_close_matches(str(got), names, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    listing = f" (known: {', '.join(names)})" if 0 < len(names) <= 24 else ""
+    return hint + listing

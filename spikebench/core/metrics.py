@@ -1,0 +1,75 @@
+"""What a number means: name, unit, direction, how it is shown. Declared once, beside what emits it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal
+
+from spikebench.core.errors import InputError, nearest
+from spikebench.core.registry import REGISTRIES
+
+Direction = Literal["higher", "lower"]
+Kind = Literal["measured", "counted", "estimated", "published"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Metric:
+    """One quantity.
+
+    ``unit``: base SI unit as stored (``s``, ``J``, ``B``, ``1`` for counts and fractions, ``1/s``). ``direction``: which way is better,
+    None where neither is. ``display_unit`` and ``display_factor``: stored value x factor is what tables show. ``portable``: may be
+    pooled over machines. ``combine``: how layers make the whole (``sum``; ``mean``, weighted by the harness; None: they do not).
+    ``exact``: given the same weights, inputs and machine it repeats to the last bit. ``tolerance``: relative change that a gate lets
+    pass by default (for fractions such as accuracy: absolute).
+    """
+
+    name: str
+    unit: str
+    direction: Direction | None
+    kind: Kind
+    title: str
+    symbol: str = ""
+    display_unit: str = ""
+    display_factor: float = 1.0
+    digits: int = 3
+    portable: bool = True
+    combine: Literal["sum", "mean"] | None = None
+    exact: bool = False
+    tolerance: float = 0.0
+    note: str = ""
+
+    @property
+    def heading(self) -> str:
+        """Title with its display unit, as a table's column head."""
+        return f"{self.title} [{self.display_unit}]" if self.display_unit else self.title
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether ``a`` is better than ``b``; False where the metric has no direction."""
+        return (self.direction == "higher" and a > b) or (self.direction == "lower" and a < b)
+
+
+@cache
+def catalogue() -> Mapping[str, Metric]:
+    """Every metric that any harness or derivation declares, by name. Imports those modules, but no torch.
+
+    Raises InputError if two declare the same name with different meanings.
+    """
+    found: dict[str, Metric] = {}
+    for registry in ("harnesses", "derivations"):
+        for member in REGISTRIES[registry]:
+            for metric in REGISTRIES[registry].get(member).metrics:
+                if found.setdefault(metric.name, metric) != metric:
+                    raise InputError(
+                        f"metric {metric.name!r} is declared twice with different meanings, once by {member!r}"
+                    )
+    return found
+
+
+def metric(name: str) -> Metric:
+    """Look a metric up. Raises InputError naming the nearest known one."""
+    known = catalogue()
+    if name not in known:
+        raise InputError(f"unknown metric {name!r}{nearest(name, known)}")
+    return known[name]

@@ -1,0 +1,75 @@
+"""The interfaces that members of the registries fulfil, as far as they need no torch to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from spikebench.core.cells import Job
+from spikebench.core.metrics import Metric
+from spikebench.core.records import Record
+
+
+class Subject(Protocol):
+    """One network on one device, as a harness gets it. Everything is made when first asked for."""
+
+    @property
+    def job(self) -> Job: ...
+
+    @property
+    def model(self) -> Any:
+        """The network (``nn.Module``) with the cell's weights, in evaluation mode, on ``device``."""
+
+    @property
+    def dataset(self) -> Any:
+        """The data set object (``spikebench.data``)."""
+
+    @property
+    def device(self) -> Any:
+        """``torch.device``."""
+
+    @property
+    def weights_folder(self) -> Path:
+        """Where this cell's weights and checkpoints are kept."""
+
+    @property
+    def previous(self) -> Sequence[Record]:
+        """What an interrupted run of this very job had already recorded; a harness with ``resumes`` leaves that out."""
+
+    def activity(self) -> Any:
+        """One observed pass over test batches, shared by all jobs of this process."""
+
+
+@runtime_checkable
+class Harness(Protocol):
+    """Does one thing to a network and yields numbers as they come. Never prints, never hides a failure.
+
+    ``needs_weights``: the cell must be trained first. ``exclusive``: timing, which runs alone. ``resumes``: it takes ``previous`` into
+    account, so records of an interrupted run are kept. torch is imported inside ``run``.
+    """
+
+    Options: ClassVar[type]
+    metrics: ClassVar[tuple[Metric, ...]]
+    version: ClassVar[int]
+    needs_weights: ClassVar[bool]
+    exclusive: ClassVar[bool]
+    resumes: ClassVar[bool]
+
+    def run(self, subject: Subject, options: Any) -> Iterator[Record]: ...
+
+
+class Launcher(Protocol):
+    """Runs chains of jobs; jobs of one chain run in order, chains in any order and side by side."""
+
+    Options: ClassVar[type]
+
+    def run(self, chains: Iterable[Sequence[Job]], work: Callable[[Job], Iterator[Any]]) -> Iterator[Any]: ...
+
+
+class Derivation(Protocol):
+    """Records into records: nothing is measured again."""
+
+    metrics: ClassVar[tuple[Metric, ...]]
+
+    def __call__(self, records: Iterable[Record], **options: Any) -> Iterator[Record]: ...

@@ -1,0 +1,163 @@
+"""The folder is the registry: a component's file name is its name, the first line of its docstring its description.
+
+Listing reads files with ``ast`` and imports nothing of them, so that ``--help`` and ``list`` need no torch. A member is imported
+when it is asked for. Packages of others add members through the entry-point group ``spikebench.<registry>``.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import importlib.util
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from spikebench.core.errors import InputError, Problem, nearest
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclasses.dataclass(frozen=True)
+class NoOptions:
+    """The options of a component that has none."""
+
+
+class Registry:
+    """One kind of component.
+
+    ``package``: dotted package below ``spikebench`` whose files are the members. ``attribute``: the name that every member's
+    module gives to the component (``class Attention``); None where members are data files that are read, not imported.
+    ``suffix``: the members' file ending.
+    """
+
+    def __init__(self, name: str, package: str, attribute: str | None, what: str, suffix: str = ".py") -> None:
+        self.name = name
+        self.package = package
+        self.attribute = attribute
+        self.what = what
+        self.suffix = suffix
+
+    @property
+    def folder(self) -> Path:
+        return _ROOT.joinpath(*self.package.split("."))
+
+    def names(self) -> list[str]:
+        """All members, our own and those of installed packages, sorted."""
+        return sorted({*self._files(), *self._plugins()})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._files() or name in self._plugins()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def origin(self, name: str) -> str:
+        """``spikebench``, or the name of the installed package that brings the member."""
+        self._require(name)
+        plugin = self._plugins().get(name)
+        return "spikebench" if plugin is None else (plugin.dist.name if plugin.dist else plugin.value)
+
+    def describe(self, name: str) -> str:
+        """The first line of the member's documentation, read without importing it (its parent package apart)."""
+        path = self.path(name)
+        if path is None:
+            return ""
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".py":
+            doc = ast.get_docstring(ast.parse(text)) or ""
+        else:
+            comments = (line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
+            doc = next(comments, "")
+        return doc.strip().split("\n", 1)[0]
+
+    def path(self, name: str) -> Path | None:
+        """The file of a member; None where a plugin's source cannot be found."""
+        self._require(name)
+        if name in self._files():
+            return self._files()[name]
+        spec = importlib.util.find_spec(self._plugins()[name].module)
+        return Path(spec.origin) if spec and spec.origin and Path(spec.origin).exists() else None
+
+    def get(self, name: str) -> Any:
+        """Import a member.
+
+        Raises InputError for an unknown name, naming the nearest one, and for a plugin that cannot be imported.
+        """
+        self._require(name)
+        if name in self._files():
+            if self.attribute is None:
+                return self._files()[name]
+            module = importlib.import_module(f"spikebench.{self.package}.{_module_name(name)}")
+            return getattr(module, self.attribute)
+        plugin = self._plugins()[name]
+        try:
+            return plugin.load()
+        except Exception as error:  # a plugin is somebody else's code: whatever it raises is bad input to us
+            raise InputError(f"{self.what} {name!r} of {self.origin(name)} cannot be loaded: {error!r}") from error
+
+    def options(self, name: str) -> type:
+        """The frozen dataclass of a member's options."""
+        return getattr(self.get(name), "Options", NoOptions)
+
+    def _require(self, name: str) -> None:
+        if name not in self:
+            raise InputError(Problem(f"unknown {self.what} {name!r}{nearest(name, self.names())}"))
+
+    def _files(self) -> Mapping[str, Path]:
+        return _files(self.folder, self.suffix)
+
+    def _plugins(self) -> Mapping[str, EntryPoint]:
+        return _plugins(f"spikebench.{self.name}")
+
+
+def _module_name(name: str) -> str:
+    """Python's own words cannot be file names that are imported by statement; ``if`` lives in ``if_.py``."""
+    import keyword
+
+    return (f"{name}_" if keyword.iskeyword(name) else name).replace("-", "_")
+
+
+@cache
+def _files(folder: Path, suffix: str) -> Mapping[str, Path]:
+    if not folder.is_dir():
+        return {}
+    found = (path for path in folder.iterdir() if path.suffix == suffix and not path.name.startswith("_"))
+    if suffix == ".py":
+        # A trailing underscore keeps a Python keyword importable (`if_.py` is the neuron `if`); names are spelled with dashes.
+        return {path.stem.removesuffix("_"): path for path in found}
+    return {path.stem: path for path in found}
+
+
+@cache
+def _plugins(group: str) -> Mapping[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=group)}
+
+
+def _table(*registries: Registry) -> dict[str, Registry]:
+    return {registry.name: registry for registry in registries}
+
+
+REGISTRIES: Mapping[str, Registry] = _table(
+    Registry("families", "networks.families", "Family", "network family"),
+    Registry("stems", "networks.stems", "Stem", "stem"),
+    Registry("attentions", "networks.attentions", "Attention", "attention"),
+    Registry("residuals", "networks.residuals", "Residual", "residual"),
+    Registry("neurons", "networks.neurons", "Neuron", "neuron"),
+    Registry("surrogates", "kernels.surrogates", "Surrogate", "surrogate gradient"),
+    Registry("encodings", "networks.encodings", "Encoding", "encoding"),
+    Registry("heads", "networks.heads", "Head", "classification head"),
+    Registry("presets", "networks.presets", None, "preset", suffix=".yaml"),
+    Registry("datasets", "data", "Dataset", "data set"),
+    Registry("harnesses", "harnesses", "Harness", "harness"),
+    Registry("backends", "kernels.lif", "Backend", "LIF backend"),
+    Registry("launchers", "running.launchers", "Launcher", "launcher"),
+    Registry("profiles", "derived.profiles", None, "energy profile", suffix=".toml"),
+    Registry("derivations", "derived.derivations", "Derivation", "derivation"),
+    Registry("published", "reading.published", None, "published results table", suffix=".csv"),
+    Registry("sections", "reading.reports.sections", "Section", "report section"),
+    Registry("formats", "reading.reports.formats", "Format", "report format"),
+)

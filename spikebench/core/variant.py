@@ -1,0 +1,113 @@
+"""What a network is (``VariantSpec``) and what it is fed (``InputSpec``)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from spikebench.core.choice import Choice, yaml_hint
+from spikebench.core.errors import InputError, Problem, nearest
+
+COMPONENTS: Mapping[str, str] = {
+    "family": "families",
+    "stem": "stems",
+    "attention": "attentions",
+    "residual": "residuals",
+    "neuron": "neurons",
+    "surrogate": "surrogates",
+    "encoding": "encodings",
+    "head": "heads",
+}
+"""The fields of a VariantSpec that choose a component, and the registry that each chooses from."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InputSpec:
+    """Shape of a data set: (B, channels, size, size), or (T, B, channels, size, size) if it comes as event frames."""
+
+    channels: int
+    size: int
+    classes: int
+    events: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "size", "classes"):
+            if getattr(self, name) < 1:
+                raise InputError(Problem(f"must be at least 1, got {getattr(self, name)}", key=name))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VariantSpec:
+    """One network, without its input: image size, channels and classes belong to the data set.
+
+    ``depth`` encoder blocks of width ``dim`` with ``num_heads`` heads; the MLP is ``mlp_ratio`` times as wide; ``T`` time steps.
+    The defaults are Spikformer's (arXiv 2209.15425).
+    """
+
+    family: Choice = Choice("spikformer")
+    stem: Choice = Choice("sps")
+    attention: Choice = Choice("ssa")
+    residual: Choice = Choice("add")
+    neuron: Choice = Choice("lif")
+    surrogate: Choice = Choice("sigmoid")
+    encoding: Choice = Choice("direct")
+    head: Choice = Choice("mean")
+    depth: int = 4
+    dim: int = 384
+    num_heads: int = 12
+    mlp_ratio: float = 4.0
+    T: int = 4
+
+    @classmethod
+    def from_mapping(cls, fields: Mapping[str, Any]) -> VariantSpec:
+        """From plain data, as in a suite. Raises InputError with one problem per wrong field; keys are field names."""
+        problems: list[Problem] = []
+        values: dict[str, Any] = {}
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        for key, value in fields.items():
+            try:
+                if key not in known:
+                    raise InputError(Problem(f"unknown field {key!r}{nearest(key, known)}"))
+                values[key] = Choice.parse(value) if key in COMPONENTS else _number(value, whole=key != "mlp_ratio")
+            except InputError as error:
+                problems += [problem.within(str(key)) for problem in error.problems]
+        if problems:
+            raise InputError(problems)
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> VariantSpec:
+        """A copy with some fields changed; component fields take a name or a mapping as in a suite."""
+        changed = VariantSpec.from_mapping(changes)
+        return dataclasses.replace(self, **{name: getattr(changed, name) for name in changes})
+
+    def to_plain(self) -> dict[str, Any]:
+        """Every field, defaults too, as plain data that ``from_mapping`` reads back."""
+        out: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            out[field.name] = value.to_plain() if isinstance(value, Choice) else value
+        return out
+
+    def canonical(self) -> dict[str, Any]:
+        """The fields that differ from the defaults, for hashing. Imports the components, since their defaults live there."""
+        out: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in COMPONENTS:
+                value = value.canonical(COMPONENTS[field.name])
+                if value != {"name": field.default.name}:
+                    out[field.name] = value
+            elif value != field.default:
+                out[field.name] = value
+        return out
+
+
+def _number(value: Any, whole: bool) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and value != int(value)):
+        raise InputError(
+            Problem(f"expected a {'whole number' if whole else 'number'}, got {value!r}{yaml_hint(value)}")
+        )
+    if not value > 0:
+        raise InputError(Problem(f"must be above 0, got {value!r}"))
+    return int(value) if whole else float(value)
