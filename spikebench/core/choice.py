@@ -83,16 +83,14 @@ def build_options(options_type: type, given: Mapping[str, Any], owner: str) -> A
 
     known = [field.name for field in dataclasses.fields(options_type)]
     problems = [
-        Problem(
-            f"{owner} has no option {key!r}{nearest(key, known) if known else ' (it has no options)'}", key=str(key)
-        )
+        Problem(f"{owner} has no option {key!r}{nearest(key, known) if known else ' (it has no options)'}", key=str(key))
         for key in given
         if key not in known
     ]
     usable = {key: plain(value) for key, value in given.items() if key in known}
     try:
         # Through JSON, since strict mode takes a JSON list for a tuple but no text for a number: YAML reads 1e-3 as text.
-        built = TypeAdapter(options_type).validate_json(json.dumps(usable), strict=True)
+        built: Any = TypeAdapter(options_type).validate_json(json.dumps(usable), strict=True)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             where = ".".join(str(part) for part in detail["loc"])

@@ -54,7 +54,7 @@ class StorageError(SpikebenchError):
     """A results folder cannot be read or written (exit 2): full or read-only disk, another suite's folder."""
 
 
-class NotComparable(SpikebenchError):
+class NotComparableError(SpikebenchError):
     """Two results answer different questions, so no verdict can be given (exit 5)."""
 
     exit_code = 5

@@ -61,9 +61,7 @@ def catalogue() -> Mapping[str, Metric]:
         for member in REGISTRIES[registry]:
             for metric in REGISTRIES[registry].get(member).metrics:
                 if found.setdefault(metric.name, metric) != metric:
-                    raise InputError(
-                        f"metric {metric.name!r} is declared twice with different meanings, once by {member!r}"
-                    )
+                    raise InputError(f"metric {metric.name!r} is declared twice with different meanings, once by {member!r}")
     return found
 
 

@@ -42,9 +42,7 @@ class Record:
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.status == "ok"):
-            raise ValueError(
-                f"{self.metric}: a record is ok if and only if it has a value, got {self.value!r} and {self.status}"
-            )
+            raise ValueError(f"{self.metric}: a record is ok if and only if it has a value, got {self.value!r} and {self.status}")
         if self.value is None and not self.reason:
             raise ValueError(f"{self.metric}: a record without a value needs a reason")
 
@@ -75,7 +73,7 @@ class Record:
         return json.dumps(data, ensure_ascii=False, allow_nan=False)
 
     @classmethod
-    def from_json(cls, line: str | Mapping[str, Any], **ids: str) -> Record:
+    def from_json(cls, line: str | Mapping[str, Any], **ids: Any) -> Record:
         """Read a stored line. Raises ValueError if it is not one; unknown keys are ignored, so that newer writers can be read."""
         data = json.loads(line) if isinstance(line, str) else line
         if not isinstance(data, Mapping):
@@ -114,11 +112,7 @@ class Selector:
         return cls(match["metric"], conditions, match["scope"] or "")
 
     def matches(self, record: Record) -> bool:
-        return (
-            record.metric == self.metric
-            and self.matches_conditions(record.conditions)
-            and self.matches_scope(record.scope)
-        )
+        return record.metric == self.metric and self.matches_conditions(record.conditions) and self.matches_scope(record.scope)
 
     def matches_conditions(self, conditions: Mapping[str, Scalar]) -> bool:
         return all(name in conditions and spell(conditions[name]) == value for name, value in self.conditions.items())
@@ -134,9 +128,7 @@ class Selector:
         if len(found) == 1:
             return found[0]
         same = [record for record in records if record.metric == self.metric and self.matches_scope(record.scope)]
-        listing = (
-            "; ".join(sorted({label(record) for record in (found or same)})[:12]) or "none has this metric and scope"
-        )
+        listing = "; ".join(sorted({label(record) for record in (found or same)})[:12]) or "none has this metric and scope"
         raise InputError(f"{self} must match one record, but matches {len(found)}: {listing}")
 
     def __str__(self) -> str:

@@ -105,9 +105,7 @@ class VariantSpec:
 
 def _number(value: Any, whole: bool) -> int | float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and value != int(value)):
-        raise InputError(
-            Problem(f"expected a {'whole number' if whole else 'number'}, got {value!r}{yaml_hint(value)}")
-        )
+        raise InputError(Problem(f"expected a {'whole number' if whole else 'number'}, got {value!r}{yaml_hint(value)}"))
     if not value > 0:
         raise InputError(Problem(f"must be above 0, got {value!r}"))
     return int(value) if whole else float(value)
