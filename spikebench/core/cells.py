@@ -22,7 +22,7 @@ def digest(data: Any) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Given weights: a checkpoint file of somebody else's. ``sha256`` of the file is the identity, the path only how to find it."""
+    """Given weights: somebody else's checkpoint. ``sha256`` of the file is the identity, the path only how to find it."""
 
     path: str
     layout: str

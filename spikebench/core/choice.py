@@ -76,8 +76,8 @@ class Choice:
 def build_options(options_type: type, given: Mapping[str, Any], owner: str) -> Any:
     """Check ``given`` against a frozen dataclass and build it; types are strict.
 
-    Raises InputError naming each unknown option (with the nearest known one) and each value of a wrong type. A ValueError from the
-    dataclass's own ``__post_init__`` becomes a problem of the whole.
+    Raises InputError naming each unknown option (with the nearest known one) and each value of a wrong type. A ValueError
+    from the dataclass's own ``__post_init__`` becomes a problem of the whole.
     """
     from pydantic import TypeAdapter, ValidationError
 

@@ -18,11 +18,11 @@ Kind = Literal["measured", "counted", "estimated", "published"]
 class Metric:
     """One quantity.
 
-    ``unit``: base SI unit as stored (``s``, ``J``, ``B``, ``1`` for counts and fractions, ``1/s``). ``direction``: which way is better,
-    None where neither is. ``display_unit`` and ``display_factor``: stored value x factor is what tables show. ``portable``: may be
-    pooled over machines. ``combine``: how layers make the whole (``sum``; ``mean``, weighted by the harness; None: they do not).
-    ``exact``: given the same weights, inputs and machine it repeats to the last bit. ``tolerance``: relative change that a gate lets
-    pass by default (for fractions such as accuracy: absolute).
+    ``unit``: base SI unit as stored (``s``, ``J``, ``B``, ``1`` for counts and fractions, ``1/s``). ``direction``: which way is
+    better, None where neither is. ``display_unit`` and ``display_factor``: stored value x factor is what tables show.
+    ``portable``: may be pooled over machines. ``combine``: how layers make the whole (``sum``; ``mean``, weighted by the
+    harness; None: they do not). ``exact``: given the same weights, inputs and machine it repeats to the last bit.
+    ``tolerance``: relative change that a gate lets pass by default (for fractions such as accuracy: absolute).
     """
 
     name: str

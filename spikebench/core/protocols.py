@@ -45,8 +45,8 @@ class Subject(Protocol):
 class Harness(Protocol):
     """Does one thing to a network and yields numbers as they come. Never prints, never hides a failure.
 
-    ``needs_weights``: the cell must be trained first. ``exclusive``: timing, which runs alone. ``resumes``: it takes ``previous`` into
-    account, so records of an interrupted run are kept. torch is imported inside ``run``.
+    ``needs_weights``: the cell must be trained first. ``exclusive``: timing, which runs alone. ``resumes``: it takes
+    ``previous`` into account, so records of an interrupted run are kept. torch is imported inside ``run``.
     """
 
     Options: ClassVar[type]

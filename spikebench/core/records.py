@@ -20,10 +20,11 @@ Scalar = str | int | float | bool
 class Record:
     """One number with all that is needed to read it alone.
 
-    ``value``: int for counts, float otherwise, None if it could not be had; then ``status`` is ``failed`` (something broke; the next
-    run tries again) or ``unavailable`` (it cannot be had here, which is final) and ``reason`` says why. ``scope``: "" for the whole
-    network, else a module path. ``conditions``: what else the number depends on (batch size, backend, profile, epoch, T).
-    ``samples``: the raw samples of which ``value`` is the summary. The four ids are filled in by the runner.
+    ``value``: int for counts, float otherwise, None if it could not be had; then ``status`` is ``failed`` (something broke;
+    the next run tries again) or ``unavailable`` (it cannot be had here, which is final) and ``reason`` says why.
+    ``scope``: "" for the whole network, else a module path. ``conditions``: what else the number depends on (batch size,
+    backend, profile, epoch, T). ``samples``: the raw samples of which ``value`` is the summary. The four ids are filled in
+    by the runner.
     """
 
     metric: str
@@ -91,7 +92,10 @@ _SELECTOR = re.compile(r"^\s*(?P<metric>[A-Za-z_]\w*)\s*(?:\{(?P<conditions>[^{}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Selector:
-    """``latency{batch_size=32}@blocks.*``: a metric, conditions that must hold, and a scope (a pattern; without ``@`` the whole network)."""
+    """``latency{batch_size=32}@blocks.*``: a metric, conditions that must hold, a scope (a pattern).
+
+    Without ``@`` the scope is the whole network.
+    """
 
     metric: str
     conditions: Mapping[str, str] = dataclasses.field(default_factory=dict)

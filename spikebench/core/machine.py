@@ -1,0 +1,59 @@
+"""Which machine measured. Only what stays the same from run to run is identity; clocks, load and temperature are observations."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from spikebench.core.cells import digest
+from spikebench.core.source import package_version
+
+
+@cache
+def machine(threads: int) -> dict[str, Any]:
+    """``machine_id`` and the facts that it hashes, for a process that computes with ``threads`` CPU threads.
+
+    Asks the CUDA runtime only if torch is already imported: a process that never imported torch has measured nothing on a GPU.
+    """
+    facts: dict[str, Any] = {
+        "schema": 1,
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "architecture": platform.machine(),
+        "system": platform.system(),
+        "threads": threads,
+        "torch": _minor(package_version("torch")),
+        "triton": _minor(package_version("triton")),
+        "numba": _minor(package_version("numba")),
+        **_cuda(),
+    }
+    return {"machine_id": digest(facts), **facts}
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+def _minor(version: str | None) -> str | None:
+    return None if version is None else ".".join(version.split("+")[0].split(".")[:2])
+
+
+def _cuda() -> dict[str, Any]:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return {"gpus": [], "cuda": None}
+    return {
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "cuda": torch.version.cuda,
+        "tf32": bool(torch.backends.cuda.matmul.allow_tf32),
+    }
