@@ -1,6 +1,7 @@
 """A results folder: the one place where what was measured is kept.
 
-``jobs/<job_id>-<machine_id>.jsonl`` has a header line with the ids, then one record a line. It is written as ``.partial`` and renamed
+``jobs/<job_id>-<machine_id>.jsonl`` has a header line with the ids, then one record a line. It is written as ``.partial`` and
+renamed
 when whole, so the finished file *is* the resume state. One writer per file and no locks: processes and machines may fill one
 folder, and merging two folders is copying files.
 """

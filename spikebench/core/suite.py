@@ -1,0 +1,260 @@
+"""A suite file, read, checked and expanded into cells and jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from spikebench.core import yaml_nodes
+from spikebench.core.cells import Cell, Job, Weights
+from spikebench.core.choice import Choice, plain, yaml_hint
+from spikebench.core.errors import InputError, Problem, nearest
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.variant import COMPONENTS, InputSpec, VariantSpec
+from spikebench.core.yaml_nodes import Document, KeyPath
+
+CheckVariant = Callable[[VariantSpec, InputSpec], Sequence[Problem]]
+"""Says why a network cannot exist (``networks.check``); handed in, since networks live on a floor above."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """A checked suite. ``data`` is the file's content as plain data; ``variants`` its expanded grid, in the file's order."""
+
+    name: str
+    question: str
+    dataset: Choice
+    variants: tuple[VariantSpec, ...]
+    seeds: tuple[int, ...]
+    training: Choice | None
+    pretraining: Choice | None
+    weights: Weights | None
+    measure: tuple[Choice, ...]
+    energy: tuple[str, ...]
+    report: Mapping[str, Any]
+    check: Mapping[str, Any]
+    search: Mapping[str, Any] | None
+    launcher: Choice
+    device: str
+    data: Mapping[str, Any]
+    document: Document = dataclasses.field(compare=False, repr=False)
+
+    @cached_property
+    def inputs(self) -> InputSpec:
+        return inputs_of(self.dataset)
+
+    def cell(self, variant: VariantSpec, seed: int, training: Choice | None = None) -> Cell:
+        """One cell; ``training`` replaces the suite's own (a search varies it)."""
+        return Cell(variant, self.dataset, training or self.training, seed, self.pretraining, self.weights)
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every variant with every seed, without repeats. Seeds run inside variants: early results cover all variants."""
+        found = {cell.cell_id: cell for seed in self.seeds for cell in (self.cell(variant, seed) for variant in self.variants)}
+        return tuple(found.values())
+
+    def jobs(self, cell: Cell, device: str) -> tuple[Job, ...]:
+        """What is done to one cell, in order: pre-training and training first, then what measures."""
+        stages = [stage for stage in (cell.pretraining, cell.training) if stage is not None]
+        return tuple({job.job_id: job for job in (Job(cell, harness, device) for harness in (*stages, *self.measure))}.values())
+
+
+def load(path: str | Path, check_variant: CheckVariant | None = None) -> Suite:
+    """Read, check and expand a suite file.
+
+    Raises InputError with every problem of the file at once: file:line:column, the key's path, what was got and expected.
+    """
+    return from_document(yaml_nodes.read(path), check_variant)
+
+
+def from_document(document: Document, check_variant: CheckVariant | None = None) -> Suite:
+    """As ``load``, of a document that is already read."""
+    return _Reader(document, check_variant).read()
+
+
+def inputs_of(dataset: Choice) -> InputSpec:
+    """The input shape of a data set with its options."""
+    spec: InputSpec = REGISTRIES["datasets"].get(dataset.name)(dataset.resolve("datasets")).inputs
+    return spec
+
+
+class _Reader:
+    """Collects problems instead of stopping at the first."""
+
+    def __init__(self, document: Document, check_variant: CheckVariant | None) -> None:
+        self.document = document
+        self.check_variant = check_variant
+        self.problems: list[Problem] = list(document.problems)
+
+    def read(self) -> Suite:
+        file = self._shape()
+        if file is None:
+            raise InputError(self.problems)
+        self._choice(file.dataset, "datasets", ("dataset",))
+        self._choice(file.launcher, "launchers", ("launcher",))
+        for index, harness in enumerate(file.measure):
+            self._choice(harness, "harnesses", ("measure", index))
+            if harness.name in ("train", "pretrain"):
+                self._add(("measure", index), f"{harness.name} is not a measurement: use the key {harness.name}:")
+        training = None if file.train == "none" else Choice("train", file.train)
+        pretraining = None if file.pretrain is None else Choice("pretrain", file.pretrain)
+        for stage, key in ((training, "train"), (pretraining, "pretrain")):
+            if stage is not None:
+                self._choice(stage, "harnesses", (key,))
+        self._names(file)
+        inputs = self._attempt(("dataset",), lambda: inputs_of(file.dataset)) if self._is_fine("dataset") else None
+        variants = self._variants(file, inputs)
+        weights = self._weights(file)
+        if self.problems:
+            raise InputError(sorted(self.problems, key=lambda p: (p.line or 0, p.column or 0)))
+        return Suite(
+            name=file.suite,
+            question=file.question,
+            dataset=file.dataset,
+            variants=tuple(variants),
+            seeds=tuple(dict.fromkeys(file.seeds)),
+            training=training,
+            pretraining=pretraining,
+            weights=weights,
+            measure=tuple(file.measure),
+            energy=tuple(file.energy),
+            report=file.report.model_dump(),
+            check=file.check,
+            search=file.search,
+            launcher=file.launcher,
+            device=file.device,
+            data=plain(self.document.data),
+            document=self.document,
+        )
+
+    def _shape(self) -> Any:
+        from pydantic import ValidationError
+
+        from spikebench.core.suite_file import SuiteFile
+
+        if not isinstance(self.document.data, Mapping):
+            self._add((), f"expected a mapping with the keys suite, dataset, variants, ..., got {_show(self.document.data)}")
+            return None
+        try:
+            return SuiteFile.model_validate(self.document.data)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                self._add(*_explain(detail, SuiteFile))
+            return None
+
+    def _names(self, file: Any) -> None:
+        for index, name in enumerate(file.energy):
+            if not name.endswith(".toml"):
+                self._attempt(("energy", index), lambda name=name: REGISTRIES["profiles"].path(name))  # type: ignore[misc]
+            elif not (self._folder / name).is_file():
+                self._add(("energy", index), f"no such file: {name}")
+        for index, name in enumerate(file.report.formats):
+            self._attempt(("report", "formats", index), lambda name=name: REGISTRIES["formats"].path(name))  # type: ignore[misc]
+        from spikebench.core.records import Selector
+
+        for index, text in enumerate(file.report.columns):
+            self._attempt(("report", "columns", index), lambda text=text: _known_metric(Selector.parse(text)))  # type: ignore[misc]
+
+    def _variants(self, file: Any, inputs: InputSpec | None) -> list[VariantSpec]:
+        from spikebench.core.grid import expand
+
+        variants, places, problems = expand(file.variants, file.max_cells, len(file.seeds))
+        for path, problem in problems:
+            self._add(("variants", *path), problem.message)
+        reported: set[tuple[str, str]] = set()
+        for variant, where in zip(variants, places, strict=True):
+            for problem in self._variant_problems(variant, inputs):
+                field = problem.key.split(".")[0]
+                path = where.get(field, where[""])
+                if (str(path), problem.message) not in reported:
+                    reported.add((str(path), problem.message))
+                    self._add(
+                        ("variants", *path), problem.message, key=f"{yaml_nodes.spell_path(('variants', *path))} ({problem.key})"
+                    )
+        return variants
+
+    def _variant_problems(self, variant: VariantSpec, inputs: InputSpec | None) -> list[Problem]:
+        found: list[Problem] = []
+        for field, registry in COMPONENTS.items():
+            try:
+                getattr(variant, field).resolve(registry)
+            except InputError as error:
+                found += [problem.within(field) for problem in error.problems]
+        if not found and inputs is not None and self.check_variant is not None:
+            found += self.check_variant(variant, inputs)
+        return found
+
+    def _weights(self, file: Any) -> Weights | None:
+        if file.weights is None:
+            return None
+        path = self._folder / file.weights.path
+        if not path.is_file():
+            self._add(("weights", "path"), f"no such file: {path}")
+            return None
+        with path.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        return Weights(str(path.resolve()), file.weights.layout, sha256)
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.document.file).parent
+
+    def _choice(self, choice: Choice, registry: str, path: KeyPath) -> None:
+        try:
+            choice.resolve(registry)
+        except InputError as error:
+            for problem in error.problems:
+                inner = tuple(problem.key.split(".")) if problem.key else ()
+                nested = (*path, choice.name, *inner) if (*path, choice.name) in self.document.places else (*path, *inner)
+                self._add(nested, problem.message)
+
+    def _attempt(self, path: KeyPath, action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except InputError as error:
+            for problem in error.problems:
+                self._add(path, problem.message)
+            return None
+
+    def _is_fine(self, key: str) -> bool:
+        return not any(problem.key == key or problem.key.startswith((f"{key}.", f"{key}[")) for problem in self.problems)
+
+    def _add(self, path: Sequence[str | int], message: str, key: str | None = None) -> None:
+        self.problems.append(self.document.problem(path, message, key))
+
+
+def _known_metric(selector: Any) -> None:
+    from spikebench.core.metrics import metric
+
+    metric(selector.metric)
+
+
+def _explain(detail: Mapping[str, Any], model: type) -> tuple[Sequence[str | int], str]:
+    """A pydantic error in the words of this project."""
+    path = tuple(part for part in detail["loc"] if not (isinstance(part, str) and part.startswith(("function-", "str", "dict["))))
+    kind, got = detail["type"], detail["input"]
+    if kind == "extra_forbidden":
+        known = _fields(model, path[:-1])
+        return path, f"unknown key {path[-1]!r}{nearest(path[-1], known)}"
+    if kind == "missing":
+        return path, f"the key {path[-1]!r} is missing"
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected").replace("a valid ", "a ")
+    return path, f"{message}, got {_show(got)}{yaml_hint(got)}" if "got" not in message else message
+
+
+def _fields(model: Any, path: Sequence[str | int]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        model = getattr(field, "annotation", None)
+        if not hasattr(model, "model_fields"):
+            return []
+    return list(model.model_fields)
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""From a suite to a filled results folder: planning, executing, resuming, searching."""

@@ -1,0 +1,79 @@
+"""One network on one device, as a harness gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikebench.core.cells import Cell, Job
+from spikebench.core.errors import InputError
+from spikebench.core.records import Record
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.suite import inputs_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class Subject:
+    """See ``core.protocols.Subject``. Nothing is built, loaded or counted before it is asked for."""
+
+    def __init__(self, job: Job, weights_folder: Path, previous: Sequence[Record] = ()) -> None:
+        self.job = job
+        self.weights_folder = weights_folder
+        self.previous = tuple(previous)
+
+    @cached_property
+    def device(self) -> torch.device:
+        import torch
+
+        return torch.device(self.job.device)
+
+    @cached_property
+    def dataset(self) -> Any:
+        choice = self.job.cell.dataset
+        return REGISTRIES["datasets"].get(choice.name)(choice.resolve("datasets"))
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """In evaluation mode. A training stage gets the seeded start (or the given weights), a measurement the trained weights.
+
+        Raises InputError if the weights that it needs are not there.
+        """
+        from spikebench.training import load_weights
+
+        cell = self.job.cell
+        model = initial_model(cell)
+        trained = cell.training is not None and self.job.harness.name not in ("train", "pretrain")
+        if trained and REGISTRIES["harnesses"].get(self.job.harness.name).needs_weights:
+            if not has_weights(self.weights_folder):
+                raise InputError(f"cell {cell.cell_id} has no trained weights in {self.weights_folder}")
+            load_weights(model, self.weights_folder)
+        return model.to(self.device).eval()
+
+    @cached_property
+    def _activity(self) -> Any:
+        raise NotImplementedError
+
+    def activity(self) -> Any:
+        return self._activity
+
+
+def initial_model(cell: Cell) -> nn.Module:
+    """The cell's network before any training: its own seeded start, or the given weights."""
+    import torch
+
+    from spikebench.networks import build
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(cell.seed)
+        model: nn.Module = build(cell.variant, inputs_of(cell.dataset))
+    return model
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a finished training left its weights here."""
+    return (folder / "weights.pt").is_file()
