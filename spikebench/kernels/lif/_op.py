@@ -1,0 +1,100 @@
+"""``spikebench::lif``, the operator that torch.compile, autocast, CUDA graphs and profilers see, and its backward
+pass.
+
+Only the input is saved for the backward pass. The neuron's parameters travel as one string, since an operator takes
+plain data only.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikebench.kernels import _layout
+from spikebench.kernels.dynamics import Dynamics
+from spikebench.kernels.lif._choice import get
+from spikebench.kernels.surrogates import resolve
+
+_library: Any = torch.library.Library("spikebench", "FRAGMENT")  # type: ignore[no-untyped-call]
+_library.define(
+    "lif(Tensor x, Tensor? tau, str backend, str neuron, ScalarType? spike_dtype) -> Tensor",
+    tags=[torch.Tag.pt2_compliant_tag],
+)
+_library.define(
+    "lif_backward(Tensor x, Tensor grad, Tensor? tau, str backend, str neuron) -> (Tensor, Tensor)",
+    tags=[torch.Tag.pt2_compliant_tag],
+)
+
+
+@lru_cache(maxsize=1024)
+def encode(dynamics: Dynamics) -> str:
+    """The parameters as one string."""
+    d, surrogate = dynamics, dynamics.surrogate
+    return json.dumps([d.tau, d.v_threshold, d.v_reset, d.decay_input, d.detach_reset, surrogate.name, vars(surrogate.options)])
+
+
+@lru_cache(maxsize=1024)
+def decode(neuron: str) -> Dynamics:
+    """The inverse of ``encode``."""
+    tau, v_threshold, v_reset, decay_input, detach_reset, name, options = json.loads(neuron)
+    return Dynamics(tau, v_threshold, v_reset, decay_input, detach_reset, resolve({**options, "name": name}))
+
+
+def lif_op(x: Tensor, tau: Tensor | None, backend: str, dynamics: Dynamics, spike_dtype: torch.dtype | None) -> Tensor:
+    """Spikes of ``x`` (T, ...), not empty; ``tau`` (0-d) overrides ``dynamics.tau``."""
+    spikes: Tensor = torch.ops.spikebench.lif.default(x, tau, backend, encode(dynamics), spike_dtype)
+    return spikes
+
+
+def _forward(x: Tensor, tau: Tensor | None, backend: str, neuron: str, spike_dtype: torch.dtype | None) -> Tensor:
+    dynamics = decode(neuron)
+    x, rows = _layout.rows_of(x)
+    spikes = _layout.empty_like(x, spike_dtype or x.dtype)
+    spike_rows = _layout.as_rows(spikes)
+    assert spike_rows is not None
+    get(backend).forward(rows, dynamics, dynamics.tau if tau is None else tau, spike_rows)
+    return spikes
+
+
+def _backward(x: Tensor, grad: Tensor, tau: Tensor | None, backend: str, neuron: str) -> tuple[Tensor, Tensor]:
+    dynamics = decode(neuron)
+    x, rows = _layout.rows_of(x)
+    dx = _layout.empty_like(x, x.dtype)
+    dx_rows = _layout.as_rows(dx)
+    assert dx_rows is not None
+    grad_rows = _layout.rows_like(grad, x)
+    dtau = get(backend).backward(rows, grad_rows, dynamics, dynamics.tau if tau is None else tau, dx_rows)
+    if tau is None:
+        return dx, x.new_empty(0)
+    assert dtau is not None
+    return dx, dtau.to(tau.dtype)
+
+
+def _fake_forward(x: Tensor, tau: Tensor | None, backend: str, neuron: str, spike_dtype: torch.dtype | None) -> Tensor:
+    return _layout.empty_like(_layout.dense(x), spike_dtype or x.dtype)
+
+
+def _fake_backward(x: Tensor, grad: Tensor, tau: Tensor | None, backend: str, neuron: str) -> tuple[Tensor, Tensor]:
+    return _layout.empty_like(_layout.dense(x), x.dtype), x.new_empty(0) if tau is None else torch.empty_like(tau)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, tau, ctx.backend, ctx.neuron, _ = inputs
+    ctx.save_for_backward(x, tau)
+
+
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    x, tau = ctx.saved_tensors
+    dx, dtau = torch.ops.spikebench.lif_backward.default(x, grad, tau, ctx.backend, ctx.neuron)
+    return dx, None if tau is None else dtau, None, None, None
+
+
+_library.impl("lif", _forward, "CompositeExplicitAutograd")
+_library.impl("lif_backward", _backward, "CompositeExplicitAutograd")
+torch.library.register_fake("spikebench::lif", _fake_forward, lib=_library)
+torch.library.register_fake("spikebench::lif_backward", _fake_backward, lib=_library)
+torch.library.register_autograd("spikebench::lif", _differentiate, setup_context=_save, lib=_library)

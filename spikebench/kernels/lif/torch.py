@@ -1,0 +1,153 @@
+"""Plain torch in blocks that stay in the cache: nothing to compile, on any device that torch has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from spikebench.kernels.dynamics import Dynamics
+from spikebench.kernels.lif.reference import Tau, divisor, state_dtype, surrogate_gradient
+
+BLOCK = 16_384
+"""Neurons a block and thread: a few float32 rows of it fit a core's second-level cache, and a call of an operator is
+amortised.
+"""
+
+
+class Backend:
+    """All T steps of one block of neurons before the next block; spikes bit-equal to the reference.
+
+    The membrane is kept negated (U = -V and -H), which no rounding notices: then torch's ``threshold_``, which
+    replaces values at or below a threshold, is a hard reset at "fires at and above", in one pass and safe at
+    infinity.
+    """
+
+    def why_not(self, x: Tensor, dynamics: Dynamics, learned_tau: bool = False) -> str | None:
+        """None: it runs for every floating-point ``x`` on every device."""
+        return None
+
+    def forward(self, x: Tensor, dynamics: Dynamics, tau: Tau, spikes: Tensor) -> None:
+        """Fill ``spikes`` (T, M) from the input current ``x`` (T, M)."""
+        for block in _blocks(x):
+            xs = x[:, block].to(state_dtype(x.dtype))
+            divide = _Division(tau, xs)
+            u = torch.full_like(xs[0], -dynamics.rest)
+            scratch, s = torch.empty_like(u), torch.empty_like(u)
+            for t, x_t in enumerate(xs):
+                _charge(u, x_t, scratch, dynamics, divide, out=u)
+                row = spikes[t, block]
+                if row.dtype == u.dtype:
+                    s = row  # written in place: a comparison into another dtype leaves torch's vectorised path
+                torch.le(u, -dynamics.v_threshold, out=s)
+                if s is not row:
+                    row.copy_(s)
+                _reset(u, s, dynamics)
+
+    def backward(self, x: Tensor, grad: Tensor, dynamics: Dynamics, tau: Tau, dx: Tensor) -> Tensor | None:
+        """Fill ``dx`` (T, M) from dL/dS ``grad`` (T, M); returns dL/dtau, 0-d float64, where ``tau`` is a tensor,
+        else None.
+        """
+        dtau = torch.zeros((), dtype=torch.float64, device=x.device) if isinstance(tau, Tensor) else None
+        for block in _blocks(x):
+            xs = x[:, block].to(state_dtype(x.dtype))
+            out = dx[:, block] if dx.dtype == xs.dtype else torch.empty_like(xs)
+            part = _backward(xs, grad[:, block].to(xs.dtype), dynamics, tau, out)
+            if dtau is not None:
+                dtau += part
+            if dx.dtype != xs.dtype:
+                dx[:, block].copy_(out)
+        return dtau
+
+
+class _Division:
+    """Division by tau in place, rounded as IEEE division: by multiplication only where the reciprocal is exact."""
+
+    def __init__(self, tau: Tau, like: Tensor) -> None:
+        self.tau = divisor(tau, like)
+        power_of_two = isinstance(tau, float) and math.frexp(tau)[0] == 0.5
+        self._factor = 1 / tau if power_of_two and isinstance(tau, float) else None
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        if self._factor is not None:
+            return tensor.mul_(self._factor)
+        assert self.tau is not None
+        return tensor.div_(self.tau)
+
+
+def _charge(u: Tensor, x_t: Tensor, scratch: Tensor, dynamics: Dynamics, divide: _Division, out: Tensor) -> None:
+    """``out`` = -H[t] from ``u`` = -V[t-1]; ``out`` may be ``u``."""
+    if divide.tau is None:
+        torch.sub(u, x_t, out=out)
+        return
+    if dynamics.decay_input:
+        shifted = torch.add(u, dynamics.rest, out=scratch) if dynamics.rest else u
+        divide(torch.add(shifted, x_t, out=scratch))
+        torch.sub(u, scratch, out=out)
+    else:
+        divide(torch.add(u, dynamics.rest, out=scratch))
+        torch.sub(u, scratch, out=out).sub_(x_t)
+
+
+def _reset(u: Tensor, s: Tensor, dynamics: Dynamics) -> None:
+    """-H into -V, in place."""
+    if dynamics.soft:
+        u.add_(s, alpha=dynamics.v_threshold)
+    else:
+        torch.threshold_(u, -dynamics.v_threshold, -dynamics.rest)
+
+
+def _backward(xs: Tensor, grad: Tensor, dynamics: Dynamics, tau: Tau, dx: Tensor) -> Tensor:
+    """Fill ``dx``; returns dL/dtau of this block (0 for a fixed tau). Equations: ``reference.gradients``."""
+    rest, threshold = dynamics.rest, dynamics.v_threshold
+    divide = _Division(tau, xs)
+    u = torch.full_like(xs[0], -rest)
+    us, hs = torch.empty_like(xs), torch.empty_like(xs)  # -V[t-1] and -H[t]: recomputed, not saved
+    scratch, s = torch.empty_like(u), torch.empty_like(u)
+    learned = isinstance(tau, Tensor)
+    for t, x_t in enumerate(xs):
+        if learned:
+            us[t] = u
+        _charge(u, x_t, scratch, dynamics, divide, out=hs[t])
+        u.copy_(hs[t])
+        if dynamics.soft:
+            torch.le(u, -threshold, out=s)
+        _reset(u, s, dynamics)
+    dtau = torch.zeros((), dtype=torch.float64, device=xs.device)
+    carry: Tensor | None = None  # dL/dV[t]
+    minus_threshold = torch.full((), -threshold, dtype=xs.dtype, device=xs.device)
+    for t in reversed(range(len(xs))):
+        h, dh = hs[t], dx[t]
+        g = surrogate_gradient(torch.sub(minus_threshold, h, out=scratch), dynamics)
+        torch.mul(grad[t], g, out=dh)
+        if carry is not None:
+            dh.add_(_through_reset(carry, h, g, s, dynamics))
+        if tau is None:
+            carry = u.copy_(dh)
+        else:
+            carry = divide(torch.neg(dh, out=u)).add_(dh)  # dh (1 - 1/tau)
+            if learned:
+                leak = us[t] - h if dynamics.decay_input else us[t] - h - xs[t]  # -tau dH/dtau
+                dtau -= (dh * leak).sum(dtype=torch.float64) / tau
+            if dynamics.decay_input:
+                divide(dh)
+    return dtau
+
+
+def _through_reset(carry: Tensor, h: Tensor, g: Tensor, s: Tensor, dynamics: Dynamics) -> Tensor:
+    """dL/dV[t] dV/dH[t], in ``carry``'s place; ``h`` is -H."""
+    if dynamics.soft:
+        return carry if dynamics.detach_reset else carry.mul_(1 - dynamics.v_threshold * g)
+    torch.gt(h, -dynamics.v_threshold, out=s)  # 1 - S
+    if not dynamics.detach_reset:
+        s.addcmul_(h + dynamics.rest, g)
+    return carry.mul_(s)
+
+
+def _blocks(x: Tensor) -> Iterator[slice]:
+    """Column slices of ``x`` (T, M). A device other than the CPU hides no cache from us: one block."""
+    size = BLOCK * torch.get_num_threads() if x.device.type == "cpu" else max(x.shape[1], 1)
+    for start in range(0, x.shape[1], size):
+        yield slice(start, start + size)

@@ -1,0 +1,34 @@
+"""Arctangent (Fang et al. 2021, arXiv 2007.05785), used by SpikingResformer: g = (alpha / 2) / (1 + (pi alpha z /
+2)^2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spikebench.kernels.surrogates._formula import Formula
+from spikebench.kernels.surrogates._math import atan, pi
+
+
+@dataclass(frozen=True)
+class Options:
+    """``alpha`` > 0: slope; the peak is alpha / 2."""
+
+    alpha: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not self.alpha > 0:
+            raise ValueError(f"alpha must be above 0, got {self.alpha}")
+
+
+class Surrogate(Formula):
+    Options = Options
+
+    @staticmethod
+    def gradient(z: float, alpha: float) -> float:
+        u = (pi / 2.0 * alpha) * z
+        return (alpha / 2.0) / (1.0 + u * u)
+
+    @staticmethod
+    def primitive(z: float, alpha: float) -> float:
+        return atan(pi / 2.0 * alpha * z) / pi + 0.5
