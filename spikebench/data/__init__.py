@@ -17,7 +17,9 @@ from spikebench.core.variant import InputSpec
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-    from torch.utils.data import Dataset as Split
+    from torch.utils.data import Dataset as TorchDataset
+
+    Split: TypeAlias = TorchDataset[tuple[Tensor, ...]]
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -42,7 +44,7 @@ class Dataset(Protocol):
     def inputs(self) -> InputSpec:
         """Shape and number of classes; cheap: no file is read, no torch imported."""
 
-    def split(self, name: SplitName) -> Split[tuple[Tensor, ...]]:
+    def split(self, name: SplitName) -> Split:
         """Samples (x, y): x float32 (channels, size, size), or (T, channels, size, size) where ``inputs.events``; y int64, 0-d.
 
         A ``TensorDataset`` if the split fits into memory: training then indexes it instead of starting loader processes. Raises
@@ -63,7 +65,7 @@ def check_split(name: str) -> None:
         raise InputError(Problem(f"unknown split {name!r}{nearest(name, SPLITS)}", key="split"))
 
 
-def resident(split: Split[tuple[Tensor, ...]], device: torch.device | str = "cpu") -> Split[tuple[Tensor, ...]]:
+def resident(split: Split, device: torch.device | str = "cpu") -> Split:
     """The split with its tensors on ``device``, if it is a TensorDataset of at most RESIDENT_BYTES; else the split as it is."""
     from torch.utils.data import TensorDataset
 
@@ -73,7 +75,7 @@ def resident(split: Split[tuple[Tensor, ...]], device: torch.device | str = "cpu
 
 
 def batches(
-    split: Split[tuple[Tensor, ...]],
+    split: Split,
     batch_size: int,
     device: torch.device | str = "cpu",
     generator: torch.Generator | None = None,

@@ -1,0 +1,126 @@
+"""Trains the network: AdamW, cosine with warm-up, label smoothing, clipping, AMP; a record per epoch; goes on after a kill.
+
+The recipe's defaults are those of Spikformer on CIFAR (arXiv 2209.15425, REFERENCES 1.9). Its finished weights are what
+every other harness with ``needs_weights`` measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from spikebench.core.metrics import Metric
+from spikebench.core.protocols import Subject
+from spikebench.core.records import Record, Scalar
+from spikebench.training.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from spikebench.training.loop import Epoch
+
+EPOCH_LOSS = Metric(
+    "epoch_loss", "1", "lower", "measured", "Validation loss", note="mean cross-entropy in nats, without smoothing"
+)
+EPOCH_TRAINING_LOSS = Metric(
+    "epoch_training_loss", "1", "lower", "measured", "Training loss", note="mean over the epoch, with smoothing and penalties"
+)
+EPOCH_ACCURACY = Metric(
+    "epoch_accuracy",
+    "1",
+    "higher",
+    "measured",
+    "Validation accuracy",
+    display_unit="%",
+    display_factor=100.0,
+    digits=2,
+    tolerance=0.01,
+    note="validation split, after the epoch",
+)
+LEARNING_RATE = Metric("learning_rate", "1", None, "counted", "Learning rate", exact=True, note="of the epoch's last step")
+EPOCH_SECONDS = Metric(
+    "epoch_seconds",
+    "s",
+    "lower",
+    "measured",
+    "Epoch time",
+    display_unit="s",
+    portable=False,
+    tolerance=0.1,
+    note="optimisation steps; validation and checkpoint left out",
+)
+EPOCH_THROUGHPUT = Metric(
+    "epoch_throughput",
+    "1/s",
+    "higher",
+    "measured",
+    "Training throughput",
+    display_unit="images/s",
+    portable=False,
+    tolerance=0.1,
+    note="images per second of optimisation steps",
+)
+FIRST_STEP_LOSS = Metric(
+    "first_step_loss",
+    "1",
+    None,
+    "measured",
+    "First-step loss",
+    note="on the first batch, before any update: near ln(classes) if the network starts sane",
+)
+
+
+class Harness:
+    """A job like any other. What it leaves in ``subject.weights_folder``: ``weights.pt``; while it runs: ``checkpoint.pt``.
+
+    It does not set ``resumes``: after a kill it yields the earlier epochs' records again, from the checkpoint, so the job's
+    record set is that of an undisturbed run. On a CPU the values are equal bit for bit if the number of threads is the same,
+    times apart; CUDA kernels that add in no fixed order make small differences.
+    """
+
+    Options = TrainingOptions
+    metrics = (
+        EPOCH_LOSS,
+        EPOCH_TRAINING_LOSS,
+        EPOCH_ACCURACY,
+        LEARNING_RATE,
+        EPOCH_SECONDS,
+        EPOCH_THROUGHPUT,
+        FIRST_STEP_LOSS,
+    )
+    version = 1
+    needs_weights = False
+    exclusive = False
+    resumes = False
+
+    def run(self, subject: Subject, options: TrainingOptions) -> Iterator[Record]:
+        """``first_step_loss``, then for every epoch its figures with the conditions ``epoch`` (from 1) and ``precision``.
+
+        With ``epochs: 0`` the weights stay as they are initialised. Raises FloatingPointError if the training diverges and
+        StorageError if a checkpoint cannot be used or written.
+        """
+        from spikebench.training.loop import Training, train
+
+        training = Training(subject.model, subject.dataset, options, seed=subject.job.cell.seed, device=subject.device)
+        conditions: dict[str, Scalar] = {"precision": training.precision}
+        for epoch in train(training, subject.weights_folder, owner=subject.job.job_id):
+            if epoch.number == 1:
+                yield Record.of(FIRST_STEP_LOSS, _known(training.first_step_loss), conditions=conditions)
+            yield from _records(epoch, {"epoch": epoch.number, **conditions})
+        if options.epochs == 0:
+            yield Record.of(FIRST_STEP_LOSS, _known(training.first_step_loss), conditions=conditions)
+
+
+def _records(epoch: Epoch, conditions: dict[str, Scalar]) -> Iterator[Record]:
+    for metric, value in (
+        (EPOCH_TRAINING_LOSS, epoch.training_loss),
+        (EPOCH_LOSS, epoch.loss),
+        (EPOCH_ACCURACY, epoch.accuracy),
+        (LEARNING_RATE, epoch.learning_rate),
+        (EPOCH_SECONDS, epoch.seconds),
+        (EPOCH_THROUGHPUT, epoch.throughput),
+    ):
+        yield Record.of(metric, value, conditions=conditions)
+
+
+def _known(value: float | None) -> float:
+    assert value is not None, "a training has taken its first step"
+    return value

@@ -1,0 +1,54 @@
+"""Checkpoints and finished weights: written whole or not at all, and read without running any code of theirs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from spikebench.core.errors import StorageError
+
+CHECKPOINT = "checkpoint.pt"
+WEIGHTS = "weights.pt"
+
+
+def write(path: Path, content: Any) -> None:
+    """``torch.save`` that a kill at any moment, or a full disk, leaves either undone or done.
+
+    Raises StorageError if the file cannot be written; what stood there before stays.
+    """
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's zip writer says RuntimeError where the disk is full
+        partial.unlink(missing_ok=True)
+        raise StorageError(f"{path}: cannot be written: {error}") from error
+
+
+def read(path: Path, device: torch.device | str = "cpu") -> Any:
+    """What ``write`` stored; tensors and plain data only. Raises StorageError if the file is missing or damaged."""
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError as error:
+        raise StorageError(f"{path}: there is no such file; has this network been trained?") from error
+    except Exception as error:  # a damaged zip or pickle raises whatever it likes
+        raise StorageError(f"{path}: cannot be read ({error}); remove it to train from the start") from error
+
+
+def read_weights(model: nn.Module, folder: Path) -> nn.Module:
+    """See ``spikebench.training.load_weights``."""
+    path = folder / WEIGHTS
+    state = read(path)
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        raise StorageError(f"{path}: holds another network's weights: {error}") from error
+    return model
