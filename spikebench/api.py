@@ -1,0 +1,55 @@
+"""The public functions that span several rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikebench.core.choice import Choice
+from spikebench.core.grid import preset
+from spikebench.core.suite import inputs_of
+from spikebench.core.variant import InputSpec, VariantSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from spikebench.reading.frame import Frame
+
+
+def build(variant: str | VariantSpec | Mapping[str, Any], inputs: str | InputSpec = "digits", **overrides: Any) -> nn.Module:
+    """A network: ``build("spikformer-4-384", InputSpec(3, 32, 10), T=2)``.
+
+    ``variant``: a preset's name, a VariantSpec, or a mapping of its fields (``preset`` among them). ``inputs``: a data set's
+    name or an InputSpec. ``overrides``: VariantSpec fields as a suite spells them. The network takes (B, C, H, W) or
+    (T, B, C, H, W) and returns (B, classes). Raises InputError for unknown names and impossible combinations.
+    """
+    from spikebench import networks
+
+    spec = variant_of(variant)
+    shape = inputs if isinstance(inputs, InputSpec) else inputs_of(Choice(inputs))
+    module: nn.Module = networks.build(spec.replace(**overrides) if overrides else spec, shape)
+    return module
+
+
+def variant_of(variant: str | VariantSpec | Mapping[str, Any]) -> VariantSpec:
+    """A VariantSpec from its name, itself, or its fields."""
+    if isinstance(variant, VariantSpec):
+        return variant
+    fields = {"preset": variant} if isinstance(variant, str) else dict(variant)
+    name = fields.pop("preset", None)
+    return VariantSpec.from_mapping({**(preset(name) if name else {}), **fields})
+
+
+def run(suite: str | Path, results: str | Path = "results") -> Frame:
+    """What ``spikebench run`` does, without printing; returns the results.
+
+    Failed jobs do not raise: they are records with a reason. Raises InputError and StorageError.
+    """
+    from spikebench.reading.frame import load_results
+    from spikebench.running.runner import open_run
+
+    opened = open_run(suite, results)
+    for _ in opened.events():
+        pass
+    return load_results(opened.store.path)

@@ -1,0 +1,158 @@
+"""The command ``spikebench``: every verb parses, calls one function, and turns exceptions into exit codes.
+
+0 pass, 1 regression, 2 unusable input, 3 inconclusive, 4 some cells failed, 5 not comparable, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from spikebench.core.errors import InputError, SpikebenchError
+
+app = typer.Typer(
+    name="spikebench",
+    help="Train a grid of Spikformer variants, measure what they cost and achieve, and gate CI on it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+FAILED_CELLS = 4
+INTERRUPTED = 130
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", help="A suite file (YAML).")]
+ResultsOption = Annotated[Path, typer.Option("--results", metavar="DIR", help="Results go to DIR/<suite>/.")]
+
+
+def guarded(command: Command) -> Command:
+    """Errors that a user can cause become one message on standard error and the exit code that they mean."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except SpikebenchError as error:
+            _fail(error)
+        except BrokenPipeError:
+            # The reader of a pipe (head, less) has seen enough.
+            sys.stderr.close()
+            raise typer.Exit(0) from None
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run  # type: ignore[return-value]
+
+
+def _fail(error: SpikebenchError) -> NoReturn:
+    problems = getattr(error, "problems", ())
+    if len(problems) > 1:
+        print(f"{len(problems)} problems:", file=sys.stderr)
+    for line in str(error).splitlines():
+        print(f"error: {line}" if len(problems) <= 1 else f"  {line}", file=sys.stderr)
+    raise typer.Exit(error.exit_code) from None
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from spikebench import __version__
+
+        print(f"spikebench {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+@guarded
+def run(
+    suite: SuitePath,
+    results: ResultsOption = Path("results"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is there already.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show cells, jobs, what is cached and an estimate of time; do nothing.")
+    ] = False,
+) -> None:
+    """Train and measure all that SUITE asks for and does not have yet, and print the table."""
+    from spikebench.running.main import run_suite, show_plan
+
+    if plan:
+        show_plan(suite, results, fresh)
+    elif run_suite(suite, results, fresh):
+        raise typer.Exit(FAILED_CELLS)
+
+
+@app.command()
+@guarded
+def report(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Results folders; several are pooled.")],
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", "-f", help="terminal, markdown, csv, latex, html; may be given several times.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where files go; FOLDER/report by default.")] = None,
+    sections: Annotated[list[str] | None, typer.Option("--section", help="Only these sections.")] = None,
+) -> None:
+    """Make tables and plots from results. Measures nothing."""
+    from spikebench.reading.report import make
+
+    for path in make(folders, formats=formats, out=out, sections=sections):
+        print(path)
+
+
+@app.command("list")
+@guarded
+def list_(
+    registry: Annotated[str | None, typer.Argument(help="stems, attentions, presets, harnesses, ...; all if left out.")] = None,
+) -> None:
+    """List what suites can name."""
+    from spikebench.core.errors import nearest
+    from spikebench.core.listing import print_registries
+    from spikebench.core.registry import REGISTRIES
+
+    if registry is not None and registry not in REGISTRIES:
+        raise InputError(f"unknown registry {registry!r}{nearest(registry, REGISTRIES)}")
+    print_registries([registry] if registry else list(REGISTRIES), whole=registry is not None)
+
+
+@app.command()
+@guarded
+def show(
+    variant: Annotated[str, typer.Argument(help="A preset.")],
+    dataset: Annotated[str, typer.Option("--dataset", help="Data set that gives image size, channels and classes.")] = "auto",
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, as in a suite.")] = None,
+    audit: Annotated[bool, typer.Option("--audit", help="Which layers receive anything but binary spikes.")] = False,
+) -> None:
+    """Show a network layer by layer: shapes, parameters, operations. Trains nothing."""
+    from spikebench.running.show import show_variant
+
+    show_variant(variant, dataset, set_ or [], audit)
+
+
+@app.command()
+@guarded
+def schema() -> None:
+    """Print the JSON Schema of suite files, for editors."""
+    import json
+
+    from spikebench.core.schema import suite_schema
+
+    print(json.dumps(suite_schema(), indent=2))
+
+
+@app.command()
+@guarded
+def doctor() -> None:
+    """Say what this machine can do, and why not more."""
+    from spikebench.running.doctor import examine
+
+    examine()

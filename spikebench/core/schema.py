@@ -1,0 +1,61 @@
+"""The JSON Schema of a suite file, for editors: every component's name and options are in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spikebench.core.registry import REGISTRIES, NoOptions
+from spikebench.core.variant import COMPONENTS, VariantSpec
+
+
+def suite_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12). Imports every component, since options live in their files."""
+    from spikebench.core.suite_file import SuiteFile
+
+    schema = SuiteFile.model_json_schema(ref_template="#/$defs/{model}")
+    definitions = schema.setdefault("$defs", {})
+    for name in ("datasets", "harnesses", "launchers", *COMPONENTS.values()):
+        definitions[name] = choice_schema(name)
+    definitions["variant"] = variant_schema()
+    block = definitions["VariantsBlock"]["properties"]
+    block["base"] = {"anyOf": [{"enum": REGISTRIES["presets"].names()}, {"$ref": "#/$defs/variant"}]}
+    schema["properties"]["train"] = {"anyOf": [{"const": "none"}, options_schema("harnesses", "train")]}
+    schema["properties"]["energy"]["items"] = {"anyOf": [{"enum": REGISTRIES["profiles"].names()}, {"pattern": r"\.toml$"}]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "spikebench suite", **schema}
+
+
+def choice_schema(registry: str) -> dict[str, Any]:
+    """A component by name, as a mapping with ``name``, or as a mapping of one name to its options."""
+    members = REGISTRIES[registry].names()
+    described = [{"const": name, "description": REGISTRIES[registry].describe(name)} for name in members]
+    spelled: list[dict[str, Any]] = []
+    for name in members:
+        options = options_schema(registry, name)
+        named = {"name": {"const": name}, **options["properties"]}
+        spelled.append({"type": "object", "properties": named, "required": ["name"], "additionalProperties": False})
+        short = {"type": "object", "properties": {name: options}, "required": [name], "additionalProperties": False}
+        spelled.append(short)
+    return {"anyOf": [*described, *spelled]}
+
+
+def options_schema(registry: str, name: str) -> dict[str, Any]:
+    """The options of one member."""
+    from pydantic import TypeAdapter
+
+    options = REGISTRIES[registry].options(name)
+    if options is NoOptions:
+        return {"type": "object", "properties": {}, "additionalProperties": False}
+    schema = TypeAdapter(options).json_schema()
+    return {"type": "object", "properties": schema.get("properties", {}), "additionalProperties": False}
+
+
+def variant_schema() -> dict[str, Any]:
+    """The fields of a VariantSpec."""
+    properties: dict[str, Any] = {"preset": {"enum": REGISTRIES["presets"].names()}}
+    for field, parameter in VariantSpec.__dataclass_fields__.items():
+        if field in COMPONENTS:
+            properties[field] = {"$ref": f"#/$defs/{COMPONENTS[field]}"}
+        else:
+            whole = isinstance(parameter.default, int)
+            properties[field] = {"type": "integer" if whole else "number", "exclusiveMinimum": 0, "default": parameter.default}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
