@@ -1,0 +1,99 @@
+"""What distinguishes one cell from another: its JSON as flat columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from spikebench.core.choice import Choice
+from spikebench.core.errors import InputError
+from spikebench.core.records import spell
+from spikebench.core.variant import COMPONENTS, VariantSpec
+
+Factor = str | int | float | bool | None
+VARIANT_FIELDS = tuple(VariantSpec.__dataclass_fields__)
+STAGES = {"training": "train", "pretraining": "pretrain"}
+"""Parts of a cell that hold a harness's options, and the prefix of their factors."""
+
+
+def flatten(cell: Mapping[str, Any]) -> dict[str, Factor]:
+    """The factors of a cell as stored: variant fields, ``dataset``, ``train.lr`` and the like, ``weights``, ``seed``.
+
+    A component with options reads ``ssa(order=kv_first)``. An option that a suite leaves out is at its default and has no
+    entry; a stage that does not happen is ``train: none``.
+    """
+    flat: dict[str, Factor] = {}
+    variant = cell.get("variant", {})
+    for field in VARIANT_FIELDS:
+        if field in variant:
+            flat[field] = str(Choice.parse(variant[field])) if field in COMPONENTS else variant[field]
+    if cell.get("dataset") is not None:
+        flat["dataset"] = str(Choice.parse(cell["dataset"]))
+    for part, prefix in STAGES.items():
+        if cell.get(part) is None:
+            flat[prefix] = "none"
+        else:
+            choice = Choice.parse(cell[part])
+            flat[prefix] = choice.name
+            flat |= {f"{prefix}.{name}": _scalar(value) for name, value in choice.options.items()}
+    if cell.get("weights"):
+        flat["weights"] = f"{cell['weights'].get('layout')}:{str(cell['weights'].get('sha256'))[:8]}"
+    if "seed" in cell:
+        flat["seed"] = cell["seed"]
+    return flat
+
+
+def differing(rows: Sequence[Mapping[str, Factor]]) -> list[str]:
+    """The factors, seed apart, that are not the same in all rows; variant fields come first, in their own order."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    order = [*VARIANT_FIELDS, "dataset"]
+    names.sort(key=lambda name: order.index(name) if name in order else len(order))
+    return [name for name in names if name != "seed" and len({repr(row.get(name)) for row in rows}) > 1]
+
+
+def find(wanted: Mapping[str, Any], rows: Mapping[str, Mapping[str, Factor]]) -> str | None:
+    """The key of the one row that has these factors; None if ``wanted`` is empty.
+
+    A component may be named without its options. Raises InputError if no row or several fit, naming them.
+    """
+    if not wanted:
+        return None
+    fitting = [key for key, row in rows.items() if all(_fits(row, name, value, exact=False) for name, value in wanted.items())]
+    if len(fitting) > 1:
+        exact = [key for key in fitting if all(_fits(rows[key], name, value, exact=True) for name, value in wanted.items())]
+        fitting = exact or fitting
+    if len(fitting) == 1:
+        return fitting[0]
+    spelled = ", ".join(f"{name}: {value}" for name, value in wanted.items())
+    varying = differing(list(rows.values()))
+    listing = "; ".join(name_of(rows[key], varying) for key in (fitting or list(rows))[:12])
+    raise InputError(f"the baseline {{{spelled}}} must fit one row of the table, but fits {len(fitting)}: {listing}")
+
+
+def name_of(row: Mapping[str, Factor], names: Iterable[str]) -> str:
+    """A short name of a row by the given factors: ``stem=sps attention=ssa``."""
+    return " ".join(f"{name}={show(row.get(name))}" for name in names) or show(row.get("dataset"))
+
+
+def show(value: Factor) -> str:
+    """A factor as a table prints it; one that a suite left out is at its default."""
+    if value is None:
+        return "default"
+    return f"{value:g}" if isinstance(value, float) else spell(value)
+
+
+def spelled_component(name: str, value: Any) -> Any:
+    """A value as a suite writes it, spelled as ``flatten`` does: components become ``ssa(order=kv_first)``."""
+    return str(Choice.parse(value)) if name in COMPONENTS or name == "dataset" else value
+
+
+def _fits(row: Mapping[str, Factor], name: str, value: Any, exact: bool) -> bool:
+    have = row.get(name, row.get(f"train.{name}"))
+    if name in COMPONENTS or name == "dataset":
+        want = spelled_component(name, value)
+        return have == want or (not exact and str(have).partition("(")[0] == want)
+    return bool(have == value)
+
+
+def _scalar(value: Any) -> Factor:
+    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)

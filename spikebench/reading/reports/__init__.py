@@ -1,0 +1,1 @@
+"""Documents that people read: sections make blocks, formats write them."""

@@ -1,0 +1,116 @@
+"""Columns of a table whose rows are groups: one quantity each, with what must be said about it in footnotes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from spikebench.core.metrics import Metric
+from spikebench.core.records import Record
+from spikebench.reading.display import display_for
+from spikebench.reading.factors import show
+from spikebench.reading.frame import Frame
+from spikebench.reading.reports.document import Absent, Cell, Column, Display, Footnotes, Label, Number
+from spikebench.reading.summary import Quantity, Summary, summarise
+
+Summaries = Mapping[str, Summary]
+"""group_id -> summary, for every group of the table."""
+WHOLE = Display(decimals=0)
+
+
+def summaries(frame: Frame, groups: Iterable[str], records: Mapping[str, Sequence[Record]]) -> dict[str, Summary]:
+    """One quantity of every group; a group without records has a summary without values."""
+    return {group_id: summarise(frame.groups[group_id], records.get(group_id, ())) for group_id in groups}
+
+
+def factor_columns(names: Sequence[str]) -> list[Column]:
+    """The columns that tell rows apart."""
+    return [Column(name, name.removeprefix("train."), numeric=False) for name in names]
+
+
+def factor_cells(frame: Frame, group_id: str, names: Sequence[str]) -> list[Cell]:
+    return [Label(show(frame.groups[group_id].factors.get(name))) for name in names]
+
+
+def heading(frame: Frame, quantity: Quantity, among: Iterable[Quantity]) -> str:
+    """The metric's title, and the conditions that tell this column from the others of the same metric."""
+    metric = frame.metric(quantity.metric)
+    same = [other for other in among if other.metric == quantity.metric]
+    telling = [
+        value if name in BARE else f"{name}={value}"
+        for name, value in quantity.conditions
+        if len({other.condition(name) for other in same}) > 1
+    ]
+    if quantity.machine_id and len({other.machine_id for other in same}) > 1:
+        telling.append(frame.machine_name(quantity.machine_id))
+    return ", ".join([metric.title, *telling])
+
+
+BARE = ("profile", "convention", "backend", "device")
+"""Conditions whose values speak for themselves."""
+
+
+def column(frame: Frame, quantity: Quantity, rows: Summaries, among: Iterable[Quantity], notes: Footnotes) -> Column:
+    """The head of a quantity's column, scaled to its values."""
+    metric = frame.metric(quantity.metric)
+    means = [summary.interval() for summary in rows.values()]
+    display = display_for(metric, [mean.estimate for mean in means if mean is not None])
+    return Column(key(quantity), heading(frame, quantity, among), display, notes.mark(*explanations(frame, quantity)))
+
+
+def explanations(frame: Frame, quantity: Quantity) -> list[str]:
+    """What a reader must know about a quantity: its definition, its conditions, and where its times were taken."""
+    metric = frame.metric(quantity.metric)
+    conditions = ", ".join(f"{name} {value}" for name, value in quantity.conditions)
+    said = [metric.note] if metric.note else []
+    if metric.kind == "estimated":
+        said.append(f"estimated from counts, not measured ({conditions})")
+    elif conditions:
+        said.append(conditions)
+    if quantity.machine_id:
+        said.append(f"measured on {frame.machine_name(quantity.machine_id)}")
+    return [f"{metric.title}: {'; '.join(said)}."] if said else []
+
+
+def cells(metric: Metric, rows: Summaries, comparable: Sequence[Sequence[str]], notes: Footnotes) -> dict[str, Cell]:
+    """group_id -> cell: mean over seeds with its 95 % t interval, or a dash with the reason.
+
+    ``comparable``: the sets of groups within which a best value means something; it is marked in each.
+    """
+    best = {group_id for rivals in comparable for group_id in best_of(metric, {group_id: rows[group_id] for group_id in rivals})}
+    most = max((summary.n for summary in rows.values()), default=0)
+    found: dict[str, Cell] = {}
+    for group_id, summary in rows.items():
+        interval = summary.interval()
+        if interval is None:
+            found[group_id] = Absent(notes.mark(summary.reason))
+            continue
+        why = f"From {summary.n} of {summary.n + len(summary.missing)} seeds; {summary.reason}" if summary.missing else ""
+        half_width = None if metric.exact and interval.half_width == 0 else interval.half_width
+        found[group_id] = Number(
+            interval.estimate,
+            half_width,
+            summary.n,
+            best=group_id in best and (summary.n == most or not summary.missing),
+            notes=notes.mark(why),
+        )
+    return found
+
+
+def best_of(metric: Metric, rows: Summaries) -> set[str]:
+    """The groups with the best mean; none where the metric has no direction, where all are equal, or where one mean stands on
+    less than half as many seeds as another: few seeds make extremes.
+    """
+    means = {group_id: summary.interval() for group_id, summary in rows.items()}
+    known = {group_id: mean for group_id, mean in means.items() if mean is not None}
+    if metric.direction is None or len(known) < 2 or 2 * min(m.n for m in known.values()) < max(m.n for m in known.values()):
+        return set()
+    pick = max if metric.direction == "higher" else min
+    top = pick(mean.estimate for mean in known.values())
+    winners = {group_id for group_id, mean in known.items() if mean.estimate == top}
+    return winners if len(winners) < len(known) else set()
+
+
+def key(quantity: Quantity) -> str:
+    """A column's name in exports: the selector."""
+    inner = ",".join(f"{name}={value}" for name, value in quantity.conditions)
+    return quantity.metric + (f"{{{inner}}}" if inner else "") + (f"#{quantity.machine_id}" if quantity.machine_id else "")

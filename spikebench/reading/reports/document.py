@@ -1,0 +1,220 @@
+"""What a report says, apart from how it is written: headings, text, tables with typed cells, figures, verdicts.
+
+Cells keep numbers in the unit that records are stored in; the column says how they are shown, so that a CSV keeps full precision
+while a table stays readable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+Outcome = Literal["pass", "fail", "inconclusive", "skipped"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Heading:
+    text: str
+    level: int = 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Text:
+    """A paragraph; ``kind`` warning is set apart."""
+
+    text: str
+    kind: Literal["plain", "warning"] = "plain"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Label:
+    """Words in a table. ``notes``: indices into the table's footnotes, here and in the other cells."""
+
+    text: str
+    notes: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Number:
+    """A number in stored units, with the half width of its interval and the number of values behind it, where there are any."""
+
+    value: float
+    half_width: float | None = None
+    n: int | None = None
+    best: bool = False
+    notes: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Absent:
+    """No number; a footnote says why. Never shown as 0."""
+
+    notes: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """Of a gate: the outcome and the sentence that explains it."""
+
+    outcome: Outcome
+    message: str = ""
+
+
+Cell = Label | Number | Absent | Verdict
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Display:
+    """How a column shows its numbers: stored value x ``factor``, with ``decimals``; ``signed`` for differences."""
+
+    unit: str = ""
+    factor: float = 1.0
+    decimals: int = 3
+    signed: bool = False
+
+    def number(self, value: float) -> str:
+        """``-`` is a real minus sign; a zero has no sign."""
+        text = f"{value * self.factor:{'+' if self.signed else ''},.{self.decimals}f}"
+        if self.signed and not any(digit in text for digit in "123456789"):
+            text = text.lstrip("+-")
+        return text.replace("-", "\N{MINUS SIGN}")
+
+    def text(self, cell: Number) -> str:
+        """``98.1 ± 0.3``"""
+        if cell.half_width is None:
+            return self.number(cell.value)
+        return f"{self.number(cell.value)} ± {cell.half_width * self.factor:,.{self.decimals}f}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Column:
+    """``key``: a plain name for exports (``accuracy``); ``heading``: what people read."""
+
+    key: str
+    heading: str
+    display: Display = Display()
+    notes: tuple[int, ...] = ()
+    numeric: bool = True
+
+    @property
+    def title(self) -> str:
+        return f"{self.heading} [{self.display.unit}]" if self.display.unit else self.heading
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    cells: tuple[Cell, ...]
+    marked: bool = False
+    """Set apart from the others: the baseline."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Table:
+    """``labels``: how many of the first columns name the row; they are repeated where a table is cut to fit."""
+
+    key: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    footnotes: tuple[str, ...] = ()
+    labels: int = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Series:
+    """Points of one line or one group of marks; ``spread`` is the half width of each point's interval."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    spread: tuple[float, ...] | None = None
+    text: tuple[str, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Figure:
+    """A plot, said in data. ``data`` is the same as a table: what a format without pictures writes instead.
+
+    ``lines``, ``points`` (joined by a step line where the series is called "front") and ``bars`` (x is the position, ``ticks``
+    the words below it) use ``series``; ``heatmap`` uses ``grid`` (rows x columns, None where there is no value) with ``ticks``
+    for its columns and ``row_names``.
+    """
+
+    key: str
+    caption: str
+    kind: Literal["lines", "points", "bars", "heatmap"]
+    x_label: str
+    y_label: str
+    data: Table
+    series: tuple[Series, ...] = ()
+    ticks: tuple[str, ...] = ()
+    row_names: tuple[str, ...] = ()
+    grid: tuple[tuple[float | None, ...], ...] = ()
+    log_x: bool = False
+
+
+Block = Heading | Text | Table | Figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Document:
+    title: str
+    blocks: tuple[Block, ...]
+    facts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Small print: where the numbers come from."""
+
+    def tables(self) -> Iterable[Table]:
+        """Every table, those of figures too."""
+        for block in self.blocks:
+            if isinstance(block, Table):
+                yield block
+            elif isinstance(block, Figure):
+                yield block.data
+
+
+class Footnotes:
+    """Collects the footnotes of one table; the same text is one footnote."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def mark(self, *texts: str) -> tuple[int, ...]:
+        """The indices of these texts; empty ones are left out."""
+        found = []
+        for text in filter(None, texts):
+            if text not in self.texts:
+                self.texts.append(text)
+            found.append(self.texts.index(text))
+        return tuple(found)
+
+
+def mark(index: int) -> str:
+    """How a footnote is called: a, b, ..., z, aa, ab."""
+    letters = ""
+    index += 1
+    while index:
+        index, digit = divmod(index - 1, 26)
+        letters = chr(ord("a") + digit) + letters
+    return letters
+
+
+def texts(cells: Iterable[Cell], columns: Sequence[Column]) -> list[str]:
+    """The cells of a row as plain words, without footnote marks."""
+    return [plain_text(cell, column) for cell, column in zip(cells, columns, strict=True)]
+
+
+def plain_text(cell: Cell, column: Column) -> str:
+    match cell:
+        case Number():
+            return column.display.text(cell)
+        case Label(text=text):
+            return text
+        case Absent():
+            return "–"
+        case Verdict(outcome=outcome):
+            return outcome
+
+
+def notes_of(cell: Cell) -> tuple[int, ...]:
+    return () if isinstance(cell, Verdict) else cell.notes

@@ -1,0 +1,81 @@
+"""Which variant is better, and at what cost: one row per variant, mean and 95 % t interval over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spikebench.core.records import Record, Selector
+from spikebench.reading.frame import Frame
+from spikebench.reading.reports import columns, difference
+from spikebench.reading.reports.document import Block, Cell, Column, Footnotes, Number, Row, Table
+from spikebench.reading.summary import Quantity, quantities
+
+HEADLINE = ("accuracy", "events", "unit_acs", "energy", "firing_rate", "parameters")
+"""The metrics of the first table, in order; a suite's ``report: {columns: [...]}`` adds others."""
+WITH_DIFFERENCE = {"accuracy": "absolute", "events": "relative"}
+
+Found = dict[Quantity, dict[str, list[Record]]]
+
+
+class Section:
+    """The first table of every report."""
+
+    order = 10
+    title = "Comparison"
+
+    def __call__(self, frame: Frame) -> Sequence[Block]:
+        everything = quantities(frame)
+        chosen = chosen_quantities(frame, everything)
+        return [table(frame, {quantity: everything[quantity] for quantity in chosen})] if chosen else []
+
+
+def chosen_quantities(frame: Frame, everything: Found) -> list[Quantity]:
+    """The headline quantities that were recorded, then those that the suite asks for, then a single latency."""
+    chosen = [
+        quantity for metric in HEADLINE for quantity in everything if quantity.metric == metric and not quantity.condition("T")
+    ]
+    for text in frame.suite.columns:
+        selector = Selector.parse(text)
+        chosen += [q for q in everything if q.metric == selector.metric and selector.matches_conditions(dict(q.conditions))]
+    latencies = [quantity for quantity in everything if quantity.metric == "latency"]
+    return list(dict.fromkeys([*chosen, *(latencies if len(latencies) == 1 else ())]))
+
+
+def table(frame: Frame, found: Found, key: str = "comparison", caption: str = "") -> Table:
+    """Rows are groups, columns the quantities found; the suite's baseline row is marked and differences from it are columns."""
+    notes = Footnotes()
+    names = frame.factors()
+    groups = list(frame.groups)
+    heads: list[Column] = columns.factor_columns(names) or [Column("dataset", "data set", numeric=False)]
+    body: dict[str, list[Cell]] = {group_id: columns.factor_cells(frame, group_id, names or ["dataset"]) for group_id in groups}
+    labels = len(heads)
+    heads.append(Column("seeds", "n", columns.WHOLE, notes.mark(_SEEDS)))
+    for group_id in groups:
+        body[group_id].append(Number(len(frame.groups[group_id].seeds)))
+    for quantity, records in found.items():
+        metric = frame.metric(quantity.metric)
+        rows = columns.summaries(frame, groups, records)
+        heads.append(columns.column(frame, quantity, rows, found, notes))
+        for group_id, cell in columns.cells(metric, rows, comparable(frame, groups), notes).items():
+            body[group_id].append(cell)
+        if frame.baseline is not None and len(groups) > 1 and metric.name in WITH_DIFFERENCE:
+            if WITH_DIFFERENCE[metric.name] == "absolute":
+                head, cells = difference.absolute(metric, quantity, rows, records, frame.baseline, notes)
+            else:
+                head, cells = difference.relative(metric, quantity, rows, frame.baseline, notes)
+            heads.append(head)
+            for group_id, cell in cells.items():
+                body[group_id].append(cell)
+    rows_ = tuple(Row(tuple(body[group_id]), marked=group_id == frame.baseline) for group_id in groups)
+    return Table(key, caption or frame.suite.question, tuple(heads), rows_, tuple(notes.texts), labels)
+
+
+def comparable(frame: Frame, groups: Sequence[str]) -> list[list[str]]:
+    """Groups whose values may be ranked among each other: those on the same data set."""
+    by_data: dict[object, list[str]] = {}
+    for group_id in groups:
+        by_data.setdefault(frame.groups[group_id].factors.get("dataset"), []).append(group_id)
+    return list(by_data.values())
+
+
+_SEEDS = "n: seeds. Values are means over seeds ± half the width of the 95 % t interval; one seed has no interval."
