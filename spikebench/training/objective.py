@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spikebench.core.errors import InputError, Problem
 from spikebench.training.options import TrainingOptions
 
 
@@ -13,7 +16,7 @@ class Classification:
     """Cross-entropy with label smoothing, or the head's own loss, plus the firing-rate penalty where it is asked for.
 
     A network whose head defines how its time steps are judged (TET, arXiv 2202.11946) has a method
-    ``loss(x, y, label_smoothing) -> scalar``; all others are judged by their logits.
+    ``loss(x, y, label_smoothing) -> (scalar, logits)``; a module without one is judged by its logits.
     """
 
     def __init__(self, options: TrainingOptions) -> None:
@@ -24,17 +27,23 @@ class Classification:
             return self._task(model, x, y)
         from spikebench.networks import collecting_rates
 
-        with collecting_rates(model) as rates:
+        with collecting_rates() as rates:
             loss = self._task(model, x, y)
         return loss + self.options.rate_penalty * rate_excess(rates, self.options.rate_target)
 
     def _task(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        if hasattr(model, "loss"):
-            loss: Tensor = model.loss(x, y, label_smoothing=self.options.label_smoothing)
-            return loss
-        return functional.cross_entropy(model(x).float(), y, label_smoothing=self.options.label_smoothing)
+        own: Any = getattr(model, "loss", None)
+        if own is None:
+            return functional.cross_entropy(model(x), y, label_smoothing=self.options.label_smoothing)
+        loss: Tensor = own(x, y, label_smoothing=self.options.label_smoothing)[0]
+        return loss
 
 
 def rate_excess(rates: list[Tensor], target: float) -> Tensor:
-    """Mean over layers of max(0, r - target)^2, r being a layer's mean firing rate; differentiable through the surrogate."""
+    """Mean over layers of max(0, r - target)^2, r being a layer's mean firing rate; differentiable through the surrogate.
+
+    Raises InputError if there is no layer: a network without neurons has no rates to hold down.
+    """
+    if not rates:
+        raise InputError(Problem("this network has no spiking neurons whose rates could be penalised", key="rate_penalty"))
     return functional.relu(torch.stack(rates) - target).square().mean()
