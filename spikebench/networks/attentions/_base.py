@@ -1,0 +1,95 @@
+"""What every attention is, and the part that most of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from spikebench.core.errors import Problem
+from spikebench.core.variant import InputSpec, VariantSpec
+from spikebench.networks.checks import heads_problems
+from spikebench.networks.context import Context
+from spikebench.networks.layers import Projection
+
+
+@dataclass(frozen=True)
+class AttentionOptions:
+    """``bias``: of the q, k and v projections. ``v_threshold``: of the neuron after the product."""
+
+    bias: bool = False
+    v_threshold: float = 0.5
+
+
+class AttentionBase(nn.Module):
+    """(T, B, C, N) to the same shape, made as ``Attention(options, context)``; begins or ends with a neuron as the residual asks."""
+
+    Options: ClassVar[type] = AttentionOptions
+
+    @classmethod
+    def check(cls, options: Any, spec: VariantSpec, inputs: InputSpec) -> Iterator[Problem]:
+        """Why this attention cannot serve that network."""
+        yield from heads_problems(spec)
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class QKVAttention(AttentionBase):
+    """q, k, v = neuron(BN(W x)); mix(q, k, v); a neuron; an output projection. A subclass writes ``mix``.
+
+    ``inputs``: the projections it has. ``float_inputs``: those that end with BatchNorm, without a neuron.
+    """
+
+    inputs: ClassVar[tuple[str, ...]] = ("q", "k", "v")
+
+    def __init__(self, options: Any, context: Context) -> None:
+        super().__init__()
+        dim = context.spec.dim
+        self.options = options
+        self.num_heads = context.spec.num_heads
+        self.emits = context.emits
+        self.input_neuron = context.neuron(dim) if context.neuron_first else None
+        floats = self.float_inputs()
+        for name in self.inputs:
+            after = None if name in floats else context.neuron(dim)
+            setattr(self, name, self.make_input(name, context, after))
+        self.neuron = context.neuron(dim, options.v_threshold) if self.fires_after_mixing() else None
+        self.proj = Projection(dim, dim, bias=True, after=None if context.neuron_first else context.neuron(dim))
+
+    def make_input(self, name: str, context: Context, after: nn.Module | None) -> nn.Module:
+        """The projection called ``name``."""
+        return Projection(context.spec.dim, context.spec.dim, bias=self.options.bias, after=after)
+
+    def float_inputs(self) -> tuple[str, ...]:
+        """Projections without a neuron."""
+        return ()
+
+    def fires_after_mixing(self) -> bool:
+        """Whether a neuron follows ``mix``."""
+        return True
+
+    def mix(self, *qkv: Tensor) -> Tensor:
+        """(T, B, num_heads, N, d) from ``inputs``, each of that shape."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(T, B, C, N) from (T, B, C, N)."""
+        if self.input_neuron is not None:
+            x = self.input_neuron(x)
+        mixed = merge_heads(self.mix(*(self.split_heads(getattr(self, name)(x)) for name in self.inputs)))
+        if self.neuron is not None:
+            mixed = self.neuron(mixed)
+        out: Tensor = self.proj(mixed)
+        return out
+
+    def split_heads(self, x: Tensor) -> Tensor:
+        """(T, B, num_heads, N, d), a view of (T, B, num_heads * d, N)."""
+        return x.unflatten(2, (self.num_heads, -1)).transpose(3, 4)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(T, B, num_heads * d, N) from (T, B, num_heads, N, d), channels innermost in memory."""
+    return x.transpose(2, 3).flatten(3).transpose(2, 3)

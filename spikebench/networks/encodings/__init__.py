@@ -1,0 +1,1 @@
+"""From an image to T steps: one file an encoding."""

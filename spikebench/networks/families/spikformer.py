@@ -1,0 +1,50 @@
+"""Stem, encoder blocks of attention and MLP, head: Spikformer (arXiv 2209.15425) and all that differ from it by components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from spikebench.core.errors import Problem
+from spikebench.core.variant import InputSpec, VariantSpec
+from spikebench.networks.checks import component_problems
+from spikebench.networks.context import Context, NeuronFactory, spiking_neuron
+from spikebench.networks.encoder import Block
+from spikebench.networks.network import Network
+from spikebench.networks.stems._patch import resolve_patch
+
+FIELDS = ("stem", "attention", "residual", "neuron", "encoding", "head")
+
+
+class Family(Network):
+    """``encoding``, ``stem``, ``blocks.0`` .. ``blocks.<depth - 1>``, ``head``."""
+
+    neurons: NeuronFactory = staticmethod(spiking_neuron)
+
+    @classmethod
+    def check(cls, options: Any, spec: VariantSpec, inputs: InputSpec) -> Iterator[Problem]:
+        """What any component has against the network."""
+        yield from component_problems(spec, inputs, FIELDS)
+
+    def __init__(self, options: Any, spec: VariantSpec, inputs: InputSpec) -> None:
+        super().__init__(spec, inputs)
+        patch_size = resolve_patch(spec.stem.resolve("stems").patch_size, inputs.size)
+        context = Context(spec, inputs, patch_size, type(self).neurons)
+        self.encoding = context.make("encoding")
+        self.stem = context.make("stem")
+        self.blocks = nn.Sequential(*(Block(context) for _ in range(spec.depth)))
+        self.head = context.make("head")
+
+    def forward_steps(self, x: Tensor) -> Tensor:
+        """(T, B, classes), or (1, B, classes) if the head averages over T: see ``Network``."""
+        x = self.encoding(x, self.T)
+        tokens = self.stem(x).flatten(3)
+        steps: Tensor = self.head(self.blocks(tokens))
+        return steps
+
+    def loss_of_steps(self, steps: Tensor, y: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """The head's loss."""
+        loss: Tensor = self.head.loss(steps, y, label_smoothing)  # type: ignore[operator]
+        return loss

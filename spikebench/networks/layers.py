@@ -1,0 +1,101 @@
+"""Convolution, normalisation and pooling over time steps, without a transpose: memory keeps channels innermost.
+
+A tensor is (T, B, C, H, W) or (T, B, C, N) by its axes, and (T, B, H, W, C) or (T, B, N, C) in memory (torch's channels-last). So the
+1x1 convolution of an encoder is one matrix product, BatchNorm reads rows, and neither copies.
+
+An image that is shown unchanged for T steps comes as an expanded view (stride 0 over T). Layers before the first neuron see the same
+image T times; they compute it once and expand the result, unless shortcuts are off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spikebench.networks import shortcuts
+
+
+def is_static(x: Tensor) -> bool:
+    """Whether ``x`` (T, B, ...) is one step expanded over T, and computing it once is allowed."""
+    return x.shape[0] > 1 and x.stride(0) == 0 and shortcuts.enabled()
+
+
+def per_image(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """``function``, which maps images (B, C, H, W) one by one, over each step of ``x`` (T, B, C, H, W); once if ``x`` is static."""
+    if is_static(x):
+        return function(x[0]).unsqueeze(0).expand(x.shape[0], *[-1] * (x.dim() - 1))
+    return function(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+def max_pool(x: Tensor) -> Tensor:
+    """3x3 max-pooling with stride 2 and padding 1 (T, B, C, H, W): halves each side, rounding up. Spikes stay spikes."""
+    return per_image(lambda images: F.max_pool2d(images, 3, stride=2, padding=1), x)
+
+
+class Conv2d(nn.Conv2d):
+    """A convolution over (T, B, C, H, W) whose output keeps channels innermost."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return per_image(lambda images: super(Conv2d, self).forward(images).contiguous(memory_format=torch.channels_last), x)
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm over (T, B, C, H, W): statistics of all steps together, as the papers' code that folds T into the batch has them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not is_static(x) or x[0].numel() == x.shape[2]:
+            return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        once = self._normalise_once(x[0], x.shape[0]) if self.training else super().forward(x[0])
+        return once.unsqueeze(0).expand_as(x)
+
+    def _normalise_once(self, image: Tensor, T: int) -> Tensor:
+        """``image`` (B, C, H, W) by its own statistics, which are those of T copies but for the running variance.
+
+        That is unbiased by n / (n - 1), and n must be the one of T images: a scratch copy takes the update for one and is put right.
+        """
+        assert self.running_var is not None and self.num_batches_tracked is not None and self.momentum is not None
+        scratch = self.running_var.clone()
+        out = F.batch_norm(
+            image, self.running_mean, scratch, self.weight, self.bias, training=True, momentum=self.momentum, eps=self.eps
+        )
+        self.num_batches_tracked.add_(1)
+        n = image.numel() // image.shape[1]
+        correction = (T * n / (T * n - 1)) / (n / (n - 1))
+        kept = (1 - self.momentum) * self.running_var
+        self.running_var.copy_(kept + (scratch - kept) * correction)
+        return out
+
+
+class Projection(nn.Module):
+    """1x1 convolution over the channels of (T, B, C, N), BatchNorm, and a neuron before, after, or not at all."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        bias: bool,
+        before: nn.Module | None = None,
+        after: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_channels, channels, bias=bias)
+        nn.init.trunc_normal_(self.linear.weight, std=0.02)
+        if bias:
+            nn.init.zeros_(self.linear.bias)
+        self.norm = nn.BatchNorm1d(channels)
+        self.neuron = before or after
+        self.neuron_first = before is not None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(T, B, channels, N) from (T, B, in_channels, N)."""
+        if self.neuron is not None and self.neuron_first:
+            x = self.neuron(x)
+        return self.normalise(self.linear(x.transpose(2, 3)))
+
+    def normalise(self, y: Tensor) -> Tensor:
+        """BatchNorm, and the neuron where it comes after: (T, B, channels, N) from (T, B, N, channels)."""
+        y = self.norm(y.flatten(0, 2)).unflatten(0, y.shape[:3]).transpose(2, 3)
+        return y if self.neuron is None or self.neuron_first else self.neuron(y)

@@ -1,0 +1,92 @@
+"""What every network offers: ``spec``, ``inputs``, a settable ``T``, logits, logits by step, and its own loss."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spikebench.core.errors import InputError, Problem
+from spikebench.core.variant import InputSpec, VariantSpec
+
+
+class Network(nn.Module):
+    """Base of all networks. A subclass writes ``forward_steps``.
+
+    Stateless between calls: neurons start from rest in every ``forward``.
+    """
+
+    def __init__(self, spec: VariantSpec, inputs: InputSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.inputs = inputs
+        self._T = spec.T
+
+    @property
+    def T(self) -> int:
+        """Time steps that a static image is shown for. May be set: evaluation at other time steps than those trained with.
+
+        Raises InputError where a component learns something for each step (``psn``, ``glif``).
+        """
+        return self._T
+
+    @T.setter
+    def T(self, steps: int) -> None:
+        problems = [
+            Problem(
+                f"{name} ({type(module).__module__.rpartition('.')[2]}) was built for T = {module.fixed_T}, not {steps}", key="T"
+            )
+            for name, module in self.named_modules()
+            if getattr(module, "fixed_T", None) not in (None, steps)
+        ]
+        if problems or steps < 1:
+            raise InputError(problems or [Problem(f"must be at least 1, got {steps}", key="T")])
+        self._T = steps
+
+    def forward_steps(self, x: Tensor) -> Tensor:
+        """(T, B, classes) from x as in ``forward``: logits of each step, or one step (1, B, classes) where the head averages first."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, classes) from images (B, C, H, W), encoded to ``T`` steps inside, or a sequence (T', B, C, H, W) of any length."""
+        return self.forward_steps(x).mean(0)
+
+    def loss(self, x: Tensor, y: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+        """(loss, logits): the scalar to minimise and the logits (B, classes) it came from.
+
+        ``y``: class numbers (B,) or class probabilities (B, classes), as mixup makes them. The head decides how steps enter the loss.
+        """
+        steps = self.forward_steps(x)
+        return self.loss_of_steps(steps, y, label_smoothing), steps.mean(0)
+
+    def loss_of_steps(self, steps: Tensor, y: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """Scalar loss of logits by step (T, B, classes): cross-entropy of their mean, unless the head has its own."""
+        return F.cross_entropy(steps.mean(0), y, label_smoothing=label_smoothing)
+
+
+class ForeignNetwork(Network):
+    """Somebody's ``nn.Module`` with a network's interface: ``module`` maps (B, C, H, W) or (T, B, C, H, W) to (B, classes).
+
+    ``T`` is passed on where the module has such an attribute.
+    """
+
+    def __init__(self, module: nn.Module, spec: VariantSpec, inputs: InputSpec) -> None:
+        super().__init__(spec, inputs)
+        self.module = module
+
+    @property
+    def T(self) -> int:
+        """The module's own ``T`` where it has one, else the variant's."""
+        return int(getattr(self.module, "T", self._T))
+
+    @T.setter
+    def T(self, steps: int) -> None:
+        if not hasattr(self.module, "T") and steps != self._T:
+            raise InputError(Problem(f"family {self.spec.family.name!r} has no T to set", key="T"))
+        if hasattr(self.module, "T"):
+            self.module.T = steps  # type: ignore[assignment]
+        self._T = steps
+
+    def forward_steps(self, x: Tensor) -> Tensor:
+        """(1, B, classes)."""
+        out: Tensor = self.module(x)
+        return out.unsqueeze(0)

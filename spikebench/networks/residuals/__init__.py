@@ -1,0 +1,1 @@
+"""How a sublayer joins the stream of the network: one file a residual."""

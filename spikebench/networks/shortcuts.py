@@ -1,0 +1,27 @@
+"""Shortcuts compute the same network with less work; counting switches them off, since counts belong to the network as declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_off = 0
+
+
+def enabled() -> bool:
+    """Whether shortcuts may be taken now: the first convolution once for a static image, the cheaper product order, fused QKV."""
+    return _off == 0
+
+
+@contextmanager
+def without_shortcuts() -> Iterator[None]:
+    """Inside the block every time step is computed, and attention products in the order that the preset's authors published.
+
+    Nests. Holds for the whole process, not for one thread: do not count and time at once.
+    """
+    global _off
+    _off += 1
+    try:
+        yield
+    finally:
+        _off -= 1

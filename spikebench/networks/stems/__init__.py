@@ -1,0 +1,1 @@
+"""From encoded images to tokens: one file a stem."""

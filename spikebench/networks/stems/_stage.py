@@ -1,0 +1,44 @@
+"""One stage of a convolutional stem: the papers' stems differ in the order of the same four layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+from spikebench.networks.context import Context
+from spikebench.networks.layers import BatchNorm2d, Conv2d, max_pool
+
+Layer = Literal["conv", "norm", "neuron", "pool"]
+
+
+class Stage(nn.Module):
+    """``order`` says what follows what: ``conv norm neuron pool`` is Spikformer's, pooling spikes.
+
+    kernel 3 keeps the size of the image (padding 1); another kernel is a patch embedding (stride = kernel). ``pool`` halves it.
+    """
+
+    def __init__(
+        self, context: Context, in_channels: int, channels: int, order: Sequence[Layer], kernel: int = 3, bias: bool = False
+    ) -> None:
+        super().__init__()
+        self.order = tuple(order)
+        stride, padding = (1, 1) if kernel == 3 else (kernel, 0)
+        self.conv = Conv2d(in_channels, channels, kernel, stride=stride, padding=padding, bias=bias)
+        self.norm = BatchNorm2d(channels)
+        if "neuron" in order:
+            first = order.index("neuron") < order.index("conv")
+            self.neuron = context.neuron(in_channels if first else channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(T, B, channels, H', W') from (T, B, in_channels, H, W)."""
+        for layer in self.order:
+            x = max_pool(x) if layer == "pool" else getattr(self, layer)(x)
+        return x
+
+
+def order_of(text: str, pool: bool = True) -> tuple[Layer, ...]:
+    """``"conv norm neuron pool"`` as an order, without the pooling if ``pool`` is False."""
+    layers: list[Layer] = [layer for layer in ("conv", "norm", "neuron", "pool") if layer in text.split()]
+    return tuple(sorted((layer for layer in layers if pool or layer != "pool"), key=text.split().index))
