@@ -93,16 +93,19 @@ def build_options(options_type: type, given: Mapping[str, Any], owner: str) -> A
         built: Any = TypeAdapter(options_type).validate_json(json.dumps(usable), strict=True)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            where = ".".join(str(part) for part in detail["loc"])
-            got = (
-                f", got {detail['input']!r}{yaml_hint(detail['input'])}"
-                if detail["type"] not in ("missing", "value_error")
-                else ""
-            )
-            problems.append(Problem(f"{detail['msg'].removeprefix('Value error, ')}{got}", key=where))
+            problems.append(Problem(reword(detail), key=".".join(str(part) for part in detail["loc"])))
     if problems:
         raise InputError(problems)
     return built
+
+
+def reword(detail: Mapping[str, Any]) -> str:
+    """What a pydantic error says, in the words of this project: expected, got, and a hint where YAML read something else."""
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected").replace("a valid ", "a ")
+    if detail["type"] in ("missing", "value_error") or "got" in message:
+        return str(message)
+    got = repr(detail["input"])
+    return f"{message}, got {got if len(got) <= 60 else got[:57] + '...'}{yaml_hint(detail['input'])}"
 
 
 def yaml_hint(value: Any) -> str:

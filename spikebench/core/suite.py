@@ -11,7 +11,7 @@ from typing import Any
 
 from spikebench.core import yaml_nodes
 from spikebench.core.cells import Cell, Job, Weights
-from spikebench.core.choice import Choice, plain, yaml_hint
+from spikebench.core.choice import Choice, plain, reword
 from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.variant import COMPONENTS, InputSpec, VariantSpec
@@ -236,14 +236,13 @@ def _known_metric(selector: Any) -> None:
 def _explain(detail: Mapping[str, Any], model: type) -> tuple[Sequence[str | int], str]:
     """A pydantic error in the words of this project."""
     path = tuple(part for part in detail["loc"] if not (isinstance(part, str) and part.startswith(("function-", "str", "dict["))))
-    kind, got = detail["type"], detail["input"]
+    kind = detail["type"]
     if kind == "extra_forbidden":
         known = _fields(model, path[:-1])
         return path, f"unknown key {path[-1]!r}{nearest(path[-1], known)}"
     if kind == "missing":
         return path, f"the key {path[-1]!r} is missing"
-    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected").replace("a valid ", "a ")
-    return path, f"{message}, got {_show(got)}{yaml_hint(got)}" if "got" not in message else message
+    return path, reword(detail)
 
 
 def _fields(model: Any, path: Sequence[str | int]) -> list[str]:

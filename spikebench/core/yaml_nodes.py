@@ -61,7 +61,10 @@ def read(path: str | Path) -> Document:
 
 def parse(text: str, file: str = "<text>") -> Document:
     """As ``read``, of a text that is already there."""
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        raise InputError(Problem(f"not valid YAML: {error.reason} (character {error.position})", file=file)) from None
     try:
         node = loader.get_single_node()
         walker = _Walker(loader, Document(file, None, {}, []))
