@@ -14,8 +14,8 @@ from spikebench.networks.network import ForeignNetwork, Network
 def build(spec: VariantSpec, inputs: InputSpec) -> Network:
     """The network that ``spec`` describes, on the CPU, in training mode, with random weights from torch's global generator.
 
-    A family is a callable ``(options, spec, inputs) -> nn.Module``; one that returns another module than a ``Network`` (a user's own)
-    is wrapped so that it has a network's interface. Raises InputError with every problem that ``check`` finds.
+    A family is a callable ``(options, spec, inputs) -> nn.Module``; one that returns another module than a ``Network`` (a user's
+    own) is wrapped so that it has a network's interface. Raises InputError with every problem that ``check`` finds.
     """
     problems = check(spec, inputs)
     if problems:

@@ -15,8 +15,8 @@ from spikebench.core.variant import COMPONENTS, InputSpec, VariantSpec
 def check(spec: VariantSpec, inputs: InputSpec) -> list[Problem]:
     """Every reason why ``build(spec, inputs)`` would refuse; empty if it would not.
 
-    A problem's key is the field of VariantSpec at fault, with the option after a dot (``stem.patch_size``). Components are imported,
-    nothing is built.
+    A problem's key is the field of VariantSpec at fault, with the option after a dot (``stem.patch_size``). Components are
+    imported, nothing is built.
     """
     problems = _unresolved(spec)
     if problems:

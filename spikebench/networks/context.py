@@ -34,8 +34,8 @@ def spiking_neuron(context: Context, channels: int, v_threshold: float | None) -
 class Context:
     """A network in the making. Components get it beside their own options.
 
-    ``patch_size``: by how much the stem has divided each side of the image. ``neurons``: makes what stands where a spiking network
-    has its neurons; the ANN twin puts an activation there.
+    ``patch_size``: by how much the stem has divided each side of the image. ``neurons``: makes what stands where a spiking
+    network has its neurons; the ANN twin puts an activation there.
     """
 
     spec: VariantSpec

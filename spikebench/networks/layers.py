@@ -1,10 +1,10 @@
 """Convolution, normalisation and pooling over time steps, without a transpose: memory keeps channels innermost.
 
-A tensor is (T, B, C, H, W) or (T, B, C, N) by its axes, and (T, B, H, W, C) or (T, B, N, C) in memory (torch's channels-last). So the
-1x1 convolution of an encoder is one matrix product, BatchNorm reads rows, and neither copies.
+A tensor is (T, B, C, H, W) or (T, B, C, N) by its axes, and (T, B, H, W, C) or (T, B, N, C) in memory (torch's channels-last).
+So the 1x1 convolution of an encoder is one matrix product, BatchNorm reads rows, and neither copies.
 
-An image that is shown unchanged for T steps comes as an expanded view (stride 0 over T). Layers before the first neuron see the same
-image T times; they compute it once and expand the result, unless shortcuts are off.
+An image that is shown unchanged for T steps comes as an expanded view (stride 0 over T). Layers before the first neuron see the
+same image T times; they compute it once and expand the result, unless shortcuts are off.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def is_static(x: Tensor) -> bool:
 
 
 def per_image(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """``function``, which maps images (B, C, H, W) one by one, over each step of ``x`` (T, B, C, H, W); once if ``x`` is static."""
+    """``function`` of images (B, C, H, W), one by one, over each step of ``x`` (T, B, C, H, W); once if ``x`` is static."""
     if is_static(x):
         return function(x[0]).unsqueeze(0).expand(x.shape[0], *[-1] * (x.dim() - 1))
-    return function(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    return torch.unflatten(function(x.flatten(0, 1)), 0, x.shape[:2])
 
 
 def max_pool(x: Tensor) -> Tensor:
@@ -43,20 +43,22 @@ class Conv2d(nn.Conv2d):
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm over (T, B, C, H, W): statistics of all steps together, as the papers' code that folds T into the batch has them."""
+    """BatchNorm over (T, B, C, H, W): statistics of all steps together, as in the papers' code, which folds T into the batch."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not is_static(x) or x[0].numel() == x.shape[2]:
-            return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+            return torch.unflatten(super().forward(x.flatten(0, 1)), 0, x.shape[:2])
         once = self._normalise_once(x[0], x.shape[0]) if self.training else super().forward(x[0])
         return once.unsqueeze(0).expand_as(x)
 
     def _normalise_once(self, image: Tensor, T: int) -> Tensor:
         """``image`` (B, C, H, W) by its own statistics, which are those of T copies but for the running variance.
 
-        That is unbiased by n / (n - 1), and n must be the one of T images: a scratch copy takes the update for one and is put right.
+        That is unbiased by n / (n - 1), and n must be that of T images: a scratch copy takes the update for one and is put right.
         """
-        assert self.running_var is not None and self.num_batches_tracked is not None and self.momentum is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
         scratch = self.running_var.clone()
         out = F.batch_norm(
             image, self.running_mean, scratch, self.weight, self.bias, training=True, momentum=self.momentum, eps=self.eps
@@ -97,5 +99,5 @@ class Projection(nn.Module):
 
     def normalise(self, y: Tensor) -> Tensor:
         """BatchNorm, and the neuron where it comes after: (T, B, channels, N) from (T, B, N, channels)."""
-        y = self.norm(y.flatten(0, 2)).unflatten(0, y.shape[:3]).transpose(2, 3)
+        y = torch.unflatten(self.norm(y.flatten(0, 2)), 0, y.shape[:3]).transpose(2, 3)
         return y if self.neuron is None or self.neuron_first else self.neuron(y)

@@ -22,7 +22,7 @@ class Network(nn.Module):
         self._T = spec.T
 
     @property
-    def T(self) -> int:
+    def T(self) -> int:  # noqa: N802 - the field's name for it
         """Time steps that a static image is shown for. May be set: evaluation at other time steps than those trained with.
 
         Raises InputError where a component learns something for each step (``psn``, ``glif``).
@@ -30,30 +30,31 @@ class Network(nn.Module):
         return self._T
 
     @T.setter
-    def T(self, steps: int) -> None:
+    def T(self, steps: int) -> None:  # noqa: N802
         problems = [
             Problem(
-                f"{name} ({type(module).__module__.rpartition('.')[2]}) was built for T = {module.fixed_T}, not {steps}", key="T"
+                f"{name} ({type(module).__module__.rpartition('.')[2]}) was built for T = {module.fixed_steps}, not {steps}",
+                key="T",
             )
             for name, module in self.named_modules()
-            if getattr(module, "fixed_T", None) not in (None, steps)
+            if getattr(module, "fixed_steps", None) not in (None, steps)
         ]
         if problems or steps < 1:
             raise InputError(problems or [Problem(f"must be at least 1, got {steps}", key="T")])
         self._T = steps
 
     def forward_steps(self, x: Tensor) -> Tensor:
-        """(T, B, classes) from x as in ``forward``: logits of each step, or one step (1, B, classes) where the head averages first."""
+        """Logits of each step (T, B, classes) from ``x`` as in ``forward``; (1, B, classes) where the head averages first."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, classes) from images (B, C, H, W), encoded to ``T`` steps inside, or a sequence (T', B, C, H, W) of any length."""
+        """Logits (B, classes) from images (B, C, H, W), encoded to ``T`` steps inside, or from a sequence (T', B, C, H, W)."""
         return self.forward_steps(x).mean(0)
 
     def loss(self, x: Tensor, y: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
         """(loss, logits): the scalar to minimise and the logits (B, classes) it came from.
 
-        ``y``: class numbers (B,) or class probabilities (B, classes), as mixup makes them. The head decides how steps enter the loss.
+        ``y``: class numbers (B,) or class probabilities (B, classes), as mixup makes them. The head decides how steps enter.
         """
         steps = self.forward_steps(x)
         return self.loss_of_steps(steps, y, label_smoothing), steps.mean(0)
@@ -74,12 +75,12 @@ class ForeignNetwork(Network):
         self.module = module
 
     @property
-    def T(self) -> int:
+    def T(self) -> int:  # noqa: N802 - the field's name for it
         """The module's own ``T`` where it has one, else the variant's."""
         return int(getattr(self.module, "T", self._T))
 
     @T.setter
-    def T(self, steps: int) -> None:
+    def T(self, steps: int) -> None:  # noqa: N802
         if not hasattr(self.module, "T") and steps != self._T:
             raise InputError(Problem(f"family {self.spec.family.name!r} has no T to set", key="T"))
         if hasattr(self.module, "T"):

@@ -1,4 +1,4 @@
-"""Shortcuts compute the same network with less work; counting switches them off, since counts belong to the network as declared."""
+"""Shortcuts compute the same network with less work. Counting switches them off: counts belong to the network as declared."""
 
 from __future__ import annotations
 

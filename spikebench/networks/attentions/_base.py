@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from spikebench.core.errors import Problem
@@ -24,7 +25,7 @@ class AttentionOptions:
 
 
 class AttentionBase(nn.Module):
-    """(T, B, C, N) to the same shape, made as ``Attention(options, context)``; begins or ends with a neuron as the residual asks."""
+    """(T, B, C, N) to the same shape, made as ``Attention(options, context)``; a neuron first or last, as the residual asks."""
 
     Options: ClassVar[type] = AttentionOptions
 
@@ -87,7 +88,7 @@ class QKVAttention(AttentionBase):
 
     def split_heads(self, x: Tensor) -> Tensor:
         """(T, B, num_heads, N, d), a view of (T, B, num_heads * d, N)."""
-        return x.unflatten(2, (self.num_heads, -1)).transpose(3, 4)
+        return torch.unflatten(x, 2, (self.num_heads, -1)).transpose(3, 4)
 
 
 def merge_heads(x: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ Order = Literal["auto", "qk_first", "kv_first"]
 def attend(q: Tensor, k: Tensor, v: Tensor, order: PublishedOrder, emits: Values) -> Tensor:
     """Q K^T V, (..., N, d) from three of that shape: (Q K^T) V costs 2 N^2 d operations a head, Q (K^T V) 2 N d^2.
 
-    The two are equal to the bit for spikes (or integers) whose sums stay below 2^24 in float32, 2^8 in bfloat16. ``emits``: what q, k
-    and v hold; the product in between is declared from it.
+    The two are equal to the bit for spikes (or integers) whose sums stay below 2^24 in float32, 2^8 in bfloat16. ``emits``: what
+    q, k and v hold; the product in between is declared from it.
     """
     if order == "kv_first":
         return q @ declare(k.transpose(-2, -1) @ v, counts_of(emits, 2))

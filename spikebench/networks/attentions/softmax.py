@@ -14,7 +14,7 @@ from spikebench.networks.attentions._product import counts_of
 
 
 @dataclass(frozen=True)
-class Options(AttentionOptions):
+class SoftmaxOptions(AttentionOptions):
     """``value``: V as spikes, or as the real output of BatchNorm (``float``)."""
 
     value: Literal["spikes", "float"] = "spikes"
@@ -23,8 +23,8 @@ class Options(AttentionOptions):
 class Attention(QKVAttention):
     """The map is real, so its product with V costs multiplications, or additions of real numbers where V spikes."""
 
-    Options = Options
-    options: Options
+    Options = SoftmaxOptions
+    options: SoftmaxOptions
 
     def float_inputs(self) -> tuple[str, ...]:
         return ("v",) if self.options.value == "float" else ()

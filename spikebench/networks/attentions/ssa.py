@@ -12,7 +12,7 @@ from spikebench.networks.attentions._product import Order, PublishedOrder, atten
 
 
 @dataclass(frozen=True)
-class Options(AttentionOptions):
+class SSAOptions(AttentionOptions):
     """``scale``: s, 0.125 in the released code whatever the head's width (0.25 for DVS).
 
     ``order``: ``auto`` runs the cheaper of (Q K^T) V, ``qk_first``, and Q (K^T V), ``kv_first``; a named order is kept. Counts of
@@ -27,8 +27,8 @@ class Options(AttentionOptions):
 class Attention(QKVAttention):
     """The scale folds into the threshold of the neuron that follows: an integer count decides (REFERENCES 1.1)."""
 
-    Options = Options
-    options: Options
+    Options = SSAOptions
+    options: SSAOptions
 
     def mix(self, *qkv: Tensor) -> Tensor:
         q, k, v = qkv

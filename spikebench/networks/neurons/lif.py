@@ -12,8 +12,8 @@ from spikebench.networks.neurons._base import KernelNeuron
 
 
 @dataclass(frozen=True)
-class Options:
-    """``tau`` >= 1 in steps; ``v_reset`` null is a soft reset. The equations are those of ``spikebench.kernels.dynamics.Dynamics``."""
+class LIFOptions:
+    """``tau`` >= 1 in steps; ``v_reset`` null is a soft reset. Equations: ``spikebench.kernels.dynamics.Dynamics``."""
 
     tau: float = 2.0
     v_threshold: float = 1.0
@@ -29,9 +29,11 @@ class Options:
 class Neuron(KernelNeuron):
     """No parameters."""
 
-    Options = Options
+    Options = LIFOptions
 
-    def __init__(self, options: Options, *, surrogate: Formula, channels: int, T: int, v_threshold: float | None = None) -> None:
+    def __init__(
+        self, options: LIFOptions, *, surrogate: Formula, channels: int, T: int, v_threshold: float | None = None
+    ) -> None:
         super().__init__(options.v_threshold if v_threshold is None else v_threshold, surrogate)
         self.options = options
 

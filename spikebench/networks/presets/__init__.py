@@ -16,7 +16,7 @@ __all__ = ["load"]
 
 
 def load(name: str) -> VariantSpec:
-    """The preset called ``name``, ours or an installed package's (which may give a VariantSpec, a mapping, or a YAML file's path).
+    """The preset called ``name``, ours or an installed package's (a VariantSpec, a mapping, or a YAML file's path).
 
     Raises InputError: an unknown name, naming the nearest; a file that is no mapping or has unknown or wrong fields.
     """

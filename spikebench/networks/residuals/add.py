@@ -1,4 +1,4 @@
-"""Add spikes to spikes, x + z, after the neuron: the stream counts 0, 1, 2, ... (SEW, arXiv 2102.04159; Spikformer, 2209.15425)."""
+"""Add spikes to spikes, x + z, so that the stream counts 0, 1, 2, ... (SEW, arXiv 2102.04159; Spikformer, arXiv 2209.15425)."""
 
 from __future__ import annotations
 

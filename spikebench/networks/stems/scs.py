@@ -1,4 +1,4 @@
-"""Spiking Convolutional Stem (Spikformer V2, arXiv 2401.02020): inferred from published parameter counts, its code is unreleased."""
+"""Spiking Convolutional Stem (Spikformer V2, arXiv 2401.02020), inferred from published parameter counts: code unreleased."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spikebench.networks.stems._stage import Stage, order_of
 
 
 @dataclass(frozen=True)
-class Options(PatchOptions):
+class SCSOptions(PatchOptions):
     """``expansion``: of the pair of 3x3 convolutions. ``residual``: whether the pair's spikes are merged with its input.
 
     Neither is known of the original; 4 and no residual give its parameter counts (29.11, 51.55 and 172 million), as do others.
@@ -38,14 +38,14 @@ class Stem(StemBase):
     On small images the narrow first stages are left out: four stages on 8x8 pixels do not train.
     """
 
-    Options = Options
+    Options = SCSOptions
 
     @classmethod
     def check(cls, options: Any, spec: VariantSpec, inputs: InputSpec) -> Iterator[Problem]:
         yield from halving_problems(options, spec, inputs, least=2)
         yield from width_problems(spec)
 
-    def __init__(self, options: Options, context: Context) -> None:
+    def __init__(self, options: SCSOptions, context: Context) -> None:
         super().__init__()
         widths = [context.spec.dim >> shift for shift in reversed(range(STAGES))][-halvings(context.patch_size) :]
         inputs = [context.inputs.channels, *widths[:-1]]
@@ -53,14 +53,14 @@ class Stem(StemBase):
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, B, dim, H / patch_size, W / patch_size)."""
-        x = self.stages(x)
-        return x
+        tokens: Tensor = self.stages(x)
+        return tokens
 
 
 class DownsamplingStage(nn.Module):
     """2x2 convolution of stride 2 without bias, BN, neuron; 3x3 expand, BN, neuron; 3x3 reduce, BN, neuron, both with bias."""
 
-    def __init__(self, options: Options, context: Context, in_channels: int, channels: int) -> None:
+    def __init__(self, options: SCSOptions, context: Context, in_channels: int, channels: int) -> None:
         super().__init__()
         order = order_of("conv norm neuron")
         hidden = options.expansion * channels

@@ -1,4 +1,4 @@
-"""Spiking Patch Splitting: four conv-BN-LIF stages that pool spikes, and relative position spikes (Spikformer, arXiv 2209.15425)."""
+"""Spiking Patch Splitting: four conv-BN-LIF stages that pool spikes, and position spikes (Spikformer, arXiv 2209.15425)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spikebench.networks.stems._stage import Stage, order_of
 class Stem(StemBase):
     """Stages of dim/8, dim/4, dim/2 and dim channels, 3x3 without bias; the last log2(patch_size) pool after the neuron.
 
-    Position: a 3x3 conv-BN-LIF of the result, merged with it as the residual merges spikes (added, unless it is ``xor`` or ``or``).
+    Position: a 3x3 conv-BN-LIF of the result, merged with it as the residual merges spikes (``add`` for those that do not).
     """
 
     order = "conv norm neuron pool"
