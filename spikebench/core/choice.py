@@ -92,8 +92,8 @@ def build_options(options_type: type, given: Mapping[str, Any], owner: str) -> A
         # Through JSON, since strict mode takes a JSON list for a tuple but no text for a number: YAML reads 1e-3 as text.
         built: Any = TypeAdapter(options_type).validate_json(json.dumps(usable), strict=True)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            problems.append(Problem(reword(detail), key=".".join(str(part) for part in detail["loc"])))
+        details = error.errors(include_url=False)
+        problems += [Problem(reword(detail), key=".".join(map(str, detail["loc"]))) for detail in details]  # type: ignore[arg-type]
     if problems:
         raise InputError(problems)
     return built

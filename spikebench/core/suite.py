@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from spikebench.core import yaml_nodes
 from spikebench.core.cells import Cell, Job, Weights
@@ -17,8 +17,15 @@ from spikebench.core.registry import REGISTRIES
 from spikebench.core.variant import COMPONENTS, InputSpec, VariantSpec
 from spikebench.core.yaml_nodes import Document, KeyPath
 
-CheckVariant = Callable[[VariantSpec, InputSpec], Sequence[Problem]]
-"""Says why a network cannot exist (``networks.check``); handed in, since networks live on a floor above."""
+
+class Networks(Protocol):
+    """What a suite asks of ``spikebench.networks``; handed in, since networks live on a floor above."""
+
+    def check(self, spec: VariantSpec, inputs: InputSpec) -> Sequence[Problem]:
+        """Every reason why this network cannot exist."""
+
+    def resolve(self, spec: VariantSpec, inputs: InputSpec) -> VariantSpec:
+        """Each ``auto`` replaced by what it means for this input, so that equal networks have equal ids."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,17 +70,17 @@ class Suite:
         return tuple({job.job_id: job for job in (Job(cell, harness, device) for harness in (*stages, *self.measure))}.values())
 
 
-def load(path: str | Path, check_variant: CheckVariant | None = None) -> Suite:
+def load(path: str | Path, networks: Networks | None = None) -> Suite:
     """Read, check and expand a suite file.
 
     Raises InputError with every problem of the file at once: file:line:column, the key's path, what was got and expected.
     """
-    return from_document(yaml_nodes.read(path), check_variant)
+    return from_document(yaml_nodes.read(path), networks)
 
 
-def from_document(document: Document, check_variant: CheckVariant | None = None) -> Suite:
+def from_document(document: Document, networks: Networks | None = None) -> Suite:
     """As ``load``, of a document that is already read."""
-    return _Reader(document, check_variant).read()
+    return _Reader(document, networks).read()
 
 
 def inputs_of(dataset: Choice) -> InputSpec:
@@ -85,9 +92,9 @@ def inputs_of(dataset: Choice) -> InputSpec:
 class _Reader:
     """Collects problems instead of stopping at the first."""
 
-    def __init__(self, document: Document, check_variant: CheckVariant | None) -> None:
+    def __init__(self, document: Document, networks: Networks | None) -> None:
         self.document = document
-        self.check_variant = check_variant
+        self.networks = networks
         self.problems: list[Problem] = list(document.problems)
 
     def read(self) -> Suite:
@@ -175,7 +182,9 @@ class _Reader:
                     self._add(
                         ("variants", *path), problem.message, key=f"{yaml_nodes.spell_path(('variants', *path))} ({problem.key})"
                     )
-        return variants
+        if reported or inputs is None or self.networks is None:
+            return variants
+        return list(dict.fromkeys(self.networks.resolve(variant, inputs) for variant in variants))
 
     def _variant_problems(self, variant: VariantSpec, inputs: InputSpec | None) -> list[Problem]:
         found: list[Problem] = []
@@ -184,8 +193,8 @@ class _Reader:
                 getattr(variant, field).resolve(registry)
             except InputError as error:
                 found += [problem.within(field) for problem in error.problems]
-        if not found and inputs is not None and self.check_variant is not None:
-            found += self.check_variant(variant, inputs)
+        if not found and inputs is not None and self.networks is not None:
+            found += self.networks.check(variant, inputs)
         return found
 
     def _weights(self, file: Any) -> Weights | None:

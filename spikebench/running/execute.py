@@ -128,7 +128,7 @@ def _measure(harness: Any, subject: Subject, job: Job) -> Iterator[Record]:
         yield record
 
 
-def _ids(header: dict[str, Any]) -> dict[str, str]:
+def _ids(header: dict[str, Any]) -> dict[str, Any]:
     return {name: header[name] for name in ("job_id", "cell_id", "machine_id", "source_id")}
 
 

@@ -71,9 +71,9 @@ def open_run(path: str | Path, results: str | Path, fresh: bool = False) -> Run:
 
     Raises InputError for a bad suite, StorageError if ``results`` holds another suite's folder of this name.
     """
-    from spikebench.networks import check
+    from spikebench.networks import checks
 
-    suite = load(path, check)
+    suite = load(path, checks)
     return bind(suite, Path(results) / suite.name, fresh)
 
 

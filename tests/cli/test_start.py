@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "pandas", "scipy", "matplotlib", "sklearn", "optuna", "numba", "spikingjelly", "pydantic")
+HEAVY = ("torch", "pandas", "scipy", "matplotlib", "sklearn", "optuna", "numba", "spikingjelly")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "attentions"], ["--version"], ["run", "--help"]])

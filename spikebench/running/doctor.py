@@ -1,0 +1,120 @@
+"""What this machine can do, and why not more."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from spikebench.core.machine import machine
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.source import package_version, source
+
+Finding = tuple[str, str, str]
+"""(what, "yes" | "no" | a value, why or detail)"""
+
+
+def examine() -> None:
+    """Print the findings as a table."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(no_wrap=True)
+    table.add_column()
+    colours = {"yes": "green", "no": "yellow"}
+    for what, verdict, detail in findings():
+        table.add_row(what, Text(verdict, style=colours.get(verdict, "")), Text(detail))
+    Console().print(table)
+
+
+def findings() -> Iterator[Finding]:
+    """Everything that decides what can be measured here."""
+    yield from _software()
+    yield from _hardware()
+    yield from _backends()
+    yield from _power()
+    yield from _extras()
+    yield from _data()
+
+
+def _software() -> Iterator[Finding]:
+    facts = source()
+    commit = f"commit {facts['commit'][:12]}{', with changes' if facts['dirty'] else ''}" if facts["commit"] else "installed package"
+    yield "spikebench", facts["spikebench"], commit
+    yield "Python", platform.python_version(), ""
+    for name in ("torch", "triton", "spikingjelly", "numba"):
+        yield name, package_version(name) or "no", "" if package_version(name) else "not installed"
+
+
+def _hardware() -> Iterator[Finding]:
+    import torch
+
+    facts = machine(torch.get_num_threads())
+    yield "machine", facts["machine_id"], "times are compared between runs on this machine only"
+    yield "CPU", str(facts["cores"]), f"cores; {facts['cpu']}; torch uses {facts['threads']} threads"
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            capability = f"{properties.major}.{properties.minor}"
+            yield "GPU", "yes", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, compute capability {capability}"
+    else:
+        built = torch.version.cuda
+        yield "GPU", "no", f"torch {'was built for CUDA ' + built if built else 'is a CPU build'} and sees no CUDA device"
+    yield _bf16()
+
+
+def _bf16() -> Finding:
+    from spikebench.training.precision import why_not_bf16
+
+    reason = why_not_bf16("cpu")
+    return ("bf16 on the CPU", "no", reason) if reason else ("bf16 on the CPU", "yes", "`amp: auto` uses it")
+
+
+def _backends() -> Iterator[Finding]:
+    import torch
+
+    from spikebench.kernels.lif import explain
+
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    for device in devices:
+        for name, reason in explain(torch.zeros(4, 8, device=device)).items():
+            yield f"LIF on {device}: {name}", "no" if reason else "yes", reason or REGISTRIES["backends"].describe(name)
+
+
+def _power() -> Iterator[Finding]:
+    counters = list(Path("/sys/class/powercap").glob("*/energy_uj")) if Path("/sys/class/powercap").is_dir() else []
+    readable = [path for path in counters if _can_read(path)]
+    if readable:
+        yield "CPU energy", "yes", f"RAPL, {len(readable)} counters"
+    else:
+        yield "CPU energy", "no", "the RAPL counters can be read by root alone" if counters else "no RAPL counter in /sys/class/powercap"
+    version = package_version("nvidia-ml-py")
+    yield "GPU energy", "yes" if version else "no", f"NVML {version}" if version else "needs the extra `gpu` (pip install spikebench[gpu])"
+
+
+def _can_read(path: Path) -> bool:
+    try:
+        path.read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return True
+
+
+def _extras() -> Iterator[Finding]:
+    needs = {
+        "vision": ("torchvision", "CIFAR and ImageNet loaders"),
+        "ray": ("ray", "the launcher `ray`"),
+        "slurm": ("submitit", "the launcher `slurm`"),
+        "dashboard": ("optuna-dashboard", "look at a search in the browser"),
+    }
+    for extra, (package, what) in needs.items():
+        version = package_version(package)
+        yield f"extra {extra}", "yes" if version else "no", f"{what}{'' if version else f' (pip install spikebench[{extra}])'}"
+
+
+def _data() -> Iterator[Finding]:
+    for name in REGISTRIES["datasets"]:
+        yield f"data {name}", "yes", REGISTRIES["datasets"].describe(name)
