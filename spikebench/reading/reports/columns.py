@@ -85,10 +85,9 @@ def cells(metric: Metric, rows: Summaries, comparable: Sequence[Sequence[str]], 
             found[group_id] = Absent(notes.mark(summary.reason))
             continue
         why = f"From {summary.n} of {summary.n + len(summary.missing)} seeds; {summary.reason}" if summary.missing else ""
-        half_width = None if metric.exact and interval.half_width == 0 else interval.half_width
         found[group_id] = Number(
             interval.estimate,
-            half_width,
+            interval.half_width or None,  # the same in every seed: there is no spread to show
             summary.n,
             best=group_id in best and (summary.n == most or not summary.missing),
             notes=notes.mark(why),

@@ -10,7 +10,7 @@ from spikebench.reading.reports import columns, difference
 from spikebench.reading.reports.document import Block, Cell, Column, Footnotes, Number, Row, Table
 from spikebench.reading.summary import Quantity, quantities
 
-HEADLINE = ("accuracy", "events", "unit_acs", "energy", "firing_rate", "parameters")
+HEADLINE = ("accuracy", "parameters", "events", "unit_acs", "energy", "firing_rate")
 """The metrics of the first table, in order; a suite's ``report: {columns: [...]}`` adds others."""
 WITH_DIFFERENCE = {"accuracy": "absolute", "events": "relative"}
 
@@ -22,6 +22,7 @@ class Section:
 
     order = 10
     title = "Comparison"
+    brief = True
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
         everything = quantities(frame)

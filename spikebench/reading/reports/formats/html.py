@@ -1,0 +1,35 @@
+"""One self-contained HTML page: plots inside, light and dark, readable on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from spikebench.reading.reports.document import Column, Document, Number, mark
+from spikebench.reading.reports.formats._files import write
+
+TEMPLATE = Path(__file__).with_name("_report.html.jinja")
+
+
+class Format:
+    """``report.html``; nothing in it is loaded from elsewhere, so it can be mailed and archived."""
+
+    def write(self, document: Document, folder: Path) -> Sequence[Path]:
+        return [write(folder / "report.html", text(document))]
+
+
+def text(document: Document) -> str:
+    """The page. Every word of the document is escaped: names come from suites and plugins of others."""
+    from jinja2 import Environment, StrictUndefined
+
+    from spikebench.reading.reports.plots import svg
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
+    page: str = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        document=document, mark=mark, svg=svg, half=_half, zip=zip
+    )
+    return page
+
+
+def _half(column: Column, cell: Number) -> str:
+    return f"{(cell.half_width or 0) * column.display.factor:,.{column.display.decimals}f}"
