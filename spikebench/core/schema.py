@@ -10,9 +10,9 @@ from spikebench.core.variant import COMPONENTS, VariantSpec
 
 def suite_schema() -> dict[str, Any]:
     """JSON Schema (2020-12). Imports every component, since options live in their files."""
-    from spikebench.core.suite_file import SuiteFile
+    from spikebench.core.suite_file import REGISTRY, SuiteFile
 
-    schema = SuiteFile.model_json_schema(ref_template="#/$defs/{model}")
+    schema = _refer(SuiteFile.model_json_schema(ref_template="#/$defs/{model}"), REGISTRY)
     definitions = schema.setdefault("$defs", {})
     for name in ("datasets", "harnesses", "launchers", *COMPONENTS.values()):
         definitions[name] = choice_schema(name)
@@ -22,6 +22,14 @@ def suite_schema() -> dict[str, Any]:
     schema["properties"]["train"] = {"anyOf": [{"const": "none"}, options_schema("harnesses", "train")]}
     schema["properties"]["energy"]["items"] = {"anyOf": [{"enum": REGISTRIES["profiles"].names()}, {"pattern": r"\.toml$"}]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "spikebench suite", **schema}
+
+
+def _refer(schema: Any, marker: str) -> Any:
+    """Replace every ``{marker: registry}`` by a reference to that registry's definition."""
+    if isinstance(schema, dict):
+        rest = {key: _refer(value, marker) for key, value in schema.items() if key != marker}
+        return {"$ref": f"#/$defs/{schema[marker]}", **rest} if marker in schema else rest
+    return [_refer(item, marker) for item in schema] if isinstance(schema, list) else schema
 
 
 def choice_schema(registry: str) -> dict[str, Any]:

@@ -23,9 +23,13 @@ def _none_or_mapping(value: Any) -> Any:
     raise ValueError("expected a mapping of training options, or none")
 
 
+REGISTRY = "x-registry"
+"""Stands in the generated JSON Schema where ``schema`` puts the members of a registry."""
+
+
 def choice_of(registry: str) -> Any:
     """A field that names a member of ``registry``; the JSON Schema gets the names and options from ``schema``."""
-    return Annotated[Choice, BeforeValidator(_parse_choice), WithJsonSchema({"$ref": f"#/$defs/{registry}"})]
+    return Annotated[Choice, BeforeValidator(_parse_choice), WithJsonSchema({REGISTRY: registry})]
 
 
 class Block(BaseModel):

@@ -23,17 +23,29 @@ class Guess:
         return f"{self.seconds:.0f} s" if self.seconds < 120 else f"{self.seconds / 60:.1f} min"
 
 
-def estimate(plan: Plan) -> dict[str, Guess]:
-    """A guess for each cell_id; cells that differ in their seed alone are timed once."""
-    known: dict[str, tuple[int, float]] = {}
+def estimate(plan: Plan, threads: int) -> dict[str, Guess]:
+    """A guess for each cell_id, for workers of ``threads`` CPU threads; cells that differ in their seed alone are timed once."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        return _estimate(plan)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _estimate(plan: Plan) -> dict[str, Guess]:
+    known: dict[tuple[str, bool], tuple[int, float]] = {}
     guesses = {}
     for cell, jobs in plan.cells:
         pending = [planned for planned in jobs if not planned.done]
         trains = any(planned.is_training for planned in pending)
-        if cell.group_id not in known:
-            known[cell.group_id] = _time_cell(cell, trains)
-        parameters, seconds = known[cell.group_id]
-        guesses[cell.cell_id] = Guess(parameters, seconds if trains else (0.0 if pending else None))
+        key = (cell.group_id, trains)
+        if key not in known:
+            known[key] = _time_cell(cell, trains)
+        parameters, seconds = known[key]
+        guesses[cell.cell_id] = Guess(parameters, seconds if pending else None)
     return guesses
 
 

@@ -44,7 +44,7 @@ def show_plan(path: Path, results: Path, fresh: bool) -> None:
     from spikebench.running.estimate import estimate
 
     run = open_run(path, results, fresh)
-    guesses = estimate(run.plan)
+    guesses = estimate(run.plan, getattr(run.suite.launcher.resolve("launchers"), "threads", 0))
     table = Table(title=f"{run.suite.name}: {len(run.plan.cells)} cells, {len(list(run.plan.jobs))} jobs", title_justify="left")
     for heading in ("cell", "variant", "seed", "parameters", "to do", "cached", "about"):
         table.add_column(heading, justify="right" if heading in ("seed", "parameters", "about") else "left")
