@@ -17,7 +17,7 @@ SUITES = sorted((Path(__file__).parents[2] / "suites").glob("*.yaml"))
 def test_every_reference_has_a_definition_and_every_component_is_named() -> None:
     schema = suite_schema()
     text = json.dumps(schema)
-    assert {name for name in re.findall(r"#/\$defs/([\w-]+)", text)} <= set(schema["$defs"])
+    assert set(re.findall(r"#/\$defs/([\w-]+)", text)) <= set(schema["$defs"])
     for registry in ("stems", "attentions", "neurons", "harnesses", "datasets", "launchers"):
         names = {entry.get("const") for entry in schema["$defs"][registry]["anyOf"]}
         assert set(REGISTRIES[registry].names()) <= names
