@@ -1,4 +1,6 @@
-"""Every registered surrogate against its own primitive (finite differences) and against SpikingJelly's backward functions."""
+"""Every registered surrogate against its own primitive (finite differences) and against SpikingJelly's backward
+functions.
+"""
 
 import math
 

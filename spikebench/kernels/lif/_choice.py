@@ -13,7 +13,7 @@ from spikebench.core.errors import InputError, Problem
 from spikebench.core.registry import REGISTRIES
 from spikebench.kernels.dynamics import Dynamics
 
-FASTEST_FIRST = ("torch", "reference")
+FASTEST_FIRST = ("numba", "torch", "reference")
 
 
 class Backend(Protocol):

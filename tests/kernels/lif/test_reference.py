@@ -1,4 +1,6 @@
-"""The oracle against SpikingJelly 2's nodes, and its gradients against float64 finite differences of the smoothed problem."""
+"""The oracle against SpikingJelly 2's nodes, and its gradients against float64 finite differences of the smoothed
+problem.
+"""
 
 import itertools
 
@@ -97,7 +99,8 @@ def test_gradient_is_that_of_the_smoothed_neuron(
 ) -> None:
     """With the primitive in place of the step the equations are exact calculus, so finite differences must agree.
 
-    With ``detach_reset`` the reset's own spike is held constant: then the base point's spikes are used in the shifted runs.
+    With ``detach_reset`` the reset's own spike is held constant: then the base point's spikes are used in the shifted
+    runs.
     """
     from spikebench.kernels.surrogates import resolve
 

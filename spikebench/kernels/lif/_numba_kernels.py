@@ -1,0 +1,181 @@
+"""The loops, compiled by numba once per kind of neuron, surrogate and dtype, and kept in numba's cache on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+
+from spikebench.kernels.dynamics import Dynamics
+from spikebench.kernels.lif import _numba_math as nm
+
+BLOCK = 1024
+"""Neurons a block: its membranes and T rows of H stay in the first two cache levels."""
+
+Kernel = Callable[..., None]
+# Inlined before numba types anything: compiled one by one, these small functions would take longer than the loops.
+inlined: Callable[[Callable[..., Any]], Any] = njit(error_model="numpy", inline="always")
+
+# The parts of a neuron that the two loops are written with; _bind puts one of the tables' functions below in the place of each.
+charge: Any
+reset: Any
+gradient: Any
+through_reset: Any
+input_share: Any
+pulled: Any
+load: Any
+store: Any
+LEARNED: bool
+
+
+def forward(x, x_row, spikes, T, M, start, stop, rate, threshold, rest, one):  # type: ignore[no-untyped-def]
+    """Spikes of the neurons start..stop; ``x`` and ``spikes`` are flat, ``x_row`` is the distance between x's rows."""
+    v = np.empty(BLOCK, np.float32)
+    for first in range(start, stop, BLOCK):
+        n = min(BLOCK, stop - first)
+        v[:n] = rest
+        for t in range(T):
+            x_t = x[t * x_row + first : t * x_row + first + n]
+            s_t = spikes[t * M + first : t * M + first + n]
+            for j in range(n):
+                h = charge(v[j], load(x_t[j]), rate, rest)
+                s_t[j] = one if h >= threshold else one - one
+                v[j] = reset(h, threshold, rest)
+
+
+def backward(x, x_row, grad, grad_row, dx, T, M, start, stop, rate, threshold, rest, leak, options, dtau):  # type: ignore[no-untyped-def]
+    """dL/dx of the neurons start..stop, and -dL/dtau tau added to ``dtau`` (equations: ``reference.gradients``)."""
+    v = np.empty(BLOCK, np.float32)
+    carry = np.empty(BLOCK, np.float32)
+    hs = np.empty((T, BLOCK), np.float32)
+    along_tau = np.zeros(BLOCK, np.float64)
+    zero, one = np.float32(0), np.float32(1)
+    for first in range(start, stop, BLOCK):
+        n = min(BLOCK, stop - first)
+        v[:n] = rest
+        carry[:n] = zero
+        for t in range(T):
+            x_t = x[t * x_row + first : t * x_row + first + n]
+            h_t = hs[t]
+            for j in range(n):
+                h = charge(v[j], load(x_t[j]), rate, rest)
+                h_t[j] = h
+                v[j] = reset(h, threshold, rest)
+        for back in range(T):
+            t = T - 1 - back
+            h_t = hs[t]
+            g_t = grad[t * grad_row + first : t * grad_row + first + n]
+            d_t = dx[t * M + first : t * M + first + n]
+            for j in range(n):
+                h = h_t[j]
+                g = gradient(h - threshold, *options)
+                kept = zero if h >= threshold else one
+                dh = load(g_t[j]) * g + carry[j] * through_reset(h, kept, g, threshold, rest)
+                d_t[j] = store(input_share(dh, leak))
+                carry[j] = dh - dh * leak
+                if LEARNED:
+                    v[j] = dh
+            if LEARNED:
+                x_t = x[t * x_row + first : t * x_row + first + n]
+                for j in range(n):
+                    before = reset(hs[t - 1, j], threshold, rest) if t > 0 else rest
+                    along_tau[j] += np.float64(v[j] * pulled(h_t[j] - before, load(x_t[j])))
+    dtau[0] = along_tau.sum()
+
+
+CHARGE = {  # rate is tau, or 1/tau where that is exact
+    (True, "divide"): lambda v, x, rate, rest: v + (x - (v - rest)) / rate,
+    (True, "multiply"): lambda v, x, rate, rest: v + (x - (v - rest)) * rate,
+    (False, "divide"): lambda v, x, rate, rest: v - (v - rest) / rate + x,
+    (False, "multiply"): lambda v, x, rate, rest: v - (v - rest) * rate + x,
+    (True, "none"): lambda v, x, rate, rest: v + x,
+    (False, "none"): lambda v, x, rate, rest: v + x,
+}
+RESET = {  # by soft
+    False: lambda h, threshold, rest: rest if h >= threshold else h,
+    True: lambda h, threshold, rest: h - threshold if h >= threshold else h,
+}
+THROUGH_RESET = {  # dV/dH by (soft, detached); kept = 1 - S
+    (True, True): lambda h, kept, g, threshold, rest: np.float32(1),
+    (True, False): lambda h, kept, g, threshold, rest: np.float32(1) - threshold * g,
+    (False, True): lambda h, kept, g, threshold, rest: kept,
+    (False, False): lambda h, kept, g, threshold, rest: kept + (rest - h) * g,
+}
+INPUT_SHARE = {True: lambda dh, leak: dh * leak, False: lambda dh, leak: dh}  # dL/dX from dL/dH, by decay_input and tau
+PULLED = {True: lambda change, x: change, False: lambda change, x: change - x}  # -tau dH/dtau, by decay_input
+LOAD = {torch.float32: nm.identity, torch.bfloat16: nm.float_of_bfloat, torch.float16: nm.float_of_half}
+STORE = {torch.float32: nm.identity, torch.bfloat16: nm.bfloat_of_float, torch.float16: nm.half_of_float}
+
+
+def leak_kind(tau: float | None) -> str:
+    """How to divide by tau: not at all, by an exact reciprocal, or truly."""
+    if tau is None:
+        return "none"
+    return "multiply" if math.frexp(tau)[0] == 0.5 else "divide"
+
+
+@lru_cache(maxsize=256)
+def forward_kernel(dynamics: Dynamics, dtype: torch.dtype, kind: str) -> Kernel:
+    """``forward`` for this kind of neuron and input dtype; numbers are arguments, not constants."""
+    return _bind(forward, ("forward", *_variant(dynamics, dtype, kind)), **_parts(dynamics, dtype, kind))
+
+
+@lru_cache(maxsize=256)
+def backward_kernel(dynamics: Dynamics, dtype: torch.dtype, kind: str, learned: bool) -> Kernel:
+    """``backward`` for this kind of neuron, surrogate and dtype."""
+    surrogate, detached = dynamics.surrogate, dynamics.detach_reset
+    code = type(surrogate).gradient.__code__
+    formula = (surrogate.name, code.co_code, code.co_consts, code.co_names)
+    return _bind(
+        backward,
+        ("backward", *_variant(dynamics, dtype, kind), detached, learned, formula),
+        **_parts(dynamics, dtype, kind),
+        gradient=nm.gradient_of(surrogate),
+        store=STORE[dtype],
+        through_reset=inlined(THROUGH_RESET[dynamics.soft, detached]),
+        input_share=inlined(INPUT_SHARE[dynamics.decay_input and kind != "none"]),
+        pulled=inlined(PULLED[dynamics.decay_input]),
+        LEARNED=learned,
+    )
+
+
+def _variant(dynamics: Dynamics, dtype: torch.dtype, kind: str) -> tuple[Any, ...]:
+    return dynamics.decay_input, kind, dynamics.soft, str(dtype)
+
+
+def _parts(dynamics: Dynamics, dtype: torch.dtype, kind: str) -> dict[str, Any]:
+    return {
+        "charge": inlined(CHARGE[dynamics.decay_input, kind]),
+        "reset": inlined(RESET[dynamics.soft]),
+        "load": LOAD[dtype],
+    }
+
+
+def _bind(loop: Callable[..., None], variant: tuple[Any, ...], **parts: Any) -> Kernel:
+    """``loop`` with its free names bound, compiled when first called.
+
+    numba finds compiled code on disk by a function's file, name and own bytecode, which the parts are not in: so the
+    name says what was bound, and every source line that goes into the code.
+    """
+    bound = FunctionType(loop.__code__, {**loop.__globals__, **parts}, loop.__name__)
+    digest = hashlib.sha256(repr((variant, _sources())).encode()).hexdigest()[:16]
+    bound.__qualname__ = bound.__name__ = f"{loop.__name__}_{digest}"
+    options = {"nogil": True, "error_model": "numpy"}
+    try:
+        kernel: Kernel = njit(cache=True, **options)(bound)
+    except RuntimeError:  # numba's word for "no folder to keep it in": then it is compiled once per process
+        kernel = njit(**options)(bound)
+    return kernel
+
+
+@lru_cache(maxsize=1)
+def _sources() -> str:
+    return "".join(Path(str(file)).read_text(encoding="utf-8") for file in (__file__, nm.__file__))
