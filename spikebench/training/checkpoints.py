@@ -20,7 +20,7 @@ def write(path: Path, content: Any) -> None:
 
     Raises StorageError if the file cannot be written; what stood there before stays.
     """
-    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial = _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
@@ -31,6 +31,12 @@ def write(path: Path, content: Any) -> None:
     except (OSError, RuntimeError) as error:  # torch's zip writer says RuntimeError where the disk is full
         partial.unlink(missing_ok=True)
         raise StorageError(f"{path}: cannot be written: {error}") from error
+
+
+def remove(path: Path) -> None:
+    """Take away the file and what a kill while writing it may have left."""
+    path.unlink(missing_ok=True)
+    _partial(path).unlink(missing_ok=True)
 
 
 def read(path: Path, device: torch.device | str = "cpu") -> Any:
@@ -52,3 +58,7 @@ def read_weights(model: nn.Module, folder: Path) -> nn.Module:
     except (RuntimeError, AttributeError, TypeError) as error:
         raise StorageError(f"{path}: holds another network's weights: {error}") from error
     return model
+
+
+def _partial(path: Path) -> Path:
+    return path.with_suffix(".partial")

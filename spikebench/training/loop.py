@@ -181,7 +181,7 @@ def train(training: Training, folder: Path, owner: str) -> Iterator[Epoch]:
     if total == 0:
         training.first_step_loss = training.first_loss()
         _finish(training, folder)
-    checkpoint.unlink(missing_ok=True)
+    checkpoints.remove(checkpoint)
 
 
 def _finish(training: Training, folder: Path) -> None:

@@ -1,0 +1,29 @@
+"""Every registered harness keeps the contract, on a network of a thousand parameters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from spikebench.core.metrics import catalogue
+from spikebench.core.registry import REGISTRIES
+from spikebench.testing import HarnessContract
+
+QUICK: Mapping[str, Mapping[str, Any]] = {
+    "train": {"epochs": 2, "batch_size": 16},
+    "accuracy": {"T": [1, 3]},
+    "latency": {"batch_sizes": [1, 2], "modes": ["eager"], "seconds": 0.05},
+    "memory": {"batch_sizes": [2]},
+    "power": {"batch_sizes": [2], "seconds": 0.05},
+}
+
+
+@pytest.mark.parametrize("member", sorted(set(QUICK) & set(REGISTRIES["harnesses"])))
+class TestHarnesses(HarnessContract):
+    @pytest.fixture(autouse=True)
+    def _chosen(self, member: str) -> None:
+        self.name, self.options = member, QUICK[member]
+
+
+def test_no_metric_is_declared_with_two_meanings() -> None:
+    assert {"accuracy", "epoch_loss", "epoch_accuracy"} <= set(catalogue())

@@ -1,0 +1,225 @@
+"""The loop: deterministic, whole after a kill at any moment, and alone with its randomness."""
+
+import math
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from spikebench import data
+from spikebench.core.errors import StorageError
+from spikebench.training import load_weights
+from spikebench.training.loop import Epoch, Training, make_optimizer, train
+from spikebench.training.options import TrainingOptions
+
+OPTIONS = TrainingOptions(epochs=4, batch_size=32, lr=3e-3, augment="light")
+CPU = torch.device("cpu")
+SMALL = {"random": {"channels": 1, "size": 8, "classes": 4, "samples": 70}}
+
+
+class Noisy(nn.Module):
+    """Draws from the global generator (dropout) and keeps buffers (BatchNorm): all that a checkpoint could forget."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(216, 10)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+
+def make(options: TrainingOptions = OPTIONS, seed: int = 5, model: nn.Module | None = None) -> Training:
+    torch.manual_seed(seed)
+    return Training(model or Noisy(), data.load(SMALL), options, seed=seed, device=CPU)
+
+
+def without_times(epochs: list[Epoch]) -> list[tuple[float, ...]]:
+    return [(e.number, e.training_loss, e.loss, e.accuracy, e.learning_rate) for e in epochs]
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    states = [torch.load(folder / "weights.pt", weights_only=True) for folder in (one, other)]
+    return states[0].keys() == states[1].keys() and all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Bit-equality is promised for the same number of threads; and forking with OpenMP's threads alive would hang."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Epoch], Path]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return list(train(make(), folder, "me")), folder
+
+
+def test_leaves_the_weights_and_nothing_else(undisturbed: tuple[list[Epoch], Path]) -> None:
+    epochs, folder = undisturbed
+    assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
+    assert os.listdir(folder) == ["weights.pt"]
+
+
+@pytest.mark.parametrize("taken", [1, 2, 3, 4])
+def test_closed_at_any_epoch_and_run_again_it_ends_the_same_to_the_last_bit(
+    undisturbed: tuple[list[Epoch], Path], tmp_path: Path, taken: int
+) -> None:
+    running = train(make(), tmp_path, "me")
+    first = [next(running) for _ in range(taken)]
+    running.close()
+    torch.manual_seed(999)  # whatever another job of the process does meanwhile
+    resumed = make(seed=5, model=Noisy())  # another start: the checkpoint decides
+    epochs = list(train(resumed, tmp_path, "me"))
+    assert epochs[:taken] == first
+    assert without_times(epochs) == without_times(undisturbed[0])
+    assert same_weights(tmp_path, undisturbed[1])
+
+
+def _train_slowly(folder: Path) -> None:
+    torch.set_num_threads(1)
+    for _ in train(make(), folder, "me"):
+        time.sleep(0.01)
+
+
+def test_killed_with_sigkill_at_ten_moments_it_ends_the_same(undisturbed: tuple[list[Epoch], Path], tmp_path: Path) -> None:
+    forked = multiprocessing.get_context("fork")  # a fresh interpreter would spend seconds on importing torch
+    random, kills = Random(0), 0
+    while kills < 10 and not (tmp_path / "weights.pt").exists():
+        child = forked.Process(target=_train_slowly, args=(tmp_path,))
+        child.start()
+        time.sleep(random.uniform(0.01, 0.04))
+        child.kill()
+        child.join()
+        kills += child.exitcode == -signal.SIGKILL
+    assert kills >= 2
+    epochs = list(train(make(), tmp_path, "me"))
+    assert without_times(epochs) == without_times(undisturbed[0])
+    assert same_weights(tmp_path, undisturbed[1])
+    assert os.listdir(tmp_path) == ["weights.pt"]
+
+
+def test_a_kill_while_writing_leaves_the_last_checkpoint(
+    undisturbed: tuple[list[Epoch], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = train(make(), tmp_path, "me")
+    next(running)
+
+    def torn(content: object, file: object) -> None:
+        file.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", torn)
+        with pytest.raises(StorageError, match=r"checkpoint\.pt: cannot be written: .*No space left"):
+            next(running)
+    assert os.listdir(tmp_path) == ["checkpoint.pt"]
+    assert without_times(list(train(make(), tmp_path, "me"))) == without_times(undisturbed[0])
+
+
+def test_a_strange_or_damaged_checkpoint_is_named_and_kept(tmp_path: Path) -> None:
+    running = train(make(), tmp_path, "somebody else")
+    next(running)
+    running.close()
+    with pytest.raises(StorageError, match="belongs to another training"):
+        next(train(make(), tmp_path, "me"))
+    (tmp_path / "checkpoint.pt").write_bytes((tmp_path / "checkpoint.pt").read_bytes()[:1000])
+    with pytest.raises(StorageError, match="cannot be read"):
+        next(train(make(), tmp_path, "me"))
+    assert (tmp_path / "checkpoint.pt").exists()
+
+
+def test_seeds_differ_and_other_draws_of_the_process_change_nothing(
+    undisturbed: tuple[list[Epoch], Path], tmp_path: Path
+) -> None:
+    other = list(train(make(seed=6), tmp_path / "other", "me"))
+    assert without_times(other) != without_times(undisturbed[0])
+    running, epochs = train(make(), tmp_path / "beside", "me"), []
+    state = torch.get_rng_state()
+    for epoch in running:
+        epochs.append(epoch)
+        assert torch.equal(torch.get_rng_state(), state)
+        torch.rand(3)
+        state = torch.get_rng_state()
+    assert without_times(epochs) == without_times(undisturbed[0])
+
+
+def test_no_epochs_keeps_the_weights_and_still_knows_the_first_loss(tmp_path: Path) -> None:
+    none, one = make(TrainingOptions(epochs=0, batch_size=32)), make(TrainingOptions(epochs=1, batch_size=32))
+    before = {name: value.clone() for name, value in none.model.state_dict().items()}
+    assert list(train(none, tmp_path / "none", "me")) == []
+    assert all(torch.equal(value, before[name]) for name, value in none.model.state_dict().items())
+    list(train(one, tmp_path / "one", "me"))
+    assert none.first_step_loss == one.first_step_loss
+    assert (tmp_path / "none" / "weights.pt").exists()
+
+
+def test_one_step_is_what_torch_does_by_hand(tmp_path: Path) -> None:
+    """Without shuffling's help: one batch holds all samples, so any order gives the same step (up to rounding)."""
+    options = TrainingOptions(epochs=1, batch_size=70, lr=1e-2, weight_decay=0.3, warmup_epochs=0, clip_norm=0.05, min_lr=0.0)
+    training = make(options, model=nn.Sequential(nn.Flatten(), nn.Linear(64, 4)).double())
+    by_hand = nn.Sequential(nn.Flatten(), nn.Linear(64, 4)).double()
+    by_hand.load_state_dict(training.model.state_dict())
+    x, y = training.train_split.tensors
+    training.train_split = training.validation_split = TensorDataset(x.double(), y)
+    epoch = training.epoch()
+    loss = nn.functional.cross_entropy(by_hand(x.double()), y, label_smoothing=0.1)
+    loss.backward()
+    gradients = [parameter.grad for parameter in by_hand.parameters()]
+    norm = math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients))
+    assert norm > 0.05, "clipping must bite"
+    for parameter, gradient, decay in zip(by_hand.parameters(), gradients, (0.3, 0.0), strict=True):
+        clipped = gradient * 0.05 / (norm + 1e-6)
+        with torch.no_grad():  # AdamW's first step: the bias corrections leave g / (|g| + eps)
+            parameter.mul_(1 - 1e-2 * decay).sub_(1e-2 * clipped / (clipped.abs() + 1e-8))
+    for found, expected in zip(training.model.parameters(), by_hand.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    assert epoch.training_loss == pytest.approx(loss.item(), rel=1e-12)
+    assert epoch.learning_rate == 1e-2
+
+
+def test_biases_and_norms_do_not_decay() -> None:
+    groups = make_optimizer(Noisy(), TrainingOptions(weight_decay=0.5)).param_groups
+    assert [(group["weight_decay"], [p.dim() for p in group["params"]]) for group in groups] == [
+        (0.5, [4, 2]),
+        (0.0, [1, 1, 1, 1]),
+    ]
+
+
+def test_a_diverged_training_says_so_and_leaves_no_weights(tmp_path: Path) -> None:
+    class Explodes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.log(self.w - 2).expand(len(x), 4)
+
+    with pytest.raises(FloatingPointError, match="loss is nan in epoch 1"):
+        list(train(make(model=Explodes()), tmp_path, "me"))
+    assert not (tmp_path / "weights.pt").exists()
+
+
+def test_load_weights_names_what_is_wrong(undisturbed: tuple[list[Epoch], Path], tmp_path: Path) -> None:
+    model = load_weights(Noisy(), undisturbed[1])
+    stored = torch.load(undisturbed[1] / "weights.pt", weights_only=True)
+    assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
+    with pytest.raises(StorageError, match="has this network been trained"):
+        load_weights(Noisy(), tmp_path)
+    with pytest.raises(StorageError, match="another network's weights"):
+        load_weights(nn.Linear(2, 2), undisturbed[1])
+    (tmp_path / "weights.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(StorageError, match="cannot be read"):
+        load_weights(Noisy(), tmp_path)
