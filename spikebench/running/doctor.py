@@ -42,7 +42,9 @@ def findings() -> Iterator[Finding]:
 
 def _software() -> Iterator[Finding]:
     facts = source()
-    commit = f"commit {facts['commit'][:12]}{', with changes' if facts['dirty'] else ''}" if facts["commit"] else "installed package"
+    commit = (
+        f"commit {facts['commit'][:12]}{', with changes' if facts['dirty'] else ''}" if facts["commit"] else "installed package"
+    )
     yield "spikebench", facts["spikebench"], commit
     yield "Python", platform.python_version(), ""
     for name in ("torch", "triton", "spikingjelly", "numba"):
@@ -94,9 +96,11 @@ def _power() -> Iterator[Finding]:
     if readable:
         yield "CPU energy", "yes", f"RAPL, {len(readable)} counters"
     else:
-        yield "CPU energy", "no", "the RAPL counters can be read by root alone" if counters else "no RAPL counter in /sys/class/powercap"
+        why = "the RAPL counters can be read by root alone" if counters else "no RAPL counter in /sys/class/powercap"
+        yield "CPU energy", "no", why
     version = package_version("nvidia-ml-py")
-    yield "GPU energy", "yes" if version else "no", f"NVML {version}" if version else "needs the extra `gpu` (pip install spikebench[gpu])"
+    how = f"NVML {version}" if version else "needs the extra `gpu` (pip install spikebench[gpu])"
+    yield "GPU energy", "yes" if version else "no", how
 
 
 def _can_read(path: Path) -> bool:
