@@ -21,19 +21,16 @@ BLOCK = 1024
 """Neurons a block: its membranes and T rows of H stay in the first two cache levels."""
 
 Kernel = Callable[..., None]
-# Inlined before numba types anything: compiled one by one, these small functions would take longer than the loops.
-inlined: Callable[[Callable[..., Any]], Any] = njit(error_model="numpy", inline="always")
-
 # The parts of a neuron that the two loops are written with; _bind puts one of the tables' functions below in the place of each.
-charge: Any
-reset: Any
-gradient: Any
-through_reset: Any
-input_share: Any
-pulled: Any
-load: Any
-store: Any
-LEARNED: bool
+charge: Any = None
+reset: Any = None
+gradient: Any = None
+through_reset: Any = None
+input_share: Any = None
+pulled: Any = None
+load: Any = None
+store: Any = None
+LEARNED = False
 
 
 def forward(x, x_row, spikes, T, M, start, stop, rate, threshold, rest, one):  # type: ignore[no-untyped-def]
@@ -140,9 +137,9 @@ def backward_kernel(dynamics: Dynamics, dtype: torch.dtype, kind: str, learned: 
         **_parts(dynamics, dtype, kind),
         gradient=nm.gradient_of(surrogate),
         store=STORE[dtype],
-        through_reset=inlined(THROUGH_RESET[dynamics.soft, detached]),
-        input_share=inlined(INPUT_SHARE[dynamics.decay_input and kind != "none"]),
-        pulled=inlined(PULLED[dynamics.decay_input]),
+        through_reset=nm.inlined(THROUGH_RESET[dynamics.soft, detached]),
+        input_share=nm.inlined(INPUT_SHARE[dynamics.decay_input and kind != "none"]),
+        pulled=nm.inlined(PULLED[dynamics.decay_input]),
         LEARNED=learned,
     )
 
@@ -153,8 +150,8 @@ def _variant(dynamics: Dynamics, dtype: torch.dtype, kind: str) -> tuple[Any, ..
 
 def _parts(dynamics: Dynamics, dtype: torch.dtype, kind: str) -> dict[str, Any]:
     return {
-        "charge": inlined(CHARGE[dynamics.decay_input, kind]),
-        "reset": inlined(RESET[dynamics.soft]),
+        "charge": nm.inlined(CHARGE[dynamics.decay_input, kind]),
+        "reset": nm.inlined(RESET[dynamics.soft]),
         "load": LOAD[dtype],
     }
 

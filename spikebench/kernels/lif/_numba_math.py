@@ -11,7 +11,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -20,6 +20,9 @@ from spikebench.kernels.surrogates import Formula
 F = np.float32
 # Contraction (a fused multiply-add) is allowed in gradients alone: in the membrane it would round differently and flip spikes.
 gradient_jit: Callable[..., Any] = njit(error_model="numpy", fastmath={"contract", "nsz"})
+
+# Inlined before numba types anything: compiled one by one, small functions would take longer than the loops.
+inlined: Callable[..., Any] = njit(error_model="numpy", inline="always")
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -62,19 +65,19 @@ def half_of_float(typing: Any, value: Any) -> Any:
     return types.uint16(types.float32), generate
 
 
-@njit(inline="always")
+@inlined
 def float_of_bfloat(bits: Any) -> Any:
     return float_of_bits(np.int32(bits) << np.int32(16))
 
 
-@njit(inline="always")
+@inlined
 def bfloat_of_float(value: Any) -> Any:
     bits = bits_of_float(value)
     rounded = bits + np.int32(0x7FFF) + ((bits >> np.int32(16)) & np.int32(1))  # to nearest, ties to even
     return np.uint16((rounded if value == value else np.int32(0x7FC00000)) >> np.int32(16))
 
 
-@njit(inline="always")
+@inlined
 def identity(value: Any) -> Any:
     return value
 

@@ -135,6 +135,6 @@ def _converts_half() -> bool:
         return True
     if _import_problem() is not None:
         return False
-    from llvmlite import binding  # type: ignore[import-untyped]
+    from llvmlite import binding  # type: ignore[import-untyped, unused-ignore]
 
     return bool(binding.get_host_cpu_features().get("f16c", False))
