@@ -82,6 +82,17 @@ class Frame:
         """A group by its differing factors: ``stem=sps attention=ssa``."""
         return factors.name_of(self.groups[group_id].factors, self.factors())
 
+    def short_name(self, group_id: str) -> str:
+        """As ``name`` where room is scarce: words stand alone, numbers keep their factor (``sps ssa T=4``)."""
+        row = self.groups[group_id].factors
+        words = [
+            factors.show(value)
+            if isinstance(value := row.get(name), str)
+            else f"{name.removeprefix('train.')}={factors.show(value)}"
+            for name in self.factors()
+        ]
+        return " ".join(words) or self.name(group_id)
+
     @cached_property
     def baseline(self) -> str | None:
         """group_id of the suite's baseline; None if the suite names none. Raises InputError if it fits no group or several."""

@@ -152,6 +152,8 @@ class Figure:
     row_names: tuple[str, ...] = ()
     grid: tuple[tuple[float | None, ...], ...] = ()
     log_x: bool = False
+    y_top: float | None = None
+    """Nothing can be above this: no axis beyond 100 %."""
 
 
 Block = Heading | Text | Table | Figure

@@ -62,6 +62,8 @@ def _draw(figure: Figure) -> Any:
     axes = canvas.add_subplot()
     _ink(axes)
     {"lines": _lines, "points": _points, "bars": _bars, "heatmap": _heatmap}[figure.kind](axes, figure)
+    if figure.y_top is not None:
+        axes.set_ylim(top=min(axes.get_ylim()[1], figure.y_top))
     axes.set_xlabel(figure.x_label)
     axes.set_ylabel(figure.y_label)
     return canvas

@@ -1,0 +1,69 @@
+"""How often neurons fire: rates by layer, and by time step where they were recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from spikebench.reading.frame import Frame
+from spikebench.reading.reports.document import Absent, Block, Cell, Column, Display, Figure, Footnotes, Label, Number, Row, Table
+from spikebench.reading.stages import natural
+
+RATE = Display("%", 100.0, 1)
+MOST_GROUPS = 12
+
+
+class Section:
+    """Heat maps: layers by variants, and for the baseline (or the only variant) layers by time steps."""
+
+    order = 70
+    title = "Firing rates"
+
+    def __call__(self, frame: Frame) -> Sequence[Block]:
+        layers: dict[str, dict[str, list[float]]] = {}
+        steps: dict[str, dict[str, dict[int, list[float]]]] = {}
+        for record in frame.by_metric.get("firing_rate", ()):
+            group_id = frame.group_of(record)
+            if group_id is None or not record.scope or record.value is None:
+                continue
+            if "t" in record.conditions:
+                t = int(record.conditions["t"])
+                steps.setdefault(group_id, {}).setdefault(record.scope, {}).setdefault(t, []).append(record.value)
+            elif not record.conditions:
+                layers.setdefault(record.scope, {}).setdefault(group_id, []).append(record.value)
+        found: list[Block] = []
+        groups = [group_id for group_id in frame.groups if any(group_id in row for row in layers.values())][:MOST_GROUPS]
+        if layers:
+            names = {group_id: frame.short_name(group_id) for group_id in groups}
+            means = {scope: {names[g]: fmean(row[g]) for g in groups if g in row} for scope, row in layers.items()}
+            caption = "Firing rate by neuron layer: spikes per neuron and time step, mean over test images and seeds."
+            found.append(heatmap("firing", caption, "variant", means, list(names.values()), _why_absent))
+        chosen = frame.baseline if frame.baseline in steps else next(iter(steps), None)
+        if chosen is not None:
+            by_step = {scope: {str(t): fmean(v) for t, v in row.items()} for scope, row in steps[chosen].items()}
+            ticks = sorted({t for row in by_step.values() for t in row}, key=int)
+            caption = f"Firing rate by layer and time step: {frame.short_name(chosen)}."
+            found.append(heatmap("firing-by-step", caption, "time step", by_step, ticks, _why_absent))
+        return found
+
+
+def heatmap(
+    key: str, caption: str, x_label: str, rows: Mapping[str, Mapping[str, float]], ticks: Sequence[str], why: str
+) -> Figure:
+    """``rows``: scope -> tick -> fraction. What a network does not have is a dash with the reason ``why``."""
+    notes = Footnotes()
+    scopes = sorted(rows, key=natural)
+
+    def cell(value: float | None) -> Cell:
+        return Absent(notes.mark(why)) if value is None else Number(value)
+
+    body = tuple(Row((Label(scope), *(cell(rows[scope].get(tick)) for tick in ticks))) for scope in scopes)
+    heads = (Column("layer", "layer", numeric=False), *(Column(tick, tick.replace(" ", ", "), RATE) for tick in ticks))
+    grid = tuple(tuple(None if (v := rows[scope].get(tick)) is None else v * RATE.factor for tick in ticks) for scope in scopes)
+    data = Table(f"{key}-data", f"{caption} In percent.", heads, body, tuple(notes.texts))
+    return Figure(
+        key, f"{caption} In percent.", "heatmap", x_label, "", data, ticks=tuple(ticks), row_names=tuple(scopes), grid=grid
+    )
+
+
+_why_absent = "This network has no such layer."
