@@ -1,0 +1,7 @@
+"""Counts what a network does, exactly: synaptic operations, spikes, and everything else, from one observed pass."""
+
+from spikebench.activity.analysis import ActivityAnalysis
+from spikebench.activity.observer import ActivityObserver, count
+from spikebench.activity.sums import WrongDeclarationError
+
+__all__ = ["ActivityAnalysis", "ActivityObserver", "WrongDeclarationError", "count"]

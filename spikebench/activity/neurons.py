@@ -1,0 +1,169 @@
+"""Neuron layers: which modules are neurons, and how often each of them fired."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikebench.activity.sums import KINDS, Host
+from spikebench.core.values import ValueKind, Values
+from spikebench.derived.sites import NeuronLayer
+from spikebench.networks.neurons._base import SpikingNeuron
+
+
+def _spikingjelly(name: str) -> tuple[type[nn.Module], ...]:
+    """SpikingJelly's base classes, without importing it: a network that has its neurons has loaded it."""
+    base = sys.modules.get("spikingjelly.activation_based.base")
+    neuron = sys.modules.get("spikingjelly.activation_based.neuron")
+    if name == "memory":
+        return () if base is None else (base.MemoryModule,)
+    found = [
+        getattr(neuron, cls, None) for cls in ("BaseNode", "SimpleBaseNode", "FewSpikeNode", "DSRIFNode", "DSRLIFNode", "PSN")
+    ]
+    return tuple(cls for cls in found if cls is not None)
+
+
+def is_neuron(module: nn.Module, more: tuple[type[nn.Module], ...] = ()) -> bool:
+    return isinstance(module, (SpikingNeuron, *_spikingjelly("neuron"), *more))
+
+
+def emitted(module: nn.Module) -> Values | None:
+    """What a neuron's output holds by declaration; None if that must be seen."""
+    return module.emits if isinstance(module, SpikingNeuron) else None
+
+
+def is_multi_step(module: nn.Module, spikes: Tensor, steps: int | None, samples: int) -> bool:
+    """Whether ``spikes`` is (T, B, ...) rather than one step (B, ...)."""
+    if isinstance(module, SpikingNeuron):
+        return True
+    mode = getattr(module, "step_mode", None)
+    if mode in ("s", "m"):
+        return bool(mode == "m")
+    return spikes.dim() > 1 and spikes.shape[1] == samples and steps in (None, spikes.shape[0])
+
+
+def reset_states(model: nn.Module) -> None:
+    """SpikingJelly's neurons carry their membrane into the next call unless they are reset."""
+    memory = _spikingjelly("memory")
+    for module in model.modules() if memory else ():
+        if isinstance(module, memory):
+            module.reset()  # type: ignore[operator]
+
+
+@dataclass
+class _Call:
+    """``fired`` (T, B): nonzero outputs by step and sample; ``by_neuron`` (neurons,): steps in which each fired, over all
+    samples.
+    """
+
+    fired: Tensor
+    by_neuron: Tensor
+    low: Tensor | None
+    high: Tensor | None
+    misfit: Tensor | None
+
+
+@dataclass
+class NeuronSums:
+    """All calls of one neuron layer."""
+
+    site: int
+    scope: str
+    kind: str
+    emits: ValueKind = "binary"
+    observed: bool = False
+    neurons: int = 0
+    steps_in_pass: int = 0
+    time_steps: int = 0
+    chances: int = 0
+    updates: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    by_step: list[int] = field(default_factory=list)
+    by_sample: list[int] | None = field(default_factory=list)
+    by_neuron: Tensor | None = None
+    pending: list[_Call] = field(default_factory=list)
+
+    def fired(self, inputs: Sequence[Tensor], spikes: Tensor, values: Values | None, multi_step: bool) -> None:
+        """One call: ``spikes`` (T, B, ...) or, of a single-step neuron, (B, ...)."""
+        x = spikes if multi_step else spikes.unsqueeze(0)
+        x = x.reshape(*x.shape[:2], -1) if x.dim() > 1 else x.reshape(1, 1, -1)
+        low = high = misfit = None
+        if values is None:
+            low, high = torch.aminmax(x)
+            misfit = (x - x.round()).abs_().amax()
+        nonzero = torch.ne(x, 0, out=torch.empty_like(x)) if x.is_floating_point() else x.ne(0).float()
+        by_step = nonzero.sum(2)
+        by_neuron = nonzero.sum((0, 1), dtype=torch.float64 if nonzero.dtype == torch.float64 else torch.float32)
+        self.pending.append(_Call(by_step, by_neuron, low, high, misfit))
+        self.neurons = x.shape[2]
+        self.chances += x.shape[0] * x.shape[1]
+        self.updates += x.numel()
+        self.observed |= values is None
+        if values is not None:
+            self._widen(values.kind)
+        self.bytes_read += sum(tensor.numel() * tensor.element_size() for tensor in inputs)
+        self.bytes_written += spikes.numel() * spikes.element_size()
+
+    def tensors(self) -> Iterator[Tensor]:
+        for call in self.pending:
+            yield call.fired
+            yield from (tensor for tensor in (call.low, call.high, call.misfit) if tensor is not None)
+
+    def settle(self, host: Host, samples: int) -> None:
+        """Fold the pending calls in. Several calls of one step each are the time steps of this pass, in order."""
+        step, split = 0, [0] * samples
+        for call in self.pending:
+            steps, batch = call.fired.shape
+            values = host[id(call.fired)]
+            for t in range(steps):
+                row = [int(value) for value in values[t * batch : (t + 1) * batch]]
+                if step == len(self.by_step):
+                    self.by_step.append(0)
+                self.by_step[step] += sum(row)
+                step += 1
+                if batch == samples:
+                    split = [a + b for a, b in zip(split, row, strict=True)]
+                else:
+                    self.by_sample = None
+            if call.low is not None and call.high is not None and call.misfit is not None:
+                low, high, misfit = (host[id(tensor)][0] for tensor in (call.low, call.high, call.misfit))
+                self._widen("real" if misfit else "binary" if low >= 0 and high <= 1 else "integer")
+            found = call.by_neuron.to("cpu", torch.int64)
+            self.by_neuron = found if self.by_neuron is None or self.by_neuron.shape != found.shape else self.by_neuron + found
+        if self.pending and self.by_sample is not None:
+            self.by_sample += split
+        self.time_steps = max(self.time_steps, step)
+        self.pending.clear()
+
+    def _widen(self, kind: ValueKind) -> None:
+        self.emits = max(self.emits, kind, key=KINDS.index)
+
+    def row(self, samples: int) -> NeuronLayer:
+        spikes = sum(self.by_step)
+        size = max(1, self.neurons)
+        each_step = max(1, self.updates // max(1, self.time_steps))
+        by_neuron: Any = self.by_neuron if self.by_neuron is not None else torch.zeros(1, dtype=torch.int64)
+        return NeuronLayer(
+            site=self.site,
+            scope=self.scope,
+            kind=self.kind,
+            emits=self.emits,
+            known_by="observed" if self.observed else "declared",
+            neurons=self.neurons,
+            time_steps=self.time_steps,
+            samples=samples,
+            spikes=spikes,
+            firing_rate=spikes / max(1, self.updates),
+            firing_rate_by_step=tuple(fired / each_step for fired in self.by_step),
+            dead_fraction=int((by_neuron == 0).sum()) / size,
+            saturated_fraction=int((by_neuron == self.chances).sum()) / size,
+            membrane_updates=self.updates,
+            bytes_read=self.bytes_read,
+            bytes_written=self.bytes_written,
+        )

@@ -1,0 +1,188 @@
+"""Sums of one pass: kept on the device until the pass ends, then added to whole Python numbers, in total and by sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from spikebench.activity.measure import Measure
+from spikebench.core.errors import SpikebenchError
+from spikebench.core.values import ValueKind, Values
+from spikebench.derived.sites import Site
+
+COUNTS = ("events", "events_left", "events_right", "unit_acs")
+KINDS: Sequence[ValueKind] = ("binary", "integer", "real")
+Host = Mapping[int, Sequence[float]]
+"""id of a tensor -> its values, flattened, on the host."""
+
+
+class WrongDeclarationError(SpikebenchError):
+    """A tensor holds something else than what made it has declared: a mistake in a network's code, not in its input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One input of one call: 0-d tensors (see ``Measure``), still on the device, and what it was declared to hold."""
+
+    nonzero: Tensor
+    total: Tensor
+    low: Tensor
+    high: Tensor
+    misfit: Tensor | None
+    elements: int
+    declared: Values | None
+
+    @classmethod
+    def of(cls, measure: Measure, declared: Values | None) -> Seen:
+        nonzero, total = (sums.sum(dtype=torch.float64) for sums in (measure.nonzero, measure.total))
+        return cls(nonzero, total, measure.low, measure.high, measure.misfit, measure.elements, declared)
+
+    def tensors(self) -> Iterator[Tensor]:
+        yield from (self.nonzero, self.total, self.low, self.high)
+        if self.misfit is not None:
+            yield self.misfit
+
+
+@dataclass
+class Operand:
+    """What one input of a site held, over all calls."""
+
+    nonzero: int = 0
+    total: float = 0.0
+    maximum: float | None = None
+    elements: int = 0
+    kind: ValueKind | None = None
+    observed: bool = False
+
+    def see(self, seen: Seen, host: Host, where: str) -> None:
+        """Take in one call's input. Raises WrongDeclarationError."""
+        low, high = host[id(seen.low)][0], host[id(seen.high)][0]
+        misfit = None if seen.misfit is None else host[id(seen.misfit)][0]
+        declared = seen.declared
+        kind = _kind(low, high, misfit) if declared is None else declared.kind
+        if declared is not None and declared.kind != "real":
+            limit = declared.scale * (1 + 1e-6)
+            if misfit or (kind == "binary" and (low < min(0.0, limit) or high > max(0.0, limit))):
+                raise WrongDeclarationError(
+                    f"{where}: the input was declared {declared.kind} (scale {declared.scale:g}), but holds other values "
+                    f"(from {low:g} to {high:g}{f', {misfit:g} off a whole number' if misfit else ''})"
+                )
+        self.observed |= declared is None
+        self.kind = kind if self.kind is None else max(self.kind, kind, key=KINDS.index)
+        self.nonzero += int(host[id(seen.nonzero)][0])
+        self.total += host[id(seen.total)][0]
+        self.maximum = high if self.maximum is None else max(self.maximum, high)
+        self.elements += seen.elements
+
+
+def _kind(low: float, high: float, misfit: float | None) -> ValueKind:
+    if misfit is None or misfit != 0 or not (abs(low) < 2**53 and abs(high) < 2**53):
+        return "real"
+    return "binary" if low >= 0 and high <= 1 else "integer"
+
+
+@dataclass
+class Call:
+    """One call's sums, still on the device: each of ``counts`` a vector over the leading axes (time, sample, ...) of the input.
+    """
+
+    counts: dict[str, Tensor]
+    operands: list[Seen]
+
+
+@dataclass
+class SiteSums:
+    """All calls of one operation site."""
+
+    site: int
+    scope: str
+    operation: str
+    calls: int = 0
+    fixed: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    by_sample: dict[str, list[int] | None] = field(default_factory=dict)
+    operands: list[Operand] = field(default_factory=list)
+    pending: list[Call] = field(default_factory=list)
+
+    def add(self, **amounts: int) -> None:
+        """Numbers that follow from shapes."""
+        for name, amount in amounts.items():
+            self.fixed[name] = self.fixed.get(name, 0) + amount
+
+    def tensors(self, steps: int, samples: int) -> Iterator[Tensor]:
+        """What must come to the host; the counts are folded to one number a sample first."""
+        for call in self.pending:
+            call.counts = {name: fold(counts, steps, samples) for name, counts in call.counts.items()}
+            yield from call.counts.values()
+            for seen in call.operands:
+                yield from seen.tensors()
+
+    def settle(self, host: Host, samples: int, before: int) -> None:
+        """Fold the pending calls of one pass in, which had ``samples`` samples after ``before`` earlier ones."""
+        found: dict[str, list[int] | None] = {}
+        for call in self.pending:
+            if not self.operands:
+                self.operands = [Operand() for _ in call.operands]
+            for operand, seen in zip(self.operands, call.operands, strict=True):
+                operand.see(seen, host, self.scope or "the network")
+            for name, tensor in call.counts.items():
+                values = [int(value) for value in host[id(tensor)]]
+                self.counts[name] = self.counts.get(name, 0) + sum(values)
+                so_far = found.get(name, [0] * samples)
+                split = so_far is not None and len(values) == samples
+                found[name] = [a + b for a, b in zip(so_far or (), values, strict=True)] if split else None
+        for name in {*found, *self.by_sample}:
+            earlier = self.by_sample.get(name, [0] * before)
+            now = found.get(name, [0] * samples)
+            self.by_sample[name] = None if earlier is None or now is None else earlier + now
+        self.pending.clear()
+
+    def row(self) -> Site:
+        kinds = [operand.kind or "real" for operand in self.operands]
+        left = self.operands[0] if self.operands and self.operands[0].elements else None
+        counts: dict[str, int | None] = {name: self.counts.get(name, 0) + self.fixed.get(name, 0) for name in COUNTS}
+        if "real" in kinds:
+            counts["unit_acs"] = None
+        return Site(
+            site=self.site,
+            scope=self.scope,
+            operation=self.operation,
+            input=" x ".join(kinds),
+            known_by="" if not kinds else "observed" if any(operand.observed for operand in self.operands) else "declared",
+            calls=self.calls,
+            nonzero_fraction=left.nonzero / left.elements if left else None,
+            mean_value=left.total / left.elements if left else None,
+            maximum=left.maximum if left else None,
+            **{**self.fixed, **counts},  # type: ignore[arg-type]
+        )
+
+
+def fold(counts: Tensor, steps: int, samples: int) -> Tensor:
+    """Sums by sample (B,) of a vector over (T, B, ...), flattened, or over (B, ...) where time is gone; one sum if it is neither.
+
+    Everything that folds T into the batch puts T first (SpikingJelly, the published code, spikebench).
+    """
+    length = counts.numel()
+    for outer in (steps, 1):
+        if samples and length and length % (outer * samples) == 0:
+            return counts.reshape(outer, samples, -1).sum((0, 2), dtype=torch.float64)
+    return counts.sum(dtype=torch.float64)
+
+
+def to_host(tensors: Iterable[Tensor]) -> Host:
+    """Every tensor's values, flattened, by ``id``: one transfer for each device. float64 holds counts exactly up to 2**53."""
+    unique = {id(tensor): tensor for tensor in tensors}
+    by_device: dict[torch.device, list[tuple[int, Tensor]]] = {}
+    for key, tensor in unique.items():
+        by_device.setdefault(tensor.device, []).append((key, tensor.reshape(-1).to(torch.float64)))
+    found: dict[int, list[float]] = {}
+    for parts in by_device.values():
+        numbers = torch.cat([part for _, part in parts]).tolist()
+        start = 0
+        for key, part in parts:
+            found[key] = numbers[start : start + part.numel()]
+            start += part.numel()
+    return found

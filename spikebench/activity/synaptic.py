@@ -1,0 +1,192 @@
+"""Synaptic operations: convolutions, linear layers, products of two activations. Their MACs follow from shapes, events from
+values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from spikebench.activity.coverage import axes_of, coverage
+from spikebench.activity.measure import measure
+from spikebench.activity.sums import Call, Seen
+from spikebench.activity.tracking import multiplied, summed
+
+if TYPE_CHECKING:
+    from spikebench.activity.observer import ActivityObserver
+
+aten = torch.ops.aten
+Rule = Callable[["ActivityObserver", tuple[Any, ...], Mapping[str, Any], Any], None]
+
+
+def convolution(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
+    """input (L, C, *size) or unbatched (C, *size); weight (C_out, C / groups, *kernel), transposed (C, C_out / groups,
+    *kernel).
+    """
+    x, weight, bias, stride, padding, dilation, transposed, _, groups = args
+    kernel = weight.shape[2:]
+    if not observer.tracker.is_activation(x) or observer.tracker.is_activation(weight):
+        observer.no_rule(
+            "convolution", out, "of a constant" if not observer.tracker.is_activation(x) else "with activations as weights"
+        )
+        return
+    batched = x.dim() == weight.dim()
+    x_, out_ = (x, out) if batched else (x.unsqueeze(0), out.unsqueeze(0))
+    fan_out = (weight.shape[1] * groups if transposed else weight.shape[0]) // groups
+    axes = axes_of(x_.shape[2:], out_.shape[2:], kernel, stride, padding, dilation, transposed)
+    inside = x_.shape[0] * x_.shape[1] * fan_out * prod(sum(axis) for axis in axes)
+    dense = (x_ if transposed else out_).numel() * prod(kernel) * (fan_out if transposed else x_.shape[1] // groups)
+    values = observer.tracker.values(x)
+    found = observer.measure(x_, 1, values)
+    taps = coverage(axes, x.device)
+
+    def over_space(sums: Tensor) -> Tensor:
+        sums = sums if taps is None else sums * taps
+        return sums.flatten(1).sum(1, dtype=torch.float64) * fan_out if sums.dim() > 1 else sums * fan_out
+
+    events = over_space(found.nonzero)
+    counts = {"events": events, "events_left": events}
+    if found.magnitude is not None:
+        counts["unit_acs"] = events if found.magnitude is found.nonzero else over_space(found.magnitude)
+    observer.site(
+        f"conv{'_transpose' if transposed else ''}{len(kernel)}d",
+        Call(counts, [Seen.of(found, values)]),
+        reads=(x, weight, bias),
+        writes=out,
+        weights=weight.numel(),
+        dense_macs=dense,
+        dense_macs_inside=inside,
+        events_right=inside,
+        other_ops=0 if bias is None else out.numel(),
+    )
+    observer.made(out, (x,), None)
+
+
+def matrix_product(observer: ActivityObserver, a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
+    """a (..., n, k) times b (..., k, m), both 2-d or both with one leading axis."""
+    left, right = (observer.tracker.is_activation(operand) for operand in (a, b))
+    n, k, m = a.shape[-2], a.shape[-1], b.shape[-1]
+    macs = out.numel() * k
+    bias_ops = 0 if bias is None else out.numel()
+    shapes = {"dense_macs": macs, "dense_macs_inside": macs, "other_ops": bias_ops}
+    if not left and not right:
+        observer.made(out, (a, b), None)
+        return
+    if left and right:
+        _product(observer, a, b, out, shapes)
+        return
+    x, weight, fan_out = (a, b, m) if left else (b, a, n)
+    values = observer.tracker.values(x)
+    found = observer.measure(x, -1 if left else -2, values)
+    # A weight on the left mixes the rows of x: samples can be told apart by x's leading axis alone.
+    leading = 1.0 * fan_out if left or x.dim() == 3 else None
+
+    def fanned(sums: Tensor) -> Tensor:
+        return sums.reshape(-1) * leading if leading else (sums.sum(dtype=torch.float64) * fan_out).reshape(1)
+
+    events = fanned(found.nonzero)
+    counts = {"events": events, "events_left": events}
+    if found.magnitude is not None:
+        counts["unit_acs"] = events if found.magnitude is found.nonzero else fanned(found.magnitude)
+    observer.site(
+        "linear",
+        Call(counts, [Seen.of(found, values)]),
+        reads=(a, b, bias),
+        writes=out,
+        weights=weight.numel(),
+        events_right=macs,
+        **shapes,
+    )
+    observer.made(out, (a, b), None)
+
+
+def _product(observer: ActivityObserver, a: Tensor, b: Tensor, out: Tensor, shapes: Mapping[str, int]) -> None:
+    """Both operands are activations: an event needs both nonzero. For each k, (nonzero in a's column) x (nonzero in b's row)."""
+    kinds = [observer.tracker.values(operand) for operand in (a, b)]
+    left, right = observer.measure(a, -2, kinds[0]), observer.measure(b, -1, kinds[1])
+
+    def by_batch(product: Tensor) -> Tensor:
+        return product.sum(-1, dtype=torch.float64).reshape(-1)
+
+    counts = {
+        "events": by_batch(left.nonzero.double() * right.nonzero),
+        "events_left": by_batch(left.nonzero) * b.shape[-1],
+        "events_right": by_batch(right.nonzero) * a.shape[-2],
+    }
+    if left.magnitude is not None and right.magnitude is not None:
+        binary = left.magnitude is left.nonzero and right.magnitude is right.nonzero
+        counts["unit_acs"] = counts["events"] if binary else by_batch(left.magnitude.double() * right.magnitude)
+    operands = [Seen.of(found, values) for found, values in zip((left, right), kinds, strict=True)]
+    observer.site("matmul", Call(counts, operands), reads=(a, b), writes=out, weights=0, **shapes)
+    observer.made(out, (a, b), summed(multiplied(*kinds)))
+
+
+def hadamard(observer: ActivityObserver, a: Tensor, b: Tensor, out: Tensor) -> None:
+    """Elementwise product of two activations with broadcasting: spike-driven attention (arXiv 2307.01694), masks, gates."""
+    kinds = [observer.tracker.values(operand) for operand in (a, b)]
+    wide = [(operand.unsqueeze(-1) if not out.dim() else operand).expand(out.shape or (1,)) for operand in (a, b)]
+    left, right = (measure(operand.unsqueeze(-1), -1, values) for operand, values in zip(wide, kinds, strict=True))
+
+    def by_row(product: Tensor) -> Tensor:
+        # (T, B, ...) or (T B, C, ...): two leading axes tell samples apart in either layout.
+        rows = product.flatten(0, 1) if product.dim() > 2 else product
+        return rows.reshape(rows.shape[0], -1).sum(1, dtype=torch.float64)
+
+    counts = {
+        "events": by_row(left.nonzero * right.nonzero),
+        "events_left": by_row(left.nonzero),
+        "events_right": by_row(right.nonzero),
+    }
+    if left.magnitude is not None and right.magnitude is not None:
+        counts["unit_acs"] = by_row(left.magnitude * right.magnitude)
+    size = out.numel()
+    operands = [Seen.of(found, values) for found, values in zip((left, right), kinds, strict=True)]
+    observer.site(
+        "hadamard",
+        Call(counts, operands),
+        reads=(a, b),
+        writes=out,
+        weights=0,
+        dense_macs=size,
+        dense_macs_inside=size,
+        other_ops=0,
+    )
+    observer.made(out, (a, b), multiplied(*kinds))
+
+
+def _mm(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
+    matrix_product(observer, args[0], args[1], None, out)
+
+
+def _addmm(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
+    matrix_product(observer, args[1], args[2], args[0], out)
+
+
+def _addmv(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
+    matrix_product(observer, args[1], args[2].unsqueeze(-1), args[0], out)
+
+
+def _mv(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
+    matrix_product(observer, args[0], args[1].unsqueeze(-1), None, out)
+
+
+def _dot(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
+    matrix_product(observer, args[0].unsqueeze(0), args[1].unsqueeze(-1), None, out)
+
+
+RULES: Mapping[Any, Rule] = {
+    aten.convolution: convolution,
+    aten.mm: _mm,
+    aten.bmm: _mm,
+    aten.addmm: _addmm,
+    aten.baddbmm: _addmm,
+    aten.mv: _mv,
+    aten.addmv: _addmv,
+    aten.dot: _dot,
+    aten.vdot: _dot,
+}
+"""By ATen operation (all overloads). Multiplications are in ``elementwise``: only those of two activations are synaptic."""

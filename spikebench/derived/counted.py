@@ -1,0 +1,68 @@
+"""Rows of a counting pass, read back from records."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from spikebench.core.records import Record
+from spikebench.derived.sites import Site
+
+_FIELDS = {field.name for field in dataclasses.fields(Site)}
+Ids = tuple[str, str, str, str]
+IDS = ("job_id", "cell_id", "machine_id", "source_id")
+
+
+@dataclasses.dataclass(slots=True)
+class Counted:
+    """What one job counted, per image: ``sites`` in order of execution, ``membrane_updates`` and ``neuron_elements`` by scope.
+
+    ``complete``: False if something could not be counted, so that sums are lower bounds. ``ids``: of the job that counted.
+    """
+
+    ids: Ids
+    sites: list[Site] = dataclasses.field(default_factory=list)
+    membrane: dict[str, float] = dataclasses.field(default_factory=dict)
+    spikes: dict[str, float] = dataclasses.field(default_factory=dict)
+    time_steps: int = 1
+    complete: bool = True
+    reason: str = ""
+
+
+def counted(records: Iterable[Record]) -> Iterator[Counted]:
+    """One for each job that has counts, or that says why it has none."""
+    rows: dict[Ids, dict[int, dict[str, Any]]] = {}
+    found: dict[Ids, Counted] = {}
+    for record in records:
+        if record.kind != "counted":
+            continue
+        ids: Ids = (record.job_id, record.cell_id, record.machine_id, record.source_id)
+        job = found.setdefault(ids, Counted(ids))
+        if record.metric == "time_steps" and record.value is not None:
+            job.time_steps = int(record.value)
+        elif record.metric == "events" and not record.scope and "site" not in record.conditions:
+            job.complete = record.conditions.get("complete") is not False
+            job.reason = record.reason
+        elif record.metric in ("membrane_updates", "spikes") and record.scope and record.value is not None:
+            (job.membrane if record.metric == "membrane_updates" else job.spikes)[record.scope] = record.value
+        elif record.metric in _FIELDS and "site" in record.conditions:
+            place = int(record.conditions["site"])
+            row = rows.setdefault(ids, {}).setdefault(place, {"site": place, "scope": record.scope, "unit_acs": None})
+            row.update(
+                {name: record.conditions[name] for name in ("operation", "input", "known_by") if name in record.conditions}
+            )
+            row[record.metric] = record.value
+    for ids, job in found.items():
+        for place in sorted(rows.get(ids, {})):
+            job.sites.append(_site(rows[ids][place]))
+        if job.sites or job.reason:
+            yield job
+
+
+def _site(row: dict[str, Any]) -> Site:
+    """A layer's one-sided counts are not stored, since they follow: its right operand, the weights, is always there."""
+    site = Site(**row)
+    if site.synaptic and not site.is_product:
+        return dataclasses.replace(site, events_left=site.events, events_right=site.dense_macs_inside)
+    return site

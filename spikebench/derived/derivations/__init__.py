@@ -1,0 +1,1 @@
+"""Records made of records: nothing is measured again."""

@@ -1,0 +1,1 @@
+"""Energy profiles: one TOML file each, joules per operation with their source and with what they leave out."""
