@@ -77,6 +77,15 @@ def test_mcnemar_is_the_exact_binomial_test(b, c):
     assert own.mcnemar_exact(b, c) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("p_new", "p_old"), [(0.02, 0.02), (0.05, 0.01)])
+def test_the_paired_fraction_interval_covers_the_true_difference(p_new, p_old):
+    n, rng = 360, np.random.default_rng(2)
+    draws = rng.multinomial(n, [p_new, p_old, 1 - p_new - p_old], 4000)
+    covered = sum(not own.paired_fraction_interval(int(b), int(c), n).excludes(p_new - p_old) for b, c, _ in draws)
+    assert 0.94 < covered / 4000 < 0.975
+    assert own.paired_fraction_interval(0, 0, n).half_width > 0
+
+
 @given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_intervals_of_a_fraction(case):
     successes, n = case

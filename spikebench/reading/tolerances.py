@@ -1,0 +1,94 @@
+"""How much a gate lets pass: the suite's ``check:`` mapping by selector, else what the metric declares."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from spikebench.core.errors import InputError, Problem
+from spikebench.core.metrics import Metric
+from spikebench.core.records import Selector
+
+CONFIDENCE = 0.95
+ROUNDING = 0.001
+"""On another machine sums round differently and a few spikes near the threshold flip."""
+VALUE_FREE = frozenset({"parameters", "dense_macs", "dense_macs_inside", "saved_bytes"})
+"""Exact metrics that shapes alone decide: the same everywhere, to the last digit."""
+_NUMBER = re.compile(r"^\s*(?P<number>\d+(\.\d*)?([eE][+-]?\d+)?)\s*(?P<unit>%|pp)?\s*$")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tolerance:
+    """A worsening up to ``value`` passes; ``absolute`` in the metric's stored unit, else relative to the old value."""
+
+    value: float
+    absolute: bool
+    given: bool = False
+    """By the suite, not by default."""
+
+    def __str__(self) -> str:
+        return f"{self.value * 100:g} {'pp' if self.absolute else '%'}"
+
+    @classmethod
+    def parse(cls, text: str | float, metric: Metric) -> Tolerance:
+        """``5%`` is relative, ``1.0pp`` absolute for fractions; a bare number is relative, for fractions absolute.
+
+        Raises InputError for anything else.
+        """
+        match = None if isinstance(text, bool) else _NUMBER.match(str(text))
+        if match is None:
+            raise InputError(f"expected a tolerance like 5%, 1.0pp or 0, got {text!r}")
+        number = float(match["number"])
+        if match["unit"] == "pp" and not is_fraction(metric):
+            raise InputError(f"{metric.name} is no fraction, so pp has no meaning: write {number:g}%")
+        if match["unit"] is None:
+            return cls(number, is_fraction(metric), True)
+        return cls(number / 100, match["unit"] == "pp", True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tolerances:
+    """All tolerances of a gate, and the confidence of its intervals."""
+
+    rules: Mapping[str, Any]
+    confidence: float = CONFIDENCE
+
+    @classmethod
+    def parse(cls, check: Mapping[str, Any]) -> Tolerances:
+        """From a suite's ``check:``. Raises InputError with every wrong selector and value; keys name them."""
+        problems: list[Problem] = []
+        confidence = check.get("confidence", CONFIDENCE)
+        if isinstance(confidence, bool) or not isinstance(confidence, (int, float)) or not 0.5 < confidence < 1:
+            problems.append(Problem(f"expected a fraction between 0.5 and 1, got {confidence!r}", key="check.confidence"))
+        rules = {name: value for name, value in check.items() if name != "confidence"}
+        for name, value in rules.items():
+            try:
+                Selector.parse(name)
+                if isinstance(value, bool) or _NUMBER.match(str(value)) is None:
+                    raise InputError(f"expected a tolerance like 5%, 1.0pp or 0, got {value!r}")
+            except InputError as error:
+                problems += [problem.within(f"check.{name}") for problem in error.problems]
+        if problems:
+            raise InputError(problems)
+        return cls(rules, float(confidence))
+
+    def of(self, metric: Metric, conditions: Mapping[str, str], same_machine: bool) -> Tolerance:
+        """The most telling rule: the one with the most conditions; without any, the metric's own."""
+        fitting = [
+            (len(selector.conditions), value)
+            for selector, value in ((Selector.parse(name), value) for name, value in self.rules.items())
+            if selector.metric == metric.name and selector.matches_conditions(conditions)
+        ]
+        if fitting:
+            return Tolerance.parse(max(fitting, key=lambda rule: rule[0])[1], metric)
+        if metric.exact:
+            depends = metric.name not in VALUE_FREE
+            return Tolerance((metric.tolerance or ROUNDING) if depends and not same_machine else 0.0, False)
+        return Tolerance(metric.tolerance, is_fraction(metric))
+
+
+def is_fraction(metric: Metric) -> bool:
+    """Whether the metric is a part of one, whose differences are percentage points."""
+    return metric.unit == "1" and metric.display_unit == "%"
