@@ -40,7 +40,7 @@ def expand(block: Any, max_cells: int, seeds: int) -> tuple[list[VariantSpec], l
             f"{count:,} cells ({sizes} x seeds {seeds}), more than max_cells = {max_cells:,}; raise max_cells if it is meant"
         )
         return [], [], [*problems, (("grid",), Problem(message))]
-    base = _base(block.base, problems)
+    base = base_fields(block.base, problems)
     if base is None:
         return [], [], problems
     variants: dict[VariantSpec, Places] = {}
@@ -52,7 +52,7 @@ def expand(block: Any, max_cells: int, seeds: int) -> tuple[list[VariantSpec], l
         places: Places = {"": ("base",)}
         places |= {name.split(".")[0]: ("grid", name, index) for (name, _), index in zip(axes, indices, strict=True)}
         try:
-            variants.setdefault(_combine(base, chosen), places)
+            variants.setdefault(combine(base, chosen), places)
         except InputError as error:
             for problem in error.problems:
                 path = places.get(problem.key.split(".")[0], ("grid",) if chosen else ("base",))
@@ -81,7 +81,7 @@ def _axes(grid: Mapping[str, list[Any]], problems: list[Located]) -> list[tuple[
     return axes
 
 
-def _base(given: str | Mapping[str, Any], problems: list[Located]) -> dict[str, Any] | None:
+def base_fields(given: str | Mapping[str, Any], problems: list[Located]) -> dict[str, Any] | None:
     try:
         if isinstance(given, str):
             return {"preset": given, **preset(given)}
@@ -97,7 +97,7 @@ def _base(given: str | Mapping[str, Any], problems: list[Located]) -> dict[str, 
         return None
 
 
-def _combine(base: Mapping[str, Any], chosen: Mapping[str, Any]) -> VariantSpec:
+def combine(base: Mapping[str, Any], chosen: Mapping[str, Any]) -> VariantSpec:
     """Base, then a preset of the grid, then whole fields, then single options, so that the narrower word wins."""
     fields = dict(base)
     if "preset" in chosen:

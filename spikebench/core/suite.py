@@ -7,13 +7,14 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args, get_origin
 
 from spikebench.core import yaml_nodes
 from spikebench.core.cells import Cell, Job, Weights
 from spikebench.core.choice import Choice, plain, reword
 from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.registry import REGISTRIES
+from spikebench.core.search import Search
 from spikebench.core.variant import COMPONENTS, InputSpec, VariantSpec
 from spikebench.core.yaml_nodes import Document, KeyPath
 
@@ -44,7 +45,7 @@ class Suite:
     energy: tuple[str, ...]
     report: Mapping[str, Any]
     check: Mapping[str, Any]
-    search: Mapping[str, Any] | None
+    search: Search | None
     launcher: Choice
     device: str
     data: Mapping[str, Any]
@@ -116,6 +117,7 @@ class _Reader:
         inputs = self._attempt(("dataset",), lambda: inputs_of(file.dataset)) if self._is_fine("dataset") else None
         variants = self._variants(file, inputs)
         weights = self._weights(file)
+        search = self._search(file, training)
         if self.problems:
             raise InputError(sorted(self.problems, key=lambda p: (p.line or 0, p.column or 0)))
         return Suite(
@@ -131,7 +133,7 @@ class _Reader:
             energy=tuple(file.energy),
             report=file.report.model_dump(),
             check=file.check,
-            search=file.search,
+            search=search,
             launcher=file.launcher,
             device=file.device,
             data=plain(self.document.data),
@@ -197,6 +199,20 @@ class _Reader:
             found += self.networks.check(variant, inputs)
         return found
 
+    def _search(self, file: Any, training: Choice | None) -> Search | None:
+        if file.search is None:
+            return None
+        from spikebench.core.grid import base_fields
+        from spikebench.core.search_reader import Surroundings, read_search
+
+        base = base_fields(file.variants.base, [])
+        if base is None:
+            return None
+        search, problems = read_search(file.search, Surroundings(base, training, file.measure, file.energy))
+        for path, problem in problems:
+            self._add(("search", *path), problem.message)
+        return search
+
     def _weights(self, file: Any) -> Weights | None:
         if file.weights is None:
             return None
@@ -255,12 +271,16 @@ def _explain(detail: Mapping[str, Any], model: type) -> tuple[Sequence[str | int
 
 
 def _fields(model: Any, path: Sequence[str | int]) -> list[str]:
+    """The keys of the block at ``path``; none where anything goes."""
     for part in path:
-        field = model.model_fields.get(part)
-        model = getattr(field, "annotation", None)
-        if not hasattr(model, "model_fields"):
+        if get_origin(model) is dict:
+            model = get_args(model)[-1]
+        else:
+            model = getattr(model.model_fields.get(part), "annotation", None)
+            model = next((inner for inner in get_args(model) if hasattr(inner, "model_fields")), model)
+        if not hasattr(model, "model_fields") and get_origin(model) is not dict:
             return []
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()] if hasattr(model, "model_fields") else []
 
 
 def _show(value: Any) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from spikebench.core.choice import Choice
+from spikebench.core.choice import Choice, yaml_hint
 from spikebench.core.errors import InputError
+from spikebench.core.search_methods import PRUNERS, SAMPLERS
 
 
 def _parse_choice(value: Any) -> Choice:
@@ -65,6 +67,56 @@ class ReportBlock(Block):
     columns: list[str] = Field(default_factory=list, description="Selectors of further columns")
 
 
+def _range(value: Any) -> Any:
+    problem = None if isinstance(value, list) and len(value) == 2 else f"expected [low, high], got {value!r}"
+    for end in value if problem is None else ():
+        if isinstance(end, bool) or not isinstance(end, (int, float)):
+            problem = problem or f"expected two numbers, got {end!r}{yaml_hint(end)}"
+    if problem is not None:
+        raise ValueError(problem)
+    return value
+
+
+def _method(known: Mapping[str, type]) -> Any:
+    schema = {"anyOf": [{"enum": list(known)}, {"type": "object"}]}
+    return Annotated[Choice, BeforeValidator(_parse_choice), WithJsonSchema(schema)]
+
+
+class ParameterBlock(Block):
+    """What a search varies: one of `int`, `float` and `choice`."""
+
+    int_: Annotated[list[int] | None, BeforeValidator(_range)] = Field(
+        None, alias="int", description="[low, high], both included"
+    )
+    float_: Annotated[list[float] | None, BeforeValidator(_range)] = Field(
+        None, alias="float", description="[low, high], both included"
+    )
+    choice: list[Any] | None = Field(None, min_length=1, description="Values, written as in a grid")
+    step: float | None = Field(None, description="Of int and float: low, low + step, ...")
+    log: bool = Field(False, description="Of int and float: even on a logarithmic scale")
+    when: dict[str, Any] = Field(
+        default_factory=dict, description="Other parameters of the space and the value (or values) for which this one exists"
+    )
+
+    def domains(self) -> dict[str, Any]:
+        return {"int": self.int_, "float": self.float_, "choice": self.choice}
+
+
+class SearchBlock(Block):
+    """Which variants to look for, by what, and how long."""
+
+    space: dict[str, ParameterBlock] = Field(
+        min_length=1, description="Variant fields, options of a component (attention.order), fields of train"
+    )
+    objectives: list[str] = Field(min_length=1, description="Selectors; each metric knows which way is better")
+    constraints: list[str] = Field(default_factory=list, description="parameters <= 2M, energy{profile=...} <= 0.1 mJ")
+    sampler: _method(SAMPLERS) = Choice("tpe")  # type: ignore[valid-type]
+    pruner: _method(PRUNERS) = Choice("none")  # type: ignore[valid-type]
+    trials: int = Field(30, ge=1)
+    timeout: float | str | None = Field(None, description="No trial begins after this many seconds; or 15 min")
+    seed: int = Field(0, ge=0, description="Of the sampler; trainings use the suite's first seed")
+
+
 class SuiteFile(Block):
     """A suite: which networks, trained on what, measured how."""
 
@@ -83,7 +135,7 @@ class SuiteFile(Block):
     )
     energy: list[str] = Field(default_factory=lambda: ["spikformer-paper"], description="Energy profiles, or paths of TOML files")
     report: ReportBlock = Field(default_factory=ReportBlock)  # type: ignore[arg-type]
-    search: dict[str, Any] | None = None
+    search: SearchBlock | None = None
     check: dict[str, Any] = Field(default_factory=dict)
     launcher: choice_of("launchers") = Choice("inline")  # type: ignore[valid-type]
     device: Literal["auto", "cpu", "cuda"] = "auto"

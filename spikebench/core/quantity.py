@@ -1,0 +1,40 @@
+"""Numbers with units as people write them: ``2M``, ``0.1 mJ``, ``97 %``, ``15 min``."""
+
+from __future__ import annotations
+
+import re
+
+from spikebench.core.errors import InputError
+
+_NUMBER = re.compile(r"^\s*(?P<number>[+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>.*?)\s*$")
+_PREFIXES = {"p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_SPECIAL = {
+    "1": {"": 1.0, "%": 1e-2, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
+    "s": {"min": 60.0, "h": 3600.0},
+    "B": {"KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40},
+    "1/s": {"1/s": 1.0, "/s": 1.0, "k/s": 1e3, "images/s": 1.0},
+}
+
+
+def parse_quantity(text: str, unit: str) -> float:
+    """``text`` in the base ``unit`` (``s``, ``J``, ``B``, ``1`` for counts and fractions, ``1/s``): ``0.1 mJ`` is 1e-4 for J.
+
+    SI prefixes are case-sensitive (m is milli, M mega). A quantity with a unit must name it: 0.1 alone is no energy. Raises
+    InputError saying which units would do.
+    """
+    match = _NUMBER.match(text)
+    if match is None:
+        raise InputError(f"expected a number{'' if unit == '1' else ' with a unit'}, got {text!r}")
+    units = units_of(unit)
+    if match["unit"] not in units:
+        known = ", ".join(name for name in units if name not in ("", "K") and name[0] not in "uμ")
+        got = f"{match['unit']!r} in {text.strip()!r}" if match["unit"] else f"no unit in {text.strip()!r}"
+        plain = "a plain number or one with " if unit == "1" else ""
+        raise InputError(f"expected {plain}{known}; got {got}")
+    return float(match["number"].replace(",", "").replace("_", "")) * units[match["unit"]]
+
+
+def units_of(unit: str) -> dict[str, float]:
+    """Every spelling of ``unit`` with what it multiplies by."""
+    own = {} if unit in ("1", "1/s") else {f"{prefix}{unit}": factor for prefix, factor in {"": 1.0, **_PREFIXES}.items()}
+    return {**own, **_SPECIAL.get(unit, {})}

@@ -1,0 +1,136 @@
+"""Checks a suite's ``search:`` block: every problem at once, each with where in the block it stands."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from spikebench.core.choice import Choice
+from spikebench.core.errors import InputError, Problem, nearest
+from spikebench.core.grid import Located
+from spikebench.core.quantity import parse_quantity
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.search import Constraint, Objective, Quantity, Search
+from spikebench.core.search_methods import PRUNERS, SAMPLERS, method_options
+from spikebench.core.search_space import Space
+from spikebench.core.search_space_reader import read_space
+from spikebench.core.yaml_nodes import KeyPath
+
+
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """What the rest of the suite says. ``base``: the fields of its base variant."""
+
+    base: Mapping[str, Any]
+    training: Choice | None
+    measure: Sequence[Choice]
+    energy: Sequence[str]
+
+
+def read_search(block: Any, suite: Surroundings) -> tuple[Search | None, list[Located]]:
+    """``block``: a ``suite_file.SearchBlock``. The search is None if there are problems."""
+    return _Reader(block, suite).read()
+
+
+class _Reader:
+    def __init__(self, block: Any, suite: Surroundings) -> None:
+        self.block = block
+        self.suite = suite
+        self.problems: list[Located] = []
+
+    def read(self) -> tuple[Search | None, list[Located]]:
+        space, self.problems = read_space(self.block.space, self.suite.base, self.suite.training)
+        objectives = self._parsed("objectives", Objective.parse)
+        constraints = self._parsed("constraints", Constraint.parse)
+        self._methods(space, objectives)
+        timeout = self._timeout()
+        if self.problems:
+            return None, self.problems
+        block = self.block
+        return Search(
+            space, tuple(objectives), tuple(constraints), block.sampler, block.pruner, block.trials, timeout, block.seed
+        ), []
+
+    def _parsed(self, key: str, parse: Callable[[str], Any]) -> list[Any]:
+        found: list[Any] = []
+        for index, text in enumerate(getattr(self.block, key)):
+            parsed = self._attempt((key, index), lambda text=text: parse(text))  # type: ignore[misc]
+            if parsed is not None:
+                if str(parsed) in map(str, found):
+                    self._add((key, index), f"{parsed} stands twice")
+                found.append(parsed)
+                quantity: Quantity = parsed.quantity
+                self._attempt((key, index), lambda quantity=quantity: self._measured(quantity))  # type: ignore[misc]
+        return found
+
+    def _measured(self, quantity: Quantity) -> None:
+        name, training = quantity.metric.name, self.suite.training
+        emitters = [harness for harness in REGISTRIES["harnesses"] if name in _metrics("harnesses", harness)]
+        here = {choice.name for choice in (*self.suite.measure, *([] if training is None else [training]))}
+        asked = quantity.text.split("{")[0].split("@")[0]
+        if not here.intersection(emitters) and not any(
+            name in _metrics("derivations", other) for other in REGISTRIES["derivations"]
+        ):
+            if "train" in emitters:
+                raise InputError(f"{asked} comes from training (validation split), and this suite trains nothing (train: none)")
+            raise InputError(f"nothing in this suite measures {asked}; add to measure: {' or '.join(emitters)}")
+        if training is not None and name.startswith("epoch_") and training.options.get("epochs") == 0:
+            raise InputError(f"{asked} needs an epoch of training, and this suite has epochs: 0")
+        if name == "energy":
+            self._energy(quantity)
+
+    def _energy(self, quantity: Quantity) -> None:
+        profile = quantity.selector.conditions.get("profile")
+        names = [str(name).removesuffix(".toml").rsplit("/", 1)[-1] for name in self.suite.energy]
+        if profile is None and len(names) > 1:
+            raise InputError(f"matches several records, one for each profile: say which, as energy{{profile={names[0]}}}")
+        if profile is not None and profile not in names:
+            raise InputError(
+                f"the suite estimates no energy with the profile {profile!r}{nearest(profile, names)}; add it to energy:"
+            )
+
+    def _methods(self, space: Space, objectives: Sequence[Objective]) -> None:
+        block = self.block
+        self._attempt(("sampler",), lambda: method_options(block.sampler, SAMPLERS, "sampler"))
+        self._attempt(("pruner",), lambda: method_options(block.pruner, PRUNERS, "pruner"))
+        if block.sampler.name == "grid":
+            for parameter in space.parameters:
+                if parameter.finite() is None:
+                    self._add(
+                        ("space", parameter.name), "the grid sampler needs a finite range: give a step, or a choice of values"
+                    )
+        if block.pruner.name == "none" or not objectives:
+            return
+        if len(block.objectives) > 1:
+            self._add(("pruner",), "a pruner compares trials by one number an epoch: it needs one objective, "
+                      f"and there are {len(block.objectives)}")  # fmt: skip
+        elif objectives[0].quantity.metric.name != "epoch_accuracy":
+            self._add(
+                ("pruner",), f"a pruner looks at the validation accuracy after each epoch, and the objective is {objectives[0]}"
+            )
+
+    def _timeout(self) -> float | None:
+        given = self.block.timeout
+        if given is None or isinstance(given, (int, float)):
+            seconds = None if given is None else float(given)
+        else:
+            seconds = self._attempt(("timeout",), lambda: parse_quantity(given, "s"))
+        if seconds is not None and seconds <= 0:
+            self._add(("timeout",), f"must be above 0, got {given}")
+        return seconds
+
+    def _attempt(self, path: KeyPath, action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except InputError as error:
+            for problem in error.problems:
+                self._add(path, problem.message)
+            return None
+
+    def _add(self, path: KeyPath, message: str) -> None:
+        self.problems.append((path, Problem(message)))
+
+
+def _metrics(registry: str, member: str) -> set[str]:
+    return {metric.name for metric in REGISTRIES[registry].get(member).metrics}
