@@ -169,8 +169,8 @@ def _site(site: Site, samples: int) -> Iterator[Record]:
     for metric in metrics:
         value = getattr(site, metric.name)
         if value is None:
-            yield Record.absent(metric, "its input is real: no count of unit spikes", scope=site.scope, conditions=where)
-        elif metric in (NONZERO, MEAN, MAXIMUM):
+            continue  # unit ACs of real input do not exist; its condition ``input`` says that it is real
+        if metric in (NONZERO, MEAN, MAXIMUM):
             yield Record.of(metric, value, scope=site.scope, conditions=where)
         elif metric is WEIGHTS:
             yield Record.of(metric, mean(value, site.calls), scope=site.scope, conditions=where)
