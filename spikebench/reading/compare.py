@@ -95,10 +95,9 @@ Scopes = dict[str, Seeds]
 
 
 def _index(frame: Frame) -> dict[str, dict[tuple[str, Conditions], Scopes]]:
-    """group -> (metric, conditions of the whole) -> scope -> seed -> records.
+    """group -> (metric, conditions of the whole) -> layer -> seed -> records; the whole network is the layer "".
 
-    A layer's record belongs to every whole whose conditions it shares; conditions of its own (the operation) become part of its
-    name.
+    A layer's record belongs to every whole whose conditions it shares.
     """
     found: dict[str, dict[tuple[str, Conditions], Scopes]] = {}
     layers: list[tuple[str, Record]] = []
@@ -109,17 +108,31 @@ def _index(frame: Frame) -> dict[str, dict[tuple[str, Conditions], Scopes]]:
         if record.scope:
             layers.append((group_id, record))
         else:
-            key = (record.metric, _spelled(record))
-            scopes = found.setdefault(group_id, {}).setdefault(key, {})
+            scopes = found.setdefault(group_id, {}).setdefault((record.metric, _spelled(record)), {})
             scopes.setdefault("", {}).setdefault(_seed(frame, record), []).append(record)
+    names = _layer_names(layers)
     for group_id, record in layers:
         own = dict(_spelled(record))
         for (metric, conditions), scopes in found.get(group_id, {}).items():
             if metric == record.metric and all(own.get(name) == value for name, value in conditions):
-                extra = {name: value for name, value in own.items() if (name, value) not in conditions}
-                name = record.scope + (f" ({', '.join(extra.values())})" if extra else "")
-                scopes.setdefault(name, {}).setdefault(_seed(frame, record), []).append(record)
+                scopes.setdefault(names[id(record)], {}).setdefault(_seed(frame, record), []).append(record)
     return found
+
+
+def _layer_names(layers: Sequence[tuple[str, Record]]) -> dict[int, str]:
+    """id of a record -> name of its layer: its path, the operation, and a number where the path does that operation repeatedly.
+
+    Not the number of its site: a layer more in the stem would rename all that follow.
+    """
+    seen: dict[tuple[str, ...], dict[str, int]] = {}
+    names = {}
+    for _, record in layers:
+        operation, site = (str(record.conditions.get(name, "")) for name in ("operation", "site"))
+        ids = (record.job_id, record.cell_id, record.machine_id, record.metric, record.scope, operation)
+        places = seen.setdefault((*ids, str(record.conditions.get("profile", ""))), {})
+        number = places.setdefault(site, len(places) + 1)
+        names[id(record)] = f"{record.scope} {operation}".strip() + (f" {number}" if number > 1 else "")
+    return names
 
 
 def _matched(old: Scopes, new: Scopes) -> tuple[dict[str, dict[int, Record]], dict[str, dict[int, Record]]]:

@@ -13,18 +13,21 @@ PREFIXES = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G",
 
 
 def display_for(metric: Metric, values: Iterable[float], signed: bool = False) -> Display:
-    """The metric's own display unit and factor; where it declares none, an SI prefix that suits the largest value.
+    """The metric's own display unit and factor; an SI prefix that suits the largest value where it declares none, or where its
+    own would make numbers of less than 0.1 or more than four digits.
 
-    ``digits`` decimals, but at least two significant digits of the largest value: a column never shows 0.000 for what is not
+    ``digits`` decimals, but at least three significant digits of the largest value: a column never shows 0.000 for what is not
     zero.
     """
     values = list(values)
     largest = max((abs(value) for value in values), default=0.0)
-    if metric.display_unit or metric.unit not in PREFIXED:
-        unit, factor = metric.display_unit or (metric.unit if metric.unit != "1" else ""), metric.display_factor
-    else:
+    base = PREFIXED.get(metric.unit)
+    shown = metric.display_unit or (metric.unit if metric.unit != "1" else "")
+    unit, factor = shown, metric.display_factor
+    prefixed = base is not None and (not metric.display_unit or shown in {prefix + base for prefix in PREFIXES.values()})
+    if prefixed and (not metric.display_unit or (largest and not 0.1 <= largest * factor < 1e4)):
         exponent = _exponent(largest, smallest=0 if metric.unit == "1" and metric.kind == "counted" else -12)
-        unit, factor = PREFIXES[exponent] + PREFIXED[metric.unit], 10.0**-exponent
+        unit, factor = PREFIXES[exponent] + str(base), 10.0**-exponent
     whole = factor == 1 and all(value == int(value) for value in values)
     return Display(unit, factor, 0 if whole else decimals(largest * factor, metric.digits), signed)
 
@@ -39,7 +42,7 @@ def decimals(largest: float, digits: int) -> int:
     if largest == 0:
         return 0
     magnitude = math.floor(math.log10(largest))
-    return max(0, min(digits, 3 - magnitude) if magnitude >= 0 else max(digits, 1 - magnitude))
+    return max(0, min(digits, 3 - magnitude) if magnitude >= 0 else max(digits, 2 - magnitude))
 
 
 PREFIXED = {"1": "", "s": "s", "J": "J", "B": "B", "W": "W"}
