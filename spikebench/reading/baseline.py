@@ -20,7 +20,7 @@ from spikebench.reading.report import document
 from spikebench.reading.reports.document import Document
 from spikebench.reading.rounding import rounded, significant
 from spikebench.reading.suite_facts import SuiteFacts
-from spikebench.reading.summary import PER_STEP
+from spikebench.reading.summary import PER_STEP, is_whole
 
 ROOT = Path("results") / "reference"
 SAMPLE_DIGITS = 4
@@ -76,7 +76,7 @@ def kept(records: Iterable[Record]) -> list[Record]:
     asked = [
         record for record in records if record.kind != "estimated" and not any(name in record.conditions for name in PER_STEP)
     ]
-    whole = {record.metric for record in asked if not record.scope}
+    whole = {record.metric for record in asked if is_whole(record)}
     return sorted((_plain(record) for record in asked if record.metric in whole), key=_order)
 
 

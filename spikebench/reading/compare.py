@@ -10,6 +10,7 @@ from spikebench.core.metrics import Metric
 from spikebench.core.records import Record, Selector, spell
 from spikebench.reading import factors
 from spikebench.reading.frame import Frame
+from spikebench.reading.layers import is_whole, layer_names
 from spikebench.reading.summary import PER_STEP
 
 Conditions = tuple[tuple[str, str], ...]
@@ -105,34 +106,18 @@ def _index(frame: Frame) -> dict[str, dict[tuple[str, Conditions], Scopes]]:
         group_id = frame.group_of(record)
         if group_id is None or any(name in record.conditions for name in PER_STEP):
             continue
-        if record.scope:
+        if not is_whole(record):
             layers.append((group_id, record))
         else:
             scopes = found.setdefault(group_id, {}).setdefault((record.metric, _spelled(record)), {})
             scopes.setdefault("", {}).setdefault(_seed(frame, record), []).append(record)
-    names = _layer_names(layers)
+    names = layer_names(record for _, record in layers)
     for group_id, record in layers:
         own = dict(_spelled(record))
         for (metric, conditions), scopes in found.get(group_id, {}).items():
             if metric == record.metric and all(own.get(name) == value for name, value in conditions):
                 scopes.setdefault(names[id(record)], {}).setdefault(_seed(frame, record), []).append(record)
     return found
-
-
-def _layer_names(layers: Sequence[tuple[str, Record]]) -> dict[int, str]:
-    """id of a record -> name of its layer: its path, the operation, and a number where the path does that operation repeatedly.
-
-    Not the number of its site: a layer more in the stem would rename all that follow.
-    """
-    seen: dict[tuple[str, ...], dict[str, int]] = {}
-    names = {}
-    for _, record in layers:
-        operation, site = (str(record.conditions.get(name, "")) for name in ("operation", "site"))
-        ids = (record.job_id, record.cell_id, record.machine_id, record.metric, record.scope, operation)
-        places = seen.setdefault((*ids, str(record.conditions.get("profile", ""))), {})
-        number = places.setdefault(site, len(places) + 1)
-        names[id(record)] = f"{record.scope} {operation}".strip() + (f" {number}" if number > 1 else "")
-    return names
 
 
 def _matched(old: Scopes, new: Scopes) -> tuple[dict[str, dict[int, Record]], dict[str, dict[int, Record]]]:

@@ -51,6 +51,16 @@ def differing(rows: Sequence[Mapping[str, Factor]]) -> list[str]:
     return [name for name in names if name != "seed" and len({repr(row.get(name)) for row in rows}) > 1]
 
 
+def compact(rows: Sequence[Mapping[str, Factor]]) -> dict[str, dict[Factor, Factor]]:
+    """factor -> value -> how to show it: options that all values of a component share are left out, since they tell nothing."""
+    found: dict[str, dict[Factor, Factor]] = {}
+    for name in COMPONENTS:
+        values = {str(row[name]) for row in rows if name in row}
+        if len(values) > 1 and len({value.partition("(")[2] for value in values}) == 1:
+            found[name] = {value: value.partition("(")[0] for value in values}
+    return found
+
+
 def find(wanted: Mapping[str, Any], rows: Mapping[str, Mapping[str, Factor]]) -> str | None:
     """The key of the one row that has these factors; None if ``wanted`` is empty.
 

@@ -23,18 +23,22 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Cells that differ in their seed alone: one row of a table. ``seeds``: cell_id -> seed."""
+    """Cells that differ in their seed alone: one row of a table.
+
+    ``seeds``: cell_id -> seed. ``shown``: the factors as tables show them, without component options that all groups share.
+    """
 
     group_id: str
     factors: Mapping[str, Factor]
     seeds: Mapping[str, int]
+    shown: Mapping[str, Factor] = dataclasses.field(default_factory=dict)
 
 
 class Frame:
     """All records of one or several results folders.
 
     ``cells``: cell_id -> the cell as stored (``Cell.to_plain``). ``notices``: what could not be read, each naming its file.
-    ``metrics``: declarations by name; those of all harnesses and derivations if not given.
+    ``metrics``: declarations by name; those of all harnesses and derivations if not given. ``folders``: where it was read from.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Frame:
         suite: SuiteFacts | None = None,
         notices: Iterable[str] = (),
         metrics: Mapping[str, Metric] | None = None,
+        folders: Iterable[str | Path] = (),
     ) -> None:
         self.records: tuple[Record, ...] = tuple(records)
         self.cells = cells
@@ -54,6 +59,7 @@ class Frame:
         self.suite = suite or SuiteFacts()
         self.notices: tuple[str, ...] = tuple(notices)
         self._metrics = metrics
+        self.folders: tuple[Path, ...] = tuple(map(Path, folders))
 
     def __len__(self) -> int:
         return len(self.records)
@@ -76,15 +82,22 @@ class Frame:
         rows = {group_id: Group(group_id, self.cell_factors[next(iter(members))], members) for group_id, members in seeds.items()}
         names = self.factors()
         ordered = sorted(rows.values(), key=lambda group: [self._order(name, group.factors.get(name)) for name in names])
-        return {group.group_id: group for group in ordered}
+        shorter = factors.compact([group.factors for group in ordered])
+        shown = [
+            dataclasses.replace(
+                group, shown={name: shorter.get(name, {}).get(value, value) for name, value in group.factors.items()}
+            )
+            for group in ordered
+        ]
+        return {group.group_id: group for group in shown}
 
     def name(self, group_id: str) -> str:
         """A group by its differing factors: ``stem=sps attention=ssa``."""
-        return factors.name_of(self.groups[group_id].factors, self.factors())
+        return factors.name_of(self.groups[group_id].shown, self.factors())
 
     def short_name(self, group_id: str) -> str:
         """As ``name`` where room is scarce: words stand alone, numbers keep their factor (``sps ssa T=4``)."""
-        row = self.groups[group_id].factors
+        row = self.groups[group_id].shown
         words = [
             factors.show(value)
             if isinstance(value := row.get(name), str)
@@ -125,8 +138,9 @@ class Frame:
         """What a person calls the machine: its GPUs, or its CPU and threads."""
         facts = self.machines.get(machine_id, {})
         devices = facts.get("gpus") or [facts.get("cpu") or f"machine {machine_id}"]
-        threads = "" if facts.get("gpus") or not facts.get("threads") else f", {facts['threads']} threads"
-        return f"{', '.join(dict.fromkeys(map(str, devices)))}{threads}"
+        threads = None if facts.get("gpus") else facts.get("threads")
+        words = f", {threads} thread{'' if threads == 1 else 's'}" if threads else ""
+        return f"{', '.join(dict.fromkeys(map(str, devices)))}{words}"
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per record: metric, value, unit, kind, scope, status, reason, ``n`` samples, a column ``condition:NAME`` for
@@ -188,7 +202,7 @@ def load_results(*folders: str | Path) -> Frame:
     notices += [f"cells/{cell_id}.json is missing: its records are in no table" for cell_id in lost]
     own = list(records.values())
     profiles = list(dict.fromkeys(profile for suite in suites for profile in suite.energy))
-    return Frame([*own, *derive(own, profiles)], cells, machines, sources, suites[0], notices)
+    return Frame([*own, *derive(own, profiles)], cells, machines, sources, suites[0], notices, folders=folders)
 
 
 def derive(records: Sequence[Record], profiles: Sequence[str]) -> list[Record]:

@@ -54,7 +54,8 @@ class SuiteFacts:
     def rank(self, factor: str, value: Any) -> int:
         """Where a factor's value stands in the suite's grid, so that tables keep the author's order; absent ones come last."""
         values = [spelled_component(factor, item) for item in self.grid.get(factor, ())]
-        return values.index(value) if value in values else len(values)
+        bare = value.partition("(")[0] if isinstance(value, str) else value
+        return next((values.index(known) for known in (value, bare) if known in values), len(values))
 
 
 DEFAULT_ENERGY = ("spikformer-paper",)

@@ -64,12 +64,17 @@ def quantity_of(frame: Frame, record: Record) -> Quantity:
     return Quantity(record.metric, conditions, "" if frame.metric(record.metric).portable else record.machine_id)
 
 
-def quantities(frame: Frame, scope: str = "") -> dict[Quantity, dict[str, list[Record]]]:
-    """quantity -> group_id -> its records, of one scope, curves left out."""
+def is_whole(record: Record) -> bool:
+    """Whether a record is about the whole network. An operation in the outermost module has no path but is a site."""
+    return not record.scope and "site" not in record.conditions
+
+
+def quantities(frame: Frame) -> dict[Quantity, dict[str, list[Record]]]:
+    """quantity -> group_id -> its records of the whole network, curves left out."""
     found: dict[Quantity, dict[str, list[Record]]] = {}
     for record in frame.records:
         group_id = frame.group_of(record)
-        if group_id is not None and record.scope == scope and not any(name in record.conditions for name in PER_STEP):
+        if group_id is not None and is_whole(record) and not any(name in record.conditions for name in PER_STEP):
             found.setdefault(quantity_of(frame, record), {}).setdefault(group_id, []).append(record)
     return found
 

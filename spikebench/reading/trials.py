@@ -56,9 +56,9 @@ class Trials:
     def front(self) -> tuple[Trial, ...]:
         """The feasible trials that no other one beats: with one objective the best, with several the Pareto front.
 
-        Of trials with the same cell the first counts. Best first by the first objective.
+        Of trials with the same values the first counts. Best first by the first objective.
         """
-        candidates = list({trial.cell_id: trial for trial in reversed(self.complete) if trial.feasible}.values())
+        candidates = list({trial.values: trial for trial in reversed(self.complete) if trial.feasible}.values())
         costs = {trial.number: self.costs(trial) for trial in candidates}
         found = [a for a in candidates if not any(dominates(costs[b.number], costs[a.number]) for b in candidates)]
         found.sort(key=lambda trial: (costs[trial.number], trial.number))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from spikebench.core.errors import InputError
 from spikebench.core.metrics import Metric
 from spikebench.core.records import Record
+from spikebench.derived.profile import load_profile
 from spikebench.reading.display import display_for
 from spikebench.reading.factors import show
 from spikebench.reading.frame import Frame
@@ -28,7 +30,7 @@ def factor_columns(names: Sequence[str]) -> list[Column]:
 
 
 def factor_cells(frame: Frame, group_id: str, names: Sequence[str]) -> list[Cell]:
-    return [Label(show(frame.groups[group_id].factors.get(name))) for name in names]
+    return [Label(show(frame.groups[group_id].shown.get(name))) for name in names]
 
 
 def heading(frame: Frame, quantity: Quantity, among: Iterable[Quantity]) -> str:
@@ -61,14 +63,22 @@ def explanations(frame: Frame, quantity: Quantity) -> list[str]:
     """What a reader must know about a quantity: its definition, its conditions, and where its times were taken."""
     metric = frame.metric(quantity.metric)
     conditions = ", ".join(f"{name} {value}" for name, value in quantity.conditions)
-    said = [metric.note] if metric.note else []
     if metric.kind == "estimated":
-        said.append(f"estimated from counts, not measured ({conditions})")
-    elif conditions:
-        said.append(conditions)
+        said = [f"an estimate from counts, not a measurement: {conditions}", *_left_out(quantity)]
+    else:
+        said = [text for text in (metric.note, conditions) if text]
     if quantity.machine_id:
         said.append(f"measured on {frame.machine_name(quantity.machine_id)}")
     return [f"{metric.title}: {'; '.join(said)}."] if said else []
+
+
+def _left_out(quantity: Quantity) -> list[str]:
+    """What an energy profile does not model; a profile of the user's own file may be out of reach here."""
+    try:
+        profile = load_profile(quantity.condition("profile"))
+    except InputError:
+        return []
+    return [f"it leaves out {', '.join(profile.leaves_out)}"] if profile.leaves_out else []
 
 
 def cells(metric: Metric, rows: Summaries, comparable: Sequence[Sequence[str]], notes: Footnotes) -> dict[str, Cell]:
