@@ -71,6 +71,15 @@ class BatchNorm2d(nn.BatchNorm2d):
         return out
 
 
+def token_linear(in_channels: int, channels: int, bias: bool) -> nn.Linear:
+    """A linear layer as the papers' code starts it: truncated normal of standard deviation 0.02, bias 0."""
+    linear = nn.Linear(in_channels, channels, bias=bias)
+    nn.init.trunc_normal_(linear.weight, std=0.02)
+    if bias:
+        nn.init.zeros_(linear.bias)
+    return linear
+
+
 class Projection(nn.Module):
     """1x1 convolution over the channels of (T, B, C, N), BatchNorm, and a neuron before, after, or not at all."""
 
@@ -83,10 +92,7 @@ class Projection(nn.Module):
         after: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.linear = nn.Linear(in_channels, channels, bias=bias)
-        nn.init.trunc_normal_(self.linear.weight, std=0.02)
-        if bias:
-            nn.init.zeros_(self.linear.bias)
+        self.linear: nn.Module = token_linear(in_channels, channels, bias)
         self.norm = nn.BatchNorm1d(channels)
         self.neuron = before or after
         self.neuron_first = before is not None

@@ -25,19 +25,16 @@ class Network(nn.Module):
     def T(self) -> int:  # noqa: N802 - the field's name for it
         """Time steps that a static image is shown for. May be set: evaluation at other time steps than those trained with.
 
-        Raises InputError where a component learns something for each step (``psn``, ``glif``).
+        Raises InputError where a component cannot: it has parameters for each step (``psn``, ``glif``), or takes steps in chunks.
         """
         return self._T
 
     @T.setter
     def T(self, steps: int) -> None:  # noqa: N802
         problems = [
-            Problem(
-                f"{name} ({type(module).__module__.rpartition('.')[2]}) was built for T = {module.fixed_steps}, not {steps}",
-                key="T",
-            )
+            Problem(f"{name}: {reason}", key="T")
             for name, module in self.named_modules()
-            if getattr(module, "fixed_steps", None) not in (None, steps)
+            if (ask := getattr(module, "steps_problem", None)) and (reason := ask(steps))
         ]
         if problems or steps < 1:
             raise InputError(problems or [Problem(f"must be at least 1, got {steps}", key="T")])

@@ -39,12 +39,13 @@ class AttentionBase(nn.Module):
 
 
 class QKVAttention(AttentionBase):
-    """q, k, v = neuron(BN(W x)); mix(q, k, v); a neuron; an output projection. A subclass writes ``mix``.
+    """q, k, v = neuron(BN(W x)); mix(q, k, v); an output projection. A subclass writes ``mix``, and where its neuron stands.
 
-    ``inputs``: the projections it has. ``float_inputs``: those that end with BatchNorm, without a neuron.
+    ``inputs``: the projections it has. ``neuron``: fires with ``v_threshold``; after ``mix`` unless ``mix`` calls it.
     """
 
     inputs: ClassVar[tuple[str, ...]] = ("q", "k", "v")
+    fires_after_mixing: ClassVar[bool] = True
 
     def __init__(self, options: Any, context: Context) -> None:
         super().__init__()
@@ -53,36 +54,41 @@ class QKVAttention(AttentionBase):
         self.num_heads = context.spec.num_heads
         self.emits = context.emits
         self.input_neuron = context.neuron(dim) if context.neuron_first else None
-        floats = self.float_inputs()
         for name in self.inputs:
-            after = None if name in floats else context.neuron(dim)
-            setattr(self, name, self.make_input(name, context, after))
-        self.neuron = context.neuron(dim, options.v_threshold) if self.fires_after_mixing() else None
+            setattr(self, name, self.make_input(name, context))
+        self.neuron = self.make_neuron(context)
         self.proj = Projection(dim, dim, bias=True, after=None if context.neuron_first else context.neuron(dim))
 
-    def make_input(self, name: str, context: Context, after: nn.Module | None) -> nn.Module:
-        """The projection called ``name``."""
+    def make_input(self, name: str, context: Context) -> nn.Module:
+        """The projection called ``name``; one in ``float_inputs`` ends with BatchNorm."""
+        after = None if name in self.float_inputs() else context.neuron(context.spec.dim)
         return Projection(context.spec.dim, context.spec.dim, bias=self.options.bias, after=after)
 
     def float_inputs(self) -> tuple[str, ...]:
         """Projections without a neuron."""
         return ()
 
-    def fires_after_mixing(self) -> bool:
-        """Whether a neuron follows ``mix``."""
-        return True
+    def make_neuron(self, context: Context) -> nn.Module | None:
+        """The neuron of the mixing."""
+        return context.neuron(context.spec.dim, self.options.v_threshold)
 
     def mix(self, *qkv: Tensor) -> Tensor:
         """(T, B, num_heads, N, d) from ``inputs``, each of that shape."""
         raise NotImplementedError
+
+    def fire(self, x: Tensor) -> Tensor:
+        """The neuron's spikes for ``x`` (T, B, channels of the neuron, ...)."""
+        assert self.neuron is not None
+        spikes: Tensor = self.neuron(x)
+        return spikes
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, B, C, N) from (T, B, C, N)."""
         if self.input_neuron is not None:
             x = self.input_neuron(x)
         mixed = merge_heads(self.mix(*(self.split_heads(getattr(self, name)(x)) for name in self.inputs)))
-        if self.neuron is not None:
-            mixed = self.neuron(mixed)
+        if self.fires_after_mixing:
+            mixed = self.fire(mixed)
         out: Tensor = self.proj(mixed)
         return out
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from spikebench.core.values import Values, declare
+from spikebench.core.values import REAL, Values, declare
 from spikebench.networks import shortcuts
 
 PublishedOrder = Literal["qk_first", "kv_first"]
@@ -35,4 +35,10 @@ def order_to_run(order: Order, published: PublishedOrder, N: int, d: int) -> Pub
 
 def counts_of(emits: Values, factors: int, scale: float = 1.0) -> Values:
     """What a sum of products of ``factors`` such numbers holds, times ``scale``."""
-    return emits if emits.kind == "real" else Values("integer", emits.scale**factors * scale)
+    return REAL if emits.kind == "real" else Values("integer", emits.scale**factors * scale)
+
+
+def masked(x: Tensor, mask: Tensor, emits: Values) -> Tensor:
+    """x * mask, elementwise, both emitted by neurons: binary again if they are, else products of counts."""
+    product = x * mask
+    return declare(product, emits if emits.kind == "binary" else counts_of(emits, 2))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
 
-from spikebench.core.errors import Problem
 from spikebench.core.values import REAL, Values, declare
-from spikebench.core.variant import InputSpec, VariantSpec
 
 
 class EncodingBase(nn.Module):
@@ -27,9 +24,3 @@ class EncodingBase(nn.Module):
     def forward(self, x: Tensor, T: int) -> Tensor:
         """(T, B, C, H, W) from an image (B, C, H, W); a sequence (T', B, C, H, W) is returned as it is, whatever its length."""
         return declare(x, REAL) if x.dim() == 5 else declare(self.encode(x, T), self.emits)
-
-
-def needs_images(name: str, inputs: InputSpec, spec: VariantSpec) -> Iterator[Problem]:
-    """An encoding that makes spikes of grey values has nothing to do where the data are events."""
-    if inputs.events:
-        yield Problem(f"{name} encodes images, and this data set has event frames already: use direct", key="encoding")

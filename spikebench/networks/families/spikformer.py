@@ -21,8 +21,6 @@ FIELDS = ("stem", "attention", "residual", "neuron", "encoding", "head")
 class Family(Network):
     """``encoding``, ``stem``, ``blocks.0`` .. ``blocks.<depth - 1>``, ``head``."""
 
-    neurons: NeuronFactory = staticmethod(spiking_neuron)
-
     @classmethod
     def check(cls, options: Any, spec: VariantSpec, inputs: InputSpec) -> Iterator[Problem]:
         """What any component has against the network."""
@@ -31,11 +29,16 @@ class Family(Network):
     def __init__(self, options: Any, spec: VariantSpec, inputs: InputSpec) -> None:
         super().__init__(spec, inputs)
         patch_size = resolve_patch(spec.stem.resolve("stems").patch_size, inputs.size)
-        context = Context(spec, inputs, patch_size, type(self).neurons)
+        context = Context(spec, inputs, patch_size, self.neuron_factory(options))
         self.encoding = context.make("encoding")
         self.stem = context.make("stem")
         self.blocks = nn.Sequential(*(Block(context) for _ in range(spec.depth)))
         self.head = context.make("head")
+
+    @classmethod
+    def neuron_factory(cls, options: Any) -> NeuronFactory:
+        """What makes the neurons."""
+        return spiking_neuron
 
     def forward_steps(self, x: Tensor) -> Tensor:
         """(T, B, classes), or (1, B, classes) if the head averages over T: see ``Network``."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spikebench.networks.layers import token_linear
+
 
 class HeadBase(nn.Module):
     """Tokens (T, B, C, N) to logits by step. A subclass writes ``forward``; the loss is cross-entropy of the mean over steps."""
@@ -20,7 +22,4 @@ class HeadBase(nn.Module):
 
 def classifier(dim: int, classes: int) -> nn.Linear:
     """The linear layer of a head."""
-    linear = nn.Linear(dim, classes)
-    nn.init.trunc_normal_(linear.weight, std=0.02)
-    nn.init.zeros_(linear.bias)
-    return linear
+    return token_linear(dim, classes, bias=True)

@@ -29,6 +29,12 @@ class SpikingNeuron(nn.Module):
     def fire(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def steps_problem(self, T: int) -> str | None:
+        """Why this many steps cannot be evaluated, or None."""
+        if self.fixed_steps in (None, T):
+            return None
+        return f"the neuron has parameters for each of {self.fixed_steps} steps, T = {T} is another network"
+
 
 class KernelNeuron(SpikingNeuron):
     """A neuron that ``spikebench.kernels.lif`` computes; ``v_threshold`` and ``surrogate`` as it uses them."""

@@ -1,4 +1,4 @@
-"""Where spikes are merged inside a stem, whatever the encoder's residual."""
+"""Where spikes are merged between the stages of a stem, whatever the encoder's residual."""
 
 from __future__ import annotations
 

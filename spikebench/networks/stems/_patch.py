@@ -47,3 +47,12 @@ def width_problems(spec: VariantSpec, divisor: int = 8) -> Iterator[Problem]:
         yield Problem(
             f"stem {spec.stem.name!r} begins with dim/{divisor} channels; {spec.dim} is no multiple of {divisor}", key="dim"
         )
+
+
+def division_problems(options: Any, inputs: InputSpec) -> Iterator[Problem]:
+    """Why the image cannot be cut into patches of any size."""
+    patch = resolve_patch(options.patch_size, inputs.size)
+    if patch < 1 or inputs.size % patch:
+        yield Problem(
+            f"an image of {inputs.size} x {inputs.size} cannot be divided into patches of {patch}", key="stem.patch_size"
+        )

@@ -38,6 +38,14 @@ class Stage(nn.Module):
         return x
 
 
+def last_order(text: str, context: Context) -> tuple[Layer, ...]:
+    """The order of a stem's last stage: without its neuron where the encoder's blocks begin with one (membrane shortcut).
+
+    Spikes would not pass two neurons in a row: a LIF of tau 2 and threshold 1 that is fed with zeros and ones never fires.
+    """
+    return tuple(layer for layer in order_of(text) if layer != "neuron" or not context.neuron_first)
+
+
 def order_of(text: str, pool: bool = True) -> tuple[Layer, ...]:
     """``"conv norm neuron pool"`` as an order, without the pooling if ``pool`` is False."""
     layers: list[Layer] = [layer for layer in ("conv", "norm", "neuron", "pool") if layer in text.split()]

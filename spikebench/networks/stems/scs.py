@@ -14,7 +14,7 @@ from spikebench.networks.context import Context
 from spikebench.networks.residuals._spikes import merge_of_spikes
 from spikebench.networks.stems._base import PatchOptions, StemBase
 from spikebench.networks.stems._patch import STAGES, halving_problems, halvings, width_problems
-from spikebench.networks.stems._stage import Stage, order_of
+from spikebench.networks.stems._stage import Stage, last_order, order_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,12 @@ class Stem(StemBase):
         super().__init__()
         widths = [context.spec.dim >> shift for shift in reversed(range(STAGES))][-halvings(context.patch_size) :]
         inputs = [context.inputs.channels, *widths[:-1]]
-        self.stages = nn.Sequential(*(DownsamplingStage(options, context, *pair) for pair in zip(inputs, widths, strict=True)))
+        self.stages = nn.Sequential(
+            *(
+                DownsamplingStage(options, context, *pair, last=pair[1] == context.spec.dim)
+                for pair in zip(inputs, widths, strict=True)
+            )
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, B, dim, H / patch_size, W / patch_size)."""
@@ -58,16 +63,20 @@ class Stem(StemBase):
 
 
 class DownsamplingStage(nn.Module):
-    """2x2 convolution of stride 2 without bias, BN, neuron; 3x3 expand, BN, neuron; 3x3 reduce, BN, neuron, both with bias."""
+    """2x2 convolution of stride 2 without bias, BN, neuron; 3x3 expand, BN, neuron; 3x3 reduce, BN, neuron, both with bias.
 
-    def __init__(self, options: SCSOptions, context: Context, in_channels: int, channels: int) -> None:
+    The last stage ends without a neuron where blocks begin with one.
+    """
+
+    def __init__(self, options: SCSOptions, context: Context, in_channels: int, channels: int, last: bool) -> None:
         super().__init__()
         order = order_of("conv norm neuron")
         hidden = options.expansion * channels
         self.down = Stage(context, in_channels, channels, order, kernel=2)
         self.expand = Stage(context, channels, hidden, order, bias=True)
-        self.reduce = Stage(context, hidden, channels, order, bias=True)
-        self.merge = merge_of_spikes(context) if options.residual else None
+        end = last_order("conv norm neuron", context) if last else order
+        self.reduce = Stage(context, hidden, channels, end, bias=True)
+        self.merge = (context.make("residual") if last else merge_of_spikes(context)) if options.residual else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, B, channels, H / 2, W / 2) from (T, B, in_channels, H, W)."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from spikebench.networks.context import Context
-from spikebench.networks.residuals._spikes import merge_of_spikes
 from spikebench.networks.stems._base import PatchOptions, StemBase
 from spikebench.networks.stems._patch import STAGES, halvings
-from spikebench.networks.stems._stage import Stage, order_of
+from spikebench.networks.stems._stage import Stage, last_order, order_of
 
 
 class Stem(StemBase):
     """Stages of dim/8, dim/4, dim/2 and dim channels, 3x3 without bias; the last log2(patch_size) pool after the neuron.
 
-    Position: a 3x3 conv-BN-LIF of the result, merged with it as the residual merges spikes (``add`` for those that do not).
+    Position: a 3x3 conv-BN-LIF of the result, merged with it by the variant's residual (``membrane``: without its neuron).
     """
 
     order = "conv norm neuron pool"
@@ -27,8 +26,8 @@ class Stem(StemBase):
         self.stages = nn.Sequential(
             *(Stage(context, widths[i], widths[i + 1], order_of(self.order, pool=i >= first_pool)) for i in range(STAGES))
         )
-        self.position = Stage(context, dim, dim, order_of("conv norm neuron"))
-        self.merge = merge_of_spikes(context)
+        self.position = Stage(context, dim, dim, last_order("conv norm neuron", context))
+        self.merge = context.make("residual")
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, B, dim, H / patch_size, W / patch_size)."""

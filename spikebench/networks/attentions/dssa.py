@@ -1,0 +1,105 @@
+"""Dual spike self-attention: two products with a spiking operand, scaled by firing rates (SpikingResformer, arXiv 2403.14302)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikebench.core.errors import Problem
+from spikebench.core.values import REAL, declare
+from spikebench.core.variant import InputSpec, VariantSpec
+from spikebench.networks.attentions._base import AttentionBase, merge_heads
+from spikebench.networks.context import Context
+from spikebench.networks.layers import BatchNorm2d, Conv2d, Projection
+from spikebench.networks.stems._patch import resolve_patch
+
+
+@dataclass(frozen=True)
+class DSSAOptions:
+    """``reduction``: p, side of the convolution that makes N / p^2 tokens of N. ``momentum``: of the running firing rates."""
+
+    reduction: int = 1
+    momentum: float = 0.999
+
+    def __post_init__(self) -> None:
+        if self.reduction < 1:
+            raise ValueError(f"reduction must be at least 1, got {self.reduction}")
+
+
+class RunningRate(nn.Module):
+    """Exponential moving average of a tensor's mean; the first batch starts it. Evaluation leaves it alone."""
+
+    rate: Tensor
+    started: Tensor
+
+    def __init__(self, momentum: float) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("rate", torch.zeros(()))
+        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+
+    @torch.no_grad()
+    def forward(self, spikes: Tensor) -> Tensor:
+        """The average, 0-d, at least 1e-6: silent layers must not divide by zero."""
+        mean = spikes.mean().to(self.rate.dtype)
+        if self.training:
+            average = self.momentum * self.rate + (1 - self.momentum) * mean
+            self.rate.copy_(torch.where(self.started, average, mean))
+            self.started.fill_(True)
+            return self.rate.clamp_min(1e-6).clone()
+        return torch.where(self.started, self.rate, mean).clamp_min(1e-6)
+
+
+class Attention(AttentionBase):
+    """With spikes X (d, N) a head: [Y1, Y2] = BN(Conv_p(X)), real; A = neuron(c1 Y1^T X); neuron(c2 Y2 A); output projection.
+
+    c1 = 1 / sqrt(f_X d) and c2 = 1 / sqrt(f_A N'), f the running means: firing rates, or mean counts where X
+    is a sum of spikes.
+    """
+
+    Options = DSSAOptions
+
+    @classmethod
+    def check(cls, options: Any, spec: VariantSpec, inputs: InputSpec) -> Iterator[Problem]:
+        yield from super().check(options, spec, inputs)
+        grid = inputs.size // resolve_patch(getattr(spec.stem.resolve("stems"), "patch_size", 1), inputs.size)
+        if grid % options.reduction:
+            yield Problem(f"{grid} x {grid} tokens cannot be reduced by {options.reduction}", key="attention.reduction")
+
+    def __init__(self, options: DSSAOptions, context: Context) -> None:
+        super().__init__()
+        dim, p = context.spec.dim, options.reduction
+        self.num_heads = context.spec.num_heads
+        self.input_neuron = context.neuron(dim) if context.neuron_first else None
+        self.conv = Conv2d(dim, 2 * dim, p, stride=p, bias=False)
+        self.norm = BatchNorm2d(2 * dim)
+        self.input_rate = RunningRate(options.momentum)
+        self.map_neuron = context.neuron(self.num_heads)
+        self.map_rate = RunningRate(options.momentum)
+        self.neuron = context.neuron(dim)
+        self.proj = Projection(dim, dim, bias=True, after=None if context.neuron_first else context.neuron(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(T, B, C, N) from (T, B, C, N); tokens lie on a square grid."""
+        spikes = x if self.input_neuron is None else self.input_neuron(x)
+        side = math.isqrt(x.shape[3])
+        y = self.norm(self.conv(torch.unflatten(spikes, 3, (side, side)))).flatten(3)
+        y1, y2 = (self._split_heads(part) for part in y.chunk(2, dim=2))
+        spikes = self._split_heads(spikes)
+        c1 = (self.input_rate(spikes) * spikes.shape[3]).rsqrt()
+        attention = self.map_neuron(declare(y1.transpose(3, 4) @ spikes * c1, REAL).flatten(3)).view(
+            *y1.shape[:3], y1.shape[4], -1
+        )
+        c2 = (self.map_rate(attention) * y1.shape[4]).rsqrt()
+        mixed = declare(y2 @ attention * c2, REAL)
+        out: Tensor = self.proj(self.neuron(merge_heads(mixed.transpose(3, 4))))
+        return out
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        """(T, B, num_heads, d, N) from (T, B, C, N)."""
+        return torch.unflatten(x, 2, (self.num_heads, -1))

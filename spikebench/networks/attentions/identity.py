@@ -1,0 +1,14 @@
+"""Real map Q K^T without a function, the ablation I of Spikformer's Table 6 (arXiv 2209.15425); V spikes."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from spikebench.networks.attentions._map import MapAttention
+
+
+class Attention(MapAttention):
+    """Did not converge on ImageNet in the paper."""
+
+    def activate(self, x: Tensor) -> Tensor:
+        return x
