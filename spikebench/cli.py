@@ -94,6 +94,16 @@ def run(
 
 @app.command()
 @guarded
+def search(suite: SuitePath, results: ResultsOption = Path("results")) -> None:
+    """Look for the best variants in SUITE's search space, or take up a search where it was; test the winners once."""
+    from spikebench.running.search_main import run_search
+
+    if run_search(suite, results):
+        raise typer.Exit(FAILED_CELLS)
+
+
+@app.command()
+@guarded
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Results folders; several are pooled.")],
     formats: Annotated[

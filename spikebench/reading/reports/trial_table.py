@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from spikebench.core.metrics import Metric
+from spikebench.core.metrics import Metric, metric
 from spikebench.core.records import Scalar, spell
 from spikebench.core.search import Objective
 from spikebench.reading.display import display_for
@@ -13,6 +13,8 @@ from spikebench.reading.reports.document import Absent, Cell, Column, Display, F
 from spikebench.reading.trials import Trial, Trials, load_trials
 
 ON_VALIDATION = "Validation split, one seed: the best of many trials looks better than it is. Run the winners with more seeds."
+
+TESTED = "Test accuracy: of the winners alone, measured once, after the search."
 
 
 def searches(frame: Frame) -> list[Trials]:
@@ -43,8 +45,8 @@ def varying(trials: Trials) -> list[str]:
     return [name for name in space if name in used]
 
 
-def table(trials: Trials, rows: Sequence[Trial], key: str, caption: str) -> Table:
-    """Trials with their parameters, objectives and limits; those on the front are set apart."""
+def table(trials: Trials, rows: Sequence[Trial], key: str, caption: str, tested: Mapping[str, float] | None = None) -> Table:
+    """Trials with their objectives, limits and parameters; the front is set apart. ``tested``: cell_id -> test accuracy."""
     notes = Footnotes()
     names = varying(trials)
     shown = [display(objective, rows, index) for index, objective in enumerate(trials.objectives)]
@@ -52,18 +54,32 @@ def table(trials: Trials, rows: Sequence[Trial], key: str, caption: str) -> Tabl
     heads = [Column("trial", "trial", Display(decimals=0))]
     for objective, one in zip(trials.objectives, shown, strict=True):
         heads.append(Column(objective.quantity.text, label(objective), one, notes.mark(*_notes(objective.quantity.metric))))
+    if tested:
+        accuracy = metric("accuracy")
+        heads.append(Column("accuracy", "Test accuracy", display_for(accuracy, tested.values()), notes.mark(TESTED)))
     if limits:
         heads.append(Column("limits", "limits", numeric=False, notes=notes.mark(f"Limits: {'; '.join(limits)}.")))
     heads += [Column(name, name, numeric=False) for name in names]
     body = []
     for trial in rows:
         cells: list[Cell] = [Number(trial.number), *map(Number, trial.values)]
+        if tested:
+            cells.append(Number(tested[trial.cell_id]) if trial.cell_id in tested else Absent())
         if limits:
             broken = [text for text, violation in trial.violations.items() if violation > 0]
             cells.append(Label("kept" if not broken else f"breaks {'; '.join(broken)}"))
         cells += [Label(spelled(trial.params[name])) if name in trial.params else Absent() for name in names]
         body.append(Row(tuple(cells), marked=trial in trials.front))
     return Table(key, caption, tuple(heads), tuple(body), tuple(notes.texts))
+
+
+def test_accuracy(frame: Frame) -> dict[str, float]:
+    """cell_id -> accuracy on the test split, with as many time steps as it was trained with."""
+    found = {}
+    for record in frame.by_metric.get("accuracy", ()):
+        if record.value is not None and record.conditions.get("T") == frame.cell_factors[record.cell_id].get("T"):
+            found[record.cell_id] = float(record.value)
+    return found
 
 
 def spelled(value: Scalar) -> str:
@@ -73,6 +89,6 @@ def spelled(value: Scalar) -> str:
 
 def _notes(metric: Metric) -> list[str]:
     said = [metric.note] if metric.note else []
-    if metric.kind == "estimated":
+    if metric.kind == "estimated" and "estimated" not in metric.note:
         said.append("estimated from counts, not measured")
     return [f"{metric.title}: {'; '.join(said)}."] if said else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import multiprocessing
 import os
 import signal
@@ -40,13 +41,14 @@ class Launcher:
         self.options = options
 
     def run(self, chains: Iterable[Sequence[Job]], work: Work) -> Iterator[Any]:
-        waiting = [list(chain) for chain in chains if chain]
+        # A chain is taken when a worker is free for it, not before: a search decides on the next one by what it has seen.
+        waiting: Iterator[list[Job]] = (list(chain) for chain in chains if chain)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        count = min(self.options.workers or max(1, cores // self.options.threads), len(waiting))
+        count = self.options.workers or max(1, cores // self.options.threads)
         workers: dict[Connection, _Worker] = {}
         try:
-            for _ in range(count):
-                _start(workers, work, self.options.threads, waiting.pop(0))
+            for chain in itertools.islice(waiting, count):
+                _start(workers, work, self.options.threads, chain)
             while workers:
                 for connection in wait(list(workers)):
                     assert isinstance(connection, Connection)
@@ -56,15 +58,15 @@ class Launcher:
                     except (EOFError, ConnectionResetError):
                         del workers[connection]
                         yield worker.died()
-                        rest = worker.chain or (waiting.pop(0) if waiting else [])
+                        rest = worker.chain or next(waiting, [])
                         if rest:
                             _start(workers, work, self.options.threads, rest)
                         continue
                     if event != _IDLE:
                         worker.note(event)
                         yield event
-                    elif waiting:
-                        worker.give(waiting.pop(0))
+                    elif following := next(waiting, []):
+                        worker.give(following)
                     else:
                         del workers[connection]
                         worker.dismiss()

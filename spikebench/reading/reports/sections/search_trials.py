@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from spikebench.reading.frame import Frame
 from spikebench.reading.reports.document import Block, Text
-from spikebench.reading.reports.trial_table import ON_VALIDATION, searches, table
+from spikebench.reading.reports.trial_table import ON_VALIDATION, searches, table, test_accuracy
 from spikebench.reading.trials import Trial, Trials
 
 MOST = 12
@@ -21,6 +21,7 @@ class Section:
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
         blocks: list[Block] = []
+        tested = test_accuracy(frame)
         for trials in searches(frame):
             blocks.append(Text(f"{summary(trials)}. {ON_VALIDATION}"))
             if trials.complete:
@@ -28,7 +29,7 @@ class Section:
                 left = len(trials.complete) - len(rows)
                 what = "Pareto front, then the best of the rest" if len(trials.objectives) > 1 else "Best trials"
                 caption = what + (f"; {left} more complete trials are left out" if left else "")
-                blocks.append(table(trials, rows, "search_trials", f"{caption}."))
+                blocks.append(table(trials, rows, "search_trials", f"{caption}.", tested))
         return blocks
 
 
