@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from spikebench.core.metrics import Direction, Metric
 from spikebench.core.protocols import Subject
@@ -65,10 +65,14 @@ class Harness:
 
     @dataclass(frozen=True)
     class Options:
-        """``samples``: how many test images, evenly spaced over the split; 0 takes all. ``batch_size`` changes speed alone."""
+        """``samples``: how many images, evenly spaced over the split; 0 takes all. ``batch_size`` changes speed alone.
+
+        ``split``: where they are from; a search sees no test images and asks for validation.
+        """
 
         samples: int = 256
         batch_size: int = 64
+        split: Literal["test", "validation"] = "test"
 
         def __post_init__(self) -> None:
             if self.samples < 0 or self.batch_size < 1:
@@ -100,7 +104,7 @@ def observe(subject: Subject, options: Harness.Options) -> ActivityAnalysis:
     from spikebench.activity import ActivityObserver
     from spikebench.data import batches, resident
 
-    split = _spread(subject.dataset.split("test"), options.samples)
+    split = _spread(subject.dataset.split(options.split), options.samples)
     model = subject.model
     with torch.no_grad(), ActivityObserver(model) as observer:
         for x, _ in batches(resident(split, subject.device), options.batch_size, subject.device):
