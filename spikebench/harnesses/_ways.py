@@ -1,0 +1,58 @@
+"""The ways to run a network that latency, memory and power tell apart; torch is not needed to name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from spikebench.core.errors import nearest
+from spikebench.core.records import Scalar
+from spikebench.core.registry import REGISTRIES
+
+Mode: TypeAlias = Literal["eager", "compile", "cudagraph"]
+Dtype: TypeAlias = Literal["fp32", "bf16", "fp16"]
+Phase: TypeAlias = Literal["inference", "training"]
+OURS, SPIKINGJELLY, COMPILED = "spikebench", "spikingjelly", "spikingjelly-compiled"
+SPIKINGJELLYS = (SPIKINGJELLY, COMPILED)
+
+
+@dataclass(frozen=True)
+class Way:
+    """``backend``: ``spikebench`` (our choice), one of our backends by name, ``spikingjelly``, or ``spikingjelly-compiled``.
+
+    ``spikingjelly-compiled`` compiles SpikingJelly's LIF alone; ``spikingjelly`` in mode ``compile`` the whole network.
+    """
+
+    backend: str = OURS
+    mode: Mode = "eager"
+    dtype: Dtype = "fp32"
+    phase: Phase = "inference"
+
+    def conditions(self, batch_size: int) -> dict[str, Scalar]:
+        """What tells its records apart."""
+        return {
+            "batch_size": batch_size,
+            "dtype": self.dtype,
+            "phase": self.phase,
+            "mode": self.mode,
+            "backend": self.backend,
+        }
+
+
+def check_batch_sizes(sizes: Iterable[int]) -> None:
+    """Raises ValueError for none, or one below 1."""
+    sizes = list(sizes)
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"batch_sizes needs at least one size, each at least 1; got {sizes}")
+
+
+def check_backends(names: Iterable[str]) -> None:
+    """Raises ValueError for none, or one that does not exist."""
+    names = list(names)
+    known = [OURS, *SPIKINGJELLYS, *REGISTRIES["backends"].names()]
+    if not names:
+        raise ValueError(f"backends needs at least one of {', '.join(known)}")
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown backend {name!r}{nearest(name, known)}")

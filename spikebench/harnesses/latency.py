@@ -1,0 +1,147 @@
+"""Latency, throughput and first-call time, every backend and mode interleaved in one process; all samples are kept.
+
+The protocol is that of REFERENCES 8: state is reset inside the timed call; warm-up until three windows agree within 2 %; a series
+stops when the 95 % interval of its median is within ``precision``, or when its time is up, and its record says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import TypeAlias
+
+from spikebench.core.metrics import Metric
+from spikebench.core.protocols import Subject
+from spikebench.core.records import Record
+from spikebench.harnesses._ways import OURS, Dtype, Mode, Phase, Way, check_backends, check_batch_sizes
+
+LATENCY = Metric(
+    "latency",
+    "s",
+    "lower",
+    "measured",
+    "Latency",
+    display_unit="ms",
+    display_factor=1e3,
+    portable=False,
+    tolerance=0.05,
+    note="median of synchronised calls, one batch each; neuron state is reset inside",
+)
+THROUGHPUT = Metric(
+    "throughput",
+    "1/s",
+    "higher",
+    "measured",
+    "Throughput",
+    display_unit="images/s",
+    portable=False,
+    tolerance=0.05,
+    note="images per second of calls queued one after the other, without waiting between them",
+)
+FIRST_CALL = Metric(
+    "first_call",
+    "s",
+    "lower",
+    "measured",
+    "First call",
+    display_unit="s",
+    portable=False,
+    tolerance=0.5,
+    note="the very first call: compilation and capture, with whatever caches were warm",
+)
+SPOILED = Metric(
+    "spoiled_rounds",
+    "1",
+    "lower",
+    "counted",
+    "Spoiled rounds",
+    portable=False,
+    note="latency samples left out of the median: steal, or more than one involuntary context switch per 0.1 s",
+)
+SM_CLOCK = Metric(
+    "sm_clock",
+    "Hz",
+    None,
+    "measured",
+    "SM clock",
+    display_unit="MHz",
+    display_factor=1e-6,
+    portable=False,
+    note="GPU, while timing",
+)
+TEMPERATURE = Metric("temperature", "°C", None, "measured", "Temperature", portable=False, note="GPU, while timing")
+POWER_DRAW = Metric(
+    "power_draw", "W", None, "measured", "Power draw", portable=False, note="GPU, while timing, as NVML samples it"
+)
+
+
+Address: TypeAlias = tuple[Hashable, ...]
+
+
+class Harness:
+    """Runs alone on its machine.
+
+    Weights do not matter to the time of a dense computation, so none are needed: the network is as initialised, its BatchNorm
+    statistics those of eight test samples, so that its neurons fire.
+    """
+
+    @dataclass(frozen=True)
+    class Options:
+        """What is timed is every combination of the lists; ``seconds`` is spent at most on each, and half of it on its warm-up.
+
+        ``backends``: ``spikebench`` chooses the fastest of ours that can run; ``reference``, ``torch``, ``numba`` ... are ours by
+        name; ``spikingjelly`` is the same network with SpikingJelly's LIF; ``spikingjelly-compiled`` compiles that LIF.
+        ``dtypes``: bf16 and fp16 are autocast. ``phases``: training is forward, loss and backward. ``flush_l2``: a GPU's L2 cache
+        is overwritten before every latency sample.
+        """
+
+        batch_sizes: tuple[int, ...] = (1, 32)
+        dtypes: tuple[Dtype, ...] = ("fp32",)
+        modes: tuple[Mode, ...] = ("eager",)
+        backends: tuple[str, ...] = (OURS,)
+        phases: tuple[Phase, ...] = ("inference",)
+        seconds: float = 5.0
+        precision: float = 0.01
+        flush_l2: bool = False
+
+        def __post_init__(self) -> None:
+            check_batch_sizes(self.batch_sizes)
+            check_backends(self.backends)
+            if not (self.seconds > 0 and self.precision > 0):
+                raise ValueError("seconds and precision must be above 0")
+            if not all((self.dtypes, self.modes, self.phases)):
+                raise ValueError("dtypes, modes and phases need at least one entry each")
+
+    metrics = (LATENCY, THROUGHPUT, FIRST_CALL, SPOILED, SM_CLOCK, TEMPERATURE, POWER_DRAW)
+    version = 1
+    needs_weights = False
+    exclusive = True
+    resumes = True
+
+    def run(self, subject: Subject, options: Options) -> Iterator[Record]:
+        """Batch size by batch size; within one, all backends and modes are interleaved.
+
+        What cannot be run here is ``unavailable`` with the reason; what breaks, out of memory included, is ``failed``, and
+        the rest goes on. Records that ``subject.previous`` holds already are not measured again.
+        """
+        from spikebench.harnesses import _race
+
+        done: set[Address] = {(record.metric, *_address(record)) for record in subject.previous}
+        for batch_size in options.batch_sizes:
+            for phase in options.phases:
+                for dtype in options.dtypes:
+                    ways = [Way(backend, mode, dtype, phase) for backend, mode in product(options.backends, options.modes)]
+                    missing = [way for way in ways if not _is_done(done, way, batch_size)]
+                    if missing:
+                        found = _race.race(subject, missing, batch_size, options)
+                        yield from (record for record in found if (record.metric, *_address(record)) not in done)
+
+
+def _address(record: Record) -> Address:
+    return tuple(sorted(record.conditions.items()))
+
+
+def _is_done(done: set[Address], way: Way, batch_size: int) -> bool:
+    conditions = tuple(sorted(way.conditions(batch_size).items()))
+    return all((metric.name, *conditions) in done for metric in (LATENCY, THROUGHPUT, FIRST_CALL, SPOILED))
