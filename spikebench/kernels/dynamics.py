@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from spikebench.core.errors import InputError, Problem
 from spikebench.kernels.surrogates import Formula, resolve
@@ -57,3 +59,14 @@ class Dynamics:
     def rest(self) -> float:
         """r of the equations: where the membrane starts and leaks to."""
         return 0.0 if self.v_reset is None else self.v_reset
+
+    def encode(self) -> str:
+        """As one string, for an operator's arguments, which are plain data."""
+        return json.dumps([self.tau, self.v_threshold, self.v_reset, self.decay_input, self.detach_reset, self.surrogate.key])
+
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def decode(text: str) -> Dynamics:
+        """The inverse of ``encode``."""
+        tau, v_threshold, v_reset, decay_input, detach_reset, surrogate = json.loads(text)
+        return Dynamics(tau, v_threshold, v_reset, decay_input, detach_reset, resolve(surrogate))

@@ -12,7 +12,7 @@ from torch import Tensor
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError, Problem
 from spikebench.kernels.dynamics import Dynamics
-from spikebench.kernels.lif._choice import choose
+from spikebench.kernels.lif._choice import choose, constant_when_traced
 from spikebench.kernels.lif._op import lif_op
 from spikebench.kernels.surrogates import Formula, resolve
 
@@ -49,12 +49,12 @@ def lif(
     learned tau on another device than x, integer spikes where a gradient is asked for, an unknown backend, or one
     asked for by name that cannot run.
     """
-    dynamics, learned = _prepare(x, tau, v_threshold, v_reset, decay_input, detach_reset, surrogate)
+    neuron, learned = _prepare(x, tau, v_threshold, v_reset, decay_input, detach_reset, surrogate)
     _check_spike_dtype(x, learned, spike_dtype)
-    name = choose(x, dynamics, learned is not None, backend)
+    name = choose(backend, x.device, x.dtype, neuron, learned is not None)
     if x.numel() == 0:
         return x * 0 if spike_dtype is None else torch.empty_like(x, dtype=spike_dtype)
-    return lif_op(x, learned, name, dynamics, spike_dtype)
+    return lif_op(x, learned, name, neuron, spike_dtype)
 
 
 def integrate_and_fire(
@@ -82,8 +82,8 @@ def which_backend(
     backend: str = "auto",
 ) -> str:
     """The name of the backend that ``lif`` runs for these arguments, for a record. Raises as ``lif`` does."""
-    dynamics, learned = _prepare(x, tau, v_threshold, v_reset, decay_input, detach_reset, surrogate)
-    return choose(x, dynamics, learned is not None, backend)
+    neuron, learned = _prepare(x, tau, v_threshold, v_reset, decay_input, detach_reset, surrogate)
+    return choose(backend, x.device, x.dtype, neuron, learned is not None)
 
 
 def _prepare(
@@ -94,7 +94,7 @@ def _prepare(
     decay_input: bool,
     detach_reset: bool,
     surrogate: Surrogate,
-) -> tuple[Dynamics, Tensor | None]:
+) -> tuple[str, Tensor | None]:
     if x.dim() == 0 or x.shape[0] == 0:
         raise InputError(Problem(f"needs at least one time step (T, ...), got shape {tuple(x.shape)}", key="x"))
     if not x.is_floating_point():
@@ -107,20 +107,33 @@ def _prepare(
     if learned is not None and learned.device != x.device:
         raise InputError(Problem(f"is on {learned.device}, x is on {x.device}", key="tau"))
     number = 2.0 if isinstance(tau, Tensor) else tau
-    if not isinstance(surrogate, (str, Formula)):
-        surrogate = resolve(surrogate)
-    return _dynamics(number, v_threshold, v_reset, decay_input, detach_reset, surrogate), learned
+    key = surrogate.key if isinstance(surrogate, Formula) else surrogate
+    return _neuron(number, v_threshold, v_reset, decay_input, detach_reset, key), learned
 
 
-@lru_cache(maxsize=1024)
-def _dynamics(
+@constant_when_traced
+def _neuron(
     tau: float | None,
     v_threshold: float,
     v_reset: float | None,
     decay_input: bool,
     detach_reset: bool,
-    surrogate: str | Formula,
-) -> Dynamics:
+    surrogate: str | Mapping[str, Any] | Choice,
+) -> str:
+    if not isinstance(surrogate, str):
+        surrogate = resolve(surrogate).key
+    return _encode(tau, v_threshold, v_reset, decay_input, detach_reset, surrogate)
+
+
+@lru_cache(maxsize=1024)
+def _encode(
+    tau: float | None,
+    v_threshold: float,
+    v_reset: float | None,
+    decay_input: bool,
+    detach_reset: bool,
+    surrogate: str,
+) -> str:
     return Dynamics(
         None if tau is None else float(tau),
         float(v_threshold),
@@ -128,7 +141,7 @@ def _dynamics(
         bool(decay_input),
         bool(detach_reset),
         resolve(surrogate),
-    )
+    ).encode()
 
 
 def _check_spike_dtype(x: Tensor, tau: Tensor | None, spike_dtype: torch.dtype | None) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+import torch
 from torch import Tensor
 
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.registry import REGISTRIES
 from spikebench.kernels.dynamics import Dynamics
 
-FASTEST_FIRST = ("numba", "torch", "reference")
+Function = TypeVar("Function", bound=Callable[..., Any])
+FASTEST_FIRST = ("triton", "numba", "torch", "reference")
 
 
 class Backend(Protocol):
@@ -55,9 +57,25 @@ def use_backend(name: str) -> Iterator[None]:
         _default = before
 
 
-def choose(x: Tensor, dynamics: Dynamics, learned_tau: bool, backend: str) -> str:
+def constant_when_traced(function: Function) -> Function:
+    """torch.compile calls such a function once, on plain arguments, and keeps what it returned.
+
+    The mark is all that ``torch.compiler.assume_constant_result`` sets; that one would load the whole compiler on
+    import.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+def choose(backend: str, device: torch.device, dtype: torch.dtype, neuron: str, learned_tau: bool) -> str:
     """The backend's name; raises InputError with the reason where one asked for by name cannot run."""
-    name = _default if backend == "auto" else backend
+    return _choose(_default if backend == "auto" else backend, device, dtype, neuron, learned_tau)
+
+
+@constant_when_traced
+def _choose(name: str, device: torch.device, dtype: torch.dtype, neuron: str, learned_tau: bool) -> str:
+    x = torch.empty(0, dtype=dtype, device=device)
+    dynamics = Dynamics.decode(neuron)
     if name != "auto":
         reason = get(name).why_not(x, dynamics, learned_tau)
         if reason is not None:

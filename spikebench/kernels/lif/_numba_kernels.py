@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from numba import njit
 
 from spikebench.kernels.dynamics import Dynamics
 from spikebench.kernels.lif import _numba_math as nm
+from spikebench.kernels.lif.reference import is_power_of_two
 
 BLOCK = 1024
 """Neurons a block: its membranes and T rows of H stay in the first two cache levels."""
@@ -116,7 +116,7 @@ def leak_kind(tau: float | None) -> str:
     """How to divide by tau: not at all, by an exact reciprocal, or truly."""
     if tau is None:
         return "none"
-    return "multiply" if math.frexp(tau)[0] == 0.5 else "divide"
+    return "multiply" if is_power_of_two(tau) else "divide"
 
 
 @lru_cache(maxsize=256)

@@ -7,8 +7,6 @@ plain data only.
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -17,7 +15,6 @@ from torch import Tensor
 from spikebench.kernels import _layout
 from spikebench.kernels.dynamics import Dynamics
 from spikebench.kernels.lif._choice import get
-from spikebench.kernels.surrogates import resolve
 
 _library: Any = torch.library.Library("spikebench", "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define(
@@ -30,28 +27,16 @@ _library.define(
 )
 
 
-@lru_cache(maxsize=1024)
-def encode(dynamics: Dynamics) -> str:
-    """The parameters as one string."""
-    d, surrogate = dynamics, dynamics.surrogate
-    return json.dumps([d.tau, d.v_threshold, d.v_reset, d.decay_input, d.detach_reset, surrogate.name, vars(surrogate.options)])
-
-
-@lru_cache(maxsize=1024)
-def decode(neuron: str) -> Dynamics:
-    """The inverse of ``encode``."""
-    tau, v_threshold, v_reset, decay_input, detach_reset, name, options = json.loads(neuron)
-    return Dynamics(tau, v_threshold, v_reset, decay_input, detach_reset, resolve({**options, "name": name}))
-
-
-def lif_op(x: Tensor, tau: Tensor | None, backend: str, dynamics: Dynamics, spike_dtype: torch.dtype | None) -> Tensor:
-    """Spikes of ``x`` (T, ...), not empty; ``tau`` (0-d) overrides ``dynamics.tau``."""
-    spikes: Tensor = torch.ops.spikebench.lif.default(x, tau, backend, encode(dynamics), spike_dtype)
+def lif_op(x: Tensor, tau: Tensor | None, backend: str, neuron: str, spike_dtype: torch.dtype | None) -> Tensor:
+    """Spikes of ``x`` (T, ...), not empty. ``neuron``: ``Dynamics.encode()``, whose tau a given ``tau`` (0-d)
+    overrides.
+    """
+    spikes: Tensor = torch.ops.spikebench.lif.default(x, tau, backend, neuron, spike_dtype)
     return spikes
 
 
 def _forward(x: Tensor, tau: Tensor | None, backend: str, neuron: str, spike_dtype: torch.dtype | None) -> Tensor:
-    dynamics = decode(neuron)
+    dynamics = Dynamics.decode(neuron)
     x, rows = _layout.rows_of(x)
     spikes = _layout.empty_like(x, spike_dtype or x.dtype)
     spike_rows = _layout.as_rows(spikes)
@@ -61,7 +46,7 @@ def _forward(x: Tensor, tau: Tensor | None, backend: str, neuron: str, spike_dty
 
 
 def _backward(x: Tensor, grad: Tensor, tau: Tensor | None, backend: str, neuron: str) -> tuple[Tensor, Tensor]:
-    dynamics = decode(neuron)
+    dynamics = Dynamics.decode(neuron)
     x, rows = _layout.rows_of(x)
     dx = _layout.empty_like(x, x.dtype)
     dx_rows = _layout.as_rows(dx)

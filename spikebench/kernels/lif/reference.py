@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -145,3 +147,8 @@ def divisor(tau: Tau, x: Tensor) -> Tensor | None:
     if isinstance(tau, Tensor):
         return tau.to(x.dtype)
     return torch.full((), tau, dtype=x.dtype, device=x.device)
+
+
+def is_power_of_two(tau: Tau) -> TypeGuard[float]:
+    """Whether dividing by this number is the same, to the bit, as multiplying by its reciprocal."""
+    return isinstance(tau, float) and math.frexp(tau)[0] == 0.5

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from spikebench.kernels.dynamics import Dynamics
-from spikebench.kernels.lif.reference import Tau, divisor, state_dtype, surrogate_gradient
+from spikebench.kernels.lif.reference import Tau, divisor, is_power_of_two, state_dtype, surrogate_gradient
 
 BLOCK = 16_384
 """Neurons a block and thread: a few float32 rows of it fit a core's second-level cache, and a call of an operator is
@@ -67,8 +66,7 @@ class _Division:
 
     def __init__(self, tau: Tau, like: Tensor) -> None:
         self.tau = divisor(tau, like)
-        power_of_two = isinstance(tau, float) and math.frexp(tau)[0] == 0.5
-        self._factor = 1 / tau if power_of_two and isinstance(tau, float) else None
+        self._factor = 1 / tau if is_power_of_two(tau) else None
 
     def __call__(self, tensor: Tensor) -> Tensor:
         if self._factor is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import Any, ClassVar
@@ -30,6 +31,7 @@ class Formula:
     def __init__(self, options: Any = None, /, **given: float) -> None:
         """``options``: an instance of ``Options``; or give its fields by name. Raises InputError for a wrong one."""
         self.options = options if options is not None else build_options(self.Options, given, owner=self.name)
+        self.key = json.dumps({"name": self.name, **dataclasses.asdict(self.options)})
 
     @property
     def name(self) -> str:
@@ -59,9 +61,13 @@ class Formula:
 
 
 def resolve(surrogate: str | Mapping[str, Any] | Choice | Formula) -> Formula:
-    """A surrogate from its name, a suite's spelling with options, a Choice, or itself. Raises InputError."""
+    """A surrogate from its name, a suite's spelling with options, a Choice, its ``key``, or itself. Raises
+    InputError.
+    """
     if isinstance(surrogate, Formula):
         return surrogate
+    if isinstance(surrogate, str) and surrogate.startswith("{"):
+        surrogate = json.loads(surrogate)  # a ``key``
     choice = Choice.parse(surrogate)
     made = REGISTRIES["surrogates"].get(choice.name)(choice.resolve("surrogates"))
     if not isinstance(made, Formula):

@@ -24,7 +24,7 @@ from spikebench.kernels.surrogates import resolve
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-BACKENDS = ["triton"] if INTERPRETED else [name for name in REGISTRIES["backends"] if name != "reference"]
+BACKENDS = ["triton"] if INTERPRETED else ["numba", "torch", *(["triton"] if DEVICE == "cuda" else [])]
 TAUS = (2.0, 3.0, 1.0, None)
 RESETS = (0.0, None, -0.3)
 
@@ -106,7 +106,9 @@ def assert_ratio(got: Tensor | None, x: Tensor, grad: Tensor, dynamics: Dynamics
     error, allowed = (got - exact).abs().max(), (plain - exact).abs().max()
     assert not got.isnan().any()
     floor = 4 * torch.finfo(torch.float32).eps * exact.abs().max()  # plain torch may happen to be exact
-    assert error <= 2 * allowed + floor, f"error {error:.2e}, plain torch's {allowed:.2e}"
+    # The interpreter truncates to bfloat16 where the hardware rounds (test_triton_compiled sees the rounding instruction).
+    times = 4 if INTERPRETED and x.dtype == torch.bfloat16 else 2
+    assert error <= times * allowed + floor, f"error {error:.2e}, plain torch's {allowed:.2e}"
 
 
 @pytest.mark.parametrize("T", [1, 2, 3, 8, 33])
@@ -165,8 +167,6 @@ def test_many_near_misses(backend: str) -> None:
     """A hundred thousand membranes within rounding of the threshold: any fused or reordered operation flips some of
     them.
     """
-    if INTERPRETED:
-        pytest.skip("the interpreter is numpy: it cannot contract")
     for tau, decay_input, v_reset in itertools.product((2.0, 3.0, 1.7), (True, False), (0.0, 0.1)):
         first = torch.rand(100_000, generator=torch.Generator().manual_seed(6)) - 0.4
         v = v_reset + (first - (v_reset - v_reset)) / tau if decay_input else v_reset + first
