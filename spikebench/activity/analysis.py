@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spikebench.activity.neurons import NeuronSums
 from spikebench.activity.sums import COUNTS, SiteSums
-from spikebench.derived.sites import NeuronLayer, NotCounted, Site
+from spikebench.derived.sites import NeuronLayer, NotCounted, Site, neuron_site
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,18 @@ class ActivityAnalysis:
         """
         from spikebench.derived.conventions import total
 
-        return total(self.sites, convention, time_steps=self.time_steps, **options)
+        return total(self._rows, convention, time_steps=self.time_steps, **options)
+
+    def macs_and_acs(self, convention: str = "events", **options: Any) -> tuple[int | float, int | float]:
+        """As ``total``, multiply-accumulates and accumulates apart."""
+        from spikebench.derived.conventions import macs_and_acs
+
+        return macs_and_acs(self._rows, convention, time_steps=self.time_steps, **options)
+
+    @property
+    def _rows(self) -> list[Site]:
+        neurons = [neuron_site(layer.site, layer.scope, layer.membrane_updates) for layer in self.neuron_layers]
+        return sorted((*self.sites, *neurons), key=lambda site: site.site)
 
     def by_sample(self, column: str) -> list[int] | None:
         """A count column (``events``, ``events_left``, ``events_right``, ``unit_acs``) of the whole network, one number per
@@ -99,12 +110,12 @@ class ActivityAnalysis:
             total = [a + b for a, b in zip(total, sums.by_sample, strict=True)]
         return total
 
-    def by_scope(self, depth: int | None = None) -> Mapping[str, Mapping[str, int]]:
+    def by_scope(self, depth: int | None = None) -> Mapping[str, Mapping[str, int | float]]:
         """Count columns summed by scope: every module path and all paths above it, ``""`` being the whole; at most ``depth``
         names deep.
         """
         columns = ("dense_macs", "dense_macs_inside", "events", "events_left", "events_right", "unit_acs", "other_ops")
-        found: dict[str, dict[str, int]] = {"": dict.fromkeys(columns, 0)}
+        found: dict[str, dict[str, int | float]] = {"": dict.fromkeys(columns, 0)}
         for site in self.sites:
             parts = site.scope.split(".") if site.scope else []
             for end in range(len(parts) + 1):
@@ -115,11 +126,11 @@ class ActivityAnalysis:
                     row[column] += getattr(site, column) or 0
         return found
 
-    def other_ops(self) -> Mapping[str, int]:
+    def other_ops(self) -> Mapping[str, int | float]:
         """Operations that are not synaptic, by kind: ``bias``, ``batch_norm``, ``pooling``, ``residual``, ``membrane``
         (updates), ...
         """
-        found: dict[str, int] = {}
+        found: dict[str, int | float] = {}
         for site in self.sites:
             kind = "bias" if site.synaptic else site.operation
             if site.other_ops:

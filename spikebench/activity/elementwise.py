@@ -162,12 +162,12 @@ def _window(args: Sequence[Any], out: Tensor) -> int:
 
 
 _MOVES = (
-    "clone _to_copy contiguous cat stack index index_select gather take_along_dim repeat roll flip _unsafe_view _reshape_copy where "
-    "slice_scatter select_scatter scatter index_put tril triu pixel_shuffle pixel_unshuffle channel_shuffle im2col unfold_copy "
-    "upsample_nearest1d upsample_nearest2d _upsample_nearest_exact2d reflection_pad1d reflection_pad2d replication_pad1d "
-    "replication_pad2d embedding masked_select repeat_interleave sort topk native_dropout permute_copy view_copy "
-    "expand_copy transpose_copy squeeze_copy unsqueeze_copy slice_copy select_copy split_copy t_copy alias_copy as_strided_copy "
-    "one_hot nonzero argsort unbind_copy max_unpool2d"
+    "clone _to_copy contiguous cat stack index index_select gather take_along_dim repeat roll flip _unsafe_view "
+    "_reshape_copy where slice_scatter select_scatter scatter index_put tril triu pixel_shuffle pixel_unshuffle "
+    "channel_shuffle im2col unfold_copy upsample_nearest1d upsample_nearest2d _upsample_nearest_exact2d reflection_pad1d "
+    "reflection_pad2d replication_pad1d replication_pad2d embedding masked_select repeat_interleave sort topk "
+    "native_dropout permute_copy view_copy expand_copy transpose_copy squeeze_copy unsqueeze_copy slice_copy select_copy "
+    "split_copy t_copy alias_copy as_strided_copy one_hot nonzero argsort unbind_copy max_unpool2d"
 )
 _UNWRITTEN = "empty empty_like empty_strided new_empty new_empty_strided empty_permuted"
 _ZEROS = "zeros zeros_like new_zeros"
@@ -177,10 +177,10 @@ _CONSTANTS = (
 )
 _COMPARISONS = "eq ne gt ge lt le logical_and logical_or logical_not logical_xor isnan isinf isfinite any all equal"
 _ELEMENTWISE = (
-    "abs_ neg sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan tanh sigmoid erf erfc reciprocal pow square round floor ceil "
-    "trunc frac gelu silu mish elu celu selu softplus hardtanh hardswish hardsigmoid leaky_relu clamp clamp_min clamp_max rsub lerp "
-    "threshold heaviside atan remainder fmod bitwise_and bitwise_or bitwise_xor bitwise_not floor_divide prelu _prelu_kernel log_sigmoid_forward "
-    "softshrink hardshrink glu nan_to_num polygamma fill"
+    "abs_ neg sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan tanh sigmoid erf erfc reciprocal pow square round "
+    "floor ceil trunc frac gelu silu mish elu celu selu softplus hardtanh hardswish hardsigmoid leaky_relu clamp clamp_min "
+    "clamp_max rsub lerp threshold heaviside atan remainder fmod bitwise_and bitwise_or bitwise_xor bitwise_not "
+    "floor_divide prelu _prelu_kernel log_sigmoid_forward softshrink hardshrink glu nan_to_num polygamma fill"
 )
 _REDUCTIONS = (
     "mean var std var_mean std_mean amax amin aminmax argmax argmin cumsum cumprod prod logsumexp norm linalg_vector_norm max min"
@@ -244,9 +244,9 @@ def _table() -> dict[Any, Rule]:
 RULES: Mapping[Any, Rule] = _table()
 """By ATen operation (all overloads)."""
 
-SILENT = frozenset(
-    getattr(aten, name)
-    for name in ["detach", "alias", "is_same_size", "sym_size", "sym_stride", "sym_numel", "sym_storage_offset", "resize_", "set_", "_assert_async", "record_stream", "_has_compatible_shallow_copy_type", "is_pinned", "stride", "size"]
-    if hasattr(aten, name)
+_SILENT = (
+    "detach alias is_same_size sym_size sym_stride sym_numel sym_storage_offset resize_ set_ _assert_async record_stream "
+    "_has_compatible_shallow_copy_type is_pinned stride size unsafe_split unsafe_split_with_sizes unsafe_chunk"
 )
-"""Operations without arithmetic that make no new values."""
+SILENT = frozenset(getattr(aten, name) for name in _SILENT.split() if hasattr(aten, name))
+"""Operations without arithmetic that make no new values, views among them."""

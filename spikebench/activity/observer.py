@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikebench.activity import elementwise, synaptic
 from spikebench.activity.analysis import ActivityAnalysis
+from spikebench.activity.definition import as_defined
 from spikebench.activity.elementwise import tensors_in
 from spikebench.activity.measure import Measure, measure
-from spikebench.activity.neurons import NeuronSums, emitted, is_multi_step, is_neuron, reset_states
+from spikebench.activity.neurons import NeuronSums, emitted, is_multi_step, is_neuron
 from spikebench.activity.sums import Call, SiteSums, to_host
 from spikebench.activity.tracking import WEIGHT, Origin, Tracker
 from spikebench.core.values import Values, listening
@@ -67,7 +66,7 @@ class ActivityObserver:
         self._stack = ExitStack()
         self._mode = _Mode(self)
 
-    # -- the pass ---------------------------------------------------------------------------------------------------------------
+    # the pass
 
     def __enter__(self) -> ActivityObserver:
         try:
@@ -79,7 +78,7 @@ class ActivityObserver:
 
     def _enter(self) -> None:
         self._stack.enter_context(without_shortcuts())
-        self._stack.enter_context(_unfused())
+        self._stack.enter_context(as_defined())
         self._stack.enter_context(listening(self._declared))
         for name, module in self._model.named_modules():
             scope = ".".join(part for part in name.split(".") if part != "_orig_mod")
@@ -126,10 +125,12 @@ class ActivityObserver:
     def _forget(self) -> None:
         self.tracker = Tracker()
         self._measures.clear()
-        for sums in (*self.analysis.site_sums.values(), *self.analysis.neuron_sums.values()):
-            sums.pending.clear()
+        for site in self.analysis.site_sums.values():
+            site.pending.clear()
+        for neuron in self.analysis.neuron_sums.values():
+            neuron.pending.clear()
 
-    # -- modules ----------------------------------------------------------------------------------------------------------------
+    # modules
 
     def _before(self, scope: str, neuron: bool) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -188,7 +189,7 @@ class ActivityObserver:
                 self._uncounted("outside PyTorch", "its output comes from outside PyTorch's operators, which cannot be seen into")
                 self.tracker.set(output, Origin(True))
 
-    # -- operations -------------------------------------------------------------------------------------------------------------
+    # operations
 
     def saw(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], run: Any) -> Any:
         """One ATen operation: run it, then count it."""
@@ -235,7 +236,7 @@ class ActivityObserver:
     def _uncounted(self, operation: str, reason: str) -> None:
         self.analysis.uncounted(self._frames[-1].scope, operation, reason)
 
-    # -- what rules call --------------------------------------------------------------------------------------------------------
+    # what rules call
 
     def measure(self, x: Tensor, dim: int, values: Values | None) -> Measure:
         """``measure``, once for a tensor that several layers read (q, k and v)."""
@@ -314,62 +315,23 @@ class ActivityObserver:
         return bool(self._frames) and not self._inside_neuron
 
 
-class _Mode(TorchDispatchMode):
+class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Hands every ATen operation to the observer."""
 
     def __init__(self, observer: ActivityObserver) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._observer = observer
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
-        if not self._observer.watching or func.is_view or func.overloadpacket in elementwise.SILENT:
+        if not self._observer.watching:
             return func(*args, **kwargs)
-        if func.overloadpacket not in RULES and torch.is_inference_mode_enabled():
-            # In inference mode linear, matmul and einsum arrive whole: take them apart as autograd would have done.
+        if torch.is_inference_mode_enabled() and func.overloadpacket not in RULES:
+            # In inference mode linear, matmul, flatten and the like arrive whole: take them apart as autograd would have done.
             with self:
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
+        if func.is_view or func.overloadpacket in elementwise.SILENT:
+            return func(*args, **kwargs)
         return self._observer.saw(func, args, kwargs, lambda: func(*args, **kwargs))
-
-
-@contextmanager
-def _unfused() -> Iterator[None]:
-    """Attention, encoder layers and compiled blocks run as what they are defined to compute."""
-    with ExitStack() as stack:
-        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        fast = torch.backends.mha.get_fastpath_enabled()
-        torch.backends.mha.set_fastpath_enabled(False)
-        stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
-        if "torch._dynamo" in sys.modules:  # else nothing can be compiled, and the import takes a second
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
-        yield
-
-
-def count(
-    model: nn.Module,
-    inputs: Tensor | Sequence[Tensor],
-    *,
-    T: int | None = None,
-    samples: int | None = None,
-    neurons: Sequence[type[nn.Module]] = (),
-) -> ActivityAnalysis:
-    """Run ``model`` on ``inputs`` (a tensor, or a tuple of tensors as its arguments) once, and count everything that happens.
-
-    Works for any module, in its present mode and on its present device, under ``no_grad`` and ``inference_mode``. ``T``,
-    ``samples`` and ``neurons``: see ``ActivityObserver``. The model is left as it was: buffers that the pass changes
-    (BatchNorm's statistics in training mode) are put back, SpikingJelly's neurons are reset before and after.
-    """
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()} if model.training else {}
-    reset_states(model)
-    try:
-        with torch.no_grad(), ActivityObserver(model, T=T, samples=samples, neurons=neurons) as observer:
-            model(*((inputs,) if isinstance(inputs, Tensor) else inputs))
-    finally:
-        reset_states(model)
-        with torch.no_grad():
-            for name, buffer in model.named_buffers():
-                if name in buffers:
-                    buffer.copy_(buffers[name])
-    return observer.analysis

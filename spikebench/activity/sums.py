@@ -86,8 +86,7 @@ def _kind(low: float, high: float, misfit: float | None) -> ValueKind:
 
 @dataclass
 class Call:
-    """One call's sums, still on the device: each of ``counts`` a vector over the leading axes (time, sample, ...) of the input.
-    """
+    """One call's sums, still on the device: each of ``counts`` a vector over the input's leading axes (time, sample, ...)."""
 
     counts: dict[str, Tensor]
     operands: list[Seen]

@@ -46,7 +46,8 @@ def convolution(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mappi
 
     def over_space(sums: Tensor) -> Tensor:
         sums = sums if taps is None else sums * taps
-        return sums.flatten(1).sum(1, dtype=torch.float64) * fan_out if sums.dim() > 1 else sums * fan_out
+        total: Tensor = sums.flatten(1).sum(1, dtype=torch.float64) if sums.dim() > 1 else sums
+        return total.mul(fan_out)
 
     events = over_space(found.nonzero)
     counts = {"events": events, "events_left": events}

@@ -31,7 +31,8 @@ class Origin:
 
 
 WEIGHT = Origin(activation=False)
-ZEROS = Origin(activation=False, blank=True)
+ZEROS = Origin(activation=True, blank=True)
+"""A state at rest, say: what it is multiplied with is computed, though nothing comes of it."""
 UNWRITTEN = Origin(activation=False, blank=True, unwritten=True)
 OUTSIDE = Origin(activation=False, outside=True)
 
@@ -49,7 +50,7 @@ class Tracker:
     def set(self, tensor: Tensor, origin: Origin) -> None:
         storage = tensor.untyped_storage()
         known = self._origins.get(storage._cdata)
-        self._origins[storage._cdata] = (origin, StorageWeakRef(storage) if known is None else known[1])
+        self._origins[storage._cdata] = (origin, StorageWeakRef(storage) if known is None else known[1])  # type: ignore[no-untyped-call]
 
     def declare(self, tensor: Tensor, values: Values) -> None:
         origin = self.get(tensor)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from spikebench.core.records import Record
-from spikebench.derived.sites import Site
+from spikebench.derived.sites import Site, neuron_site
 
 _FIELDS = {field.name for field in dataclasses.fields(Site)}
 Ids = tuple[str, str, str, str]
@@ -16,9 +16,10 @@ IDS = ("job_id", "cell_id", "machine_id", "source_id")
 
 @dataclasses.dataclass(slots=True)
 class Counted:
-    """What one job counted, per image: ``sites`` in order of execution, ``membrane_updates`` and ``neuron_elements`` by scope.
+    """What one job counted, per image: ``sites`` in order of execution, the neuron layers after them.
 
-    ``complete``: False if something could not be counted, so that sums are lower bounds. ``ids``: of the job that counted.
+    ``membrane``, ``spikes``: membrane updates and spikes of each neuron layer, by scope. ``complete``: False if something could
+    not be counted, so that sums are lower bounds. ``ids``: of the job that counted.
     """
 
     ids: Ids
@@ -56,6 +57,8 @@ def counted(records: Iterable[Record]) -> Iterator[Counted]:
     for ids, job in found.items():
         for place in sorted(rows.get(ids, {})):
             job.sites.append(_site(rows[ids][place]))
+        last = len(rows.get(ids, {}))
+        job.sites += [neuron_site(last + place, scope, updates) for place, (scope, updates) in enumerate(job.membrane.items())]
         if job.sites or job.reason:
             yield job
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from spikebench.core.values import ValueKind
 
+Number = int | float
+
 SYNAPTIC = frozenset(
     {"conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "linear", "matmul", "hadamard"}
 )
@@ -47,21 +49,21 @@ class Site:
     input: str = ""
     known_by: str = ""
     calls: int = 0
-    dense_macs: int | float = 0
-    dense_macs_inside: int | float = 0
-    events: int | float = 0
-    events_left: int | float = 0
-    events_right: int | float = 0
-    unit_acs: int | float | None = 0
+    dense_macs: Number = 0
+    dense_macs_inside: Number = 0
+    events: Number = 0
+    events_left: Number = 0
+    events_right: Number = 0
+    unit_acs: Number | None = 0
     nonzero_fraction: float | None = None
     mean_value: float | None = None
     maximum: float | None = None
-    other_ops: int | float = 0
-    bytes_read: int | float = 0
-    bytes_written: int | float = 0
-    input_elements: int | float = 0
-    output_elements: int | float = 0
-    weight_elements: int | float = 0
+    other_ops: Number = 0
+    bytes_read: Number = 0
+    bytes_written: Number = 0
+    input_elements: Number = 0
+    output_elements: Number = 0
+    weight_elements: Number = 0
 
     @property
     def synaptic(self) -> bool:
@@ -114,6 +116,11 @@ class NeuronLayer:
     membrane_updates: int
     bytes_read: int
     bytes_written: int
+
+
+def neuron_site(site: int, scope: str, membrane_updates: Number) -> Site:
+    """A neuron layer as a row of operations, for conventions that charge neurons too."""
+    return Site(site=site, scope=scope, operation="neuron", other_ops=membrane_updates)
 
 
 @dataclass(frozen=True, slots=True)

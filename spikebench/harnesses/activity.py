@@ -148,8 +148,8 @@ def _whole(found: ActivityAnalysis) -> Iterator[Record]:
         total = sum(getattr(site, metric.name) or 0 for site in rows)
         yield whole(metric, total, found.by_sample(metric.name) if metric in (EVENTS, UNIT_ACS) else None)
     yield whole(OTHER_OPS, sum(found.other_ops().values()))
-    yield whole(READ, sum(row.bytes_read for row in (*rows, *layers)))
-    yield whole(WRITTEN, sum(row.bytes_written for row in (*rows, *layers)))
+    yield whole(READ, sum(row.bytes_read for row in rows) + sum(layer.bytes_read for layer in layers))
+    yield whole(WRITTEN, sum(row.bytes_written for row in rows) + sum(layer.bytes_written for layer in layers))
     if not layers:
         return
     updates = sum(layer.membrane_updates for layer in layers)

@@ -52,7 +52,7 @@ class Derivation:
 def _energy(job: Counted, profile: Profile, convention: str | None, options: dict[str, Any]) -> Iterator[Record]:
     conditions: dict[str, Scalar] = {"profile": profile.name, "convention": convention or profile.convention}
     conditions |= {name: str(value) for name, value in options.items()}
-    ids = dict(zip(IDS, job.ids, strict=True))
+    ids: dict[str, Any] = dict(zip(IDS, job.ids, strict=True))
     if not job.sites:
         yield Record.absent(ENERGY, f"there are no counts to make it from: {job.reason}", conditions=conditions, **ids)
         return

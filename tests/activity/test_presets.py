@@ -1,0 +1,52 @@
+"""Dense MACs of every preset equal fvcore's convolution, linear and matmul counts, and half of torch's FlopCounterMode."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import spikebench
+from spikebench.activity import count
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.variant import InputSpec
+
+SMALL = InputSpec(channels=1, size=8, classes=10)
+CIFAR = InputSpec(channels=3, size=32, classes=10)
+IMAGENET = InputSpec(channels=3, size=224, classes=1000)
+
+
+def inputs_of(preset: str) -> InputSpec:
+    """The smallest image that the preset's stem can take, so that the widest networks are cheap."""
+    for inputs in (SMALL, CIFAR, IMAGENET):
+        try:
+            with torch.device("meta"):
+                spikebench.build(preset, inputs)
+        except spikebench.core.errors.InputError:
+            continue
+        return inputs
+    raise AssertionError(f"{preset} takes no image")
+
+
+@pytest.mark.parametrize("preset", REGISTRIES["presets"].names())
+def test_dense_macs_equal_fvcore_and_half_of_torch(preset: str) -> None:
+    from fvcore.nn import FlopCountAnalysis
+
+    from spikebench.networks.shortcuts import without_shortcuts
+
+    inputs = inputs_of(preset)
+    model = spikebench.build(preset, inputs, depth=1).eval()
+    x = torch.rand(*([model.T] if inputs.events else []), 1, inputs.channels, inputs.size, inputs.size)
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    ours = count(model, x)
+    assert ours.not_counted == ()
+    # Elementwise products of activations (spike-driven attention) are no convolution, linear or matmul.
+    dense = sum(site.dense_macs for site in ours.sites if site.operation != "hadamard")
+    with torch.no_grad(), without_shortcuts():
+        found = FlopCountAnalysis(model, x).unsupported_ops_warnings(False).uncalled_modules_warnings(False).by_operator()
+        with FlopCounterMode(display=False) as flops:
+            model(x)
+    assert dense == sum(found[name] for name in ("conv", "linear", "matmul"))
+    assert 2 * dense == flops.get_total_flops()
