@@ -10,9 +10,10 @@ from spikebench.core.variant import InputSpec, VariantSpec
 
 
 class Network(nn.Module):
-    """Base of all networks. A subclass writes ``forward_steps``.
+    """Base of all networks. A subclass writes ``steps``.
 
-    Stateless between calls: neurons start from rest in every ``forward``.
+    Stateless between calls: neurons start from rest in every ``forward``. ``batch_first``: sequences come as (B, T, C, H, W), as
+    the authors' event networks take them.
     """
 
     def __init__(self, spec: VariantSpec, inputs: InputSpec) -> None:
@@ -20,6 +21,7 @@ class Network(nn.Module):
         self.spec = spec
         self.inputs = inputs
         self._T = spec.T
+        self.batch_first = False
 
     @property
     def T(self) -> int:  # noqa: N802 - the field's name for it
@@ -42,6 +44,10 @@ class Network(nn.Module):
 
     def forward_steps(self, x: Tensor) -> Tensor:
         """Logits of each step (T, B, classes) from ``x`` as in ``forward``; (1, B, classes) where the head averages first."""
+        return self.steps(x.transpose(0, 1) if self.batch_first and x.dim() == 5 else x)
+
+    def steps(self, x: Tensor) -> Tensor:
+        """``forward_steps``, with time first."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,7 +90,7 @@ class ForeignNetwork(Network):
             self.module.T = steps  # type: ignore[assignment]
         self._T = steps
 
-    def forward_steps(self, x: Tensor) -> Tensor:
+    def steps(self, x: Tensor) -> Tensor:
         """(1, B, classes)."""
         out: Tensor = self.module(x)
         return out.unsqueeze(0)

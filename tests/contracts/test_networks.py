@@ -18,6 +18,8 @@ NEEDS = {  # what a component cannot be without
     ("stem", "spikingformer"): {"residual": "membrane"},
     ("stem", "sdt"): {"residual": "membrane"},
     ("family", "vit"): TWIN,
+    ("family", "sj"): {"family": {"name": "sj", "patch_size": 4}},
+    ("family", "qkformer"): {"depth": 3},
 }
 MEMBERS = [(field, name) for field, registry in COMPONENTS.items() for name in REGISTRIES[registry]]
 KEYS = re.compile(r"(family|stem|attention|residual|neuron|surrogate|encoding|head|depth|dim|num_heads|mlp_ratio|T)(\.\w+)*")

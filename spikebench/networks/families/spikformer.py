@@ -40,7 +40,7 @@ class Family(Network):
         """What makes the neurons."""
         return spiking_neuron
 
-    def forward_steps(self, x: Tensor) -> Tensor:
+    def steps(self, x: Tensor) -> Tensor:
         """(T, B, classes), or (1, B, classes) if the head averages over T: see ``Network``."""
         x = self.encoding(x, self.T)
         tokens = self.stem(x).flatten(3)

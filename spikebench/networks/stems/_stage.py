@@ -16,15 +16,23 @@ Layer = Literal["conv", "norm", "neuron", "pool"]
 class Stage(nn.Module):
     """``order`` says what follows what: ``conv norm neuron pool`` is Spikformer's, pooling spikes.
 
-    kernel 3 keeps the size of the image (padding 1); another kernel is a patch embedding (stride = kernel). ``pool`` halves it.
+    Kernel 3 keeps the size of the image (padding 1); another has no padding, and cuts patches (``stride`` = kernel) unless told
+    otherwise. ``pool`` halves the image.
     """
 
     def __init__(
-        self, context: Context, in_channels: int, channels: int, order: Sequence[Layer], kernel: int = 3, bias: bool = False
+        self,
+        context: Context,
+        in_channels: int,
+        channels: int,
+        order: Sequence[Layer],
+        kernel: int = 3,
+        bias: bool = False,
+        stride: int | None = None,
     ) -> None:
         super().__init__()
         self.order = tuple(order)
-        stride, padding = (1, 1) if kernel == 3 else (kernel, 0)
+        stride, padding = (1, 1) if kernel == 3 else (stride or kernel, 0)
         self.conv = Conv2d(in_channels, channels, kernel, stride=stride, padding=padding, bias=bias)
         self.norm = BatchNorm2d(channels)
         if "neuron" in order:
