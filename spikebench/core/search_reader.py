@@ -86,9 +86,7 @@ class _Reader:
         if profile is None and len(names) > 1:
             raise InputError(f"matches several records, one for each profile: say which, as energy{{profile={names[0]}}}")
         if profile is not None and profile not in names:
-            raise InputError(
-                f"the suite estimates no energy with the profile {profile!r}{nearest(profile, names)}; add it to energy:"
-            )
+            raise InputError(f"the profile {profile!r} is not among those of energy:{nearest(profile, names)}")
 
     def _methods(self, space: Space, objectives: Sequence[Objective]) -> None:
         block = self.block
@@ -97,18 +95,17 @@ class _Reader:
         if block.sampler.name == "grid":
             for parameter in space.parameters:
                 if parameter.finite() is None:
-                    self._add(
-                        ("space", parameter.name), "the grid sampler needs a finite range: give a step, or a choice of values"
-                    )
+                    self._add(("space", parameter.name), "the grid sampler needs a finite range: give a step, or a choice")
         if block.pruner.name == "none" or not objectives:
             return
         if len(block.objectives) > 1:
-            self._add(("pruner",), "a pruner compares trials by one number an epoch: it needs one objective, "
-                      f"and there are {len(block.objectives)}")  # fmt: skip
-        elif objectives[0].quantity.metric.name != "epoch_accuracy":
+            count = len(block.objectives)
             self._add(
-                ("pruner",), f"a pruner looks at the validation accuracy after each epoch, and the objective is {objectives[0]}"
+                ("pruner",), f"a pruner compares trials by one number an epoch: it needs one objective, and there are {count}"
             )
+        elif objectives[0].quantity.metric.name != "epoch_accuracy":
+            message = f"a pruner looks at validation accuracy after each epoch, and the objective is {objectives[0]}"
+            self._add(("pruner",), message)
 
     def _timeout(self) -> float | None:
         given = self.block.timeout

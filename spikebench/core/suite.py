@@ -277,7 +277,8 @@ def _fields(model: Any, path: Sequence[str | int]) -> list[str]:
             model = get_args(model)[-1]
         else:
             model = getattr(model.model_fields.get(part), "annotation", None)
-            model = next((inner for inner in get_args(model) if hasattr(inner, "model_fields")), model)
+            if get_origin(model) is not dict:  # a block that may be left out is `Block | None`
+                model = next((inner for inner in get_args(model) if hasattr(inner, "model_fields")), model)
         if not hasattr(model, "model_fields") and get_origin(model) is not dict:
             return []
     return [field.alias or name for name, field in model.model_fields.items()] if hasattr(model, "model_fields") else []
