@@ -62,6 +62,14 @@ def _fail(error: SpikebenchError) -> NoReturn:
     raise typer.Exit(error.exit_code) from None
 
 
+def _print(document: Any) -> None:
+    from rich.console import Console
+
+    from spikebench.reading.reports.formats.terminal import show
+
+    show(document, Console())
+
+
 @app.callback(invoke_without_command=True)
 def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
@@ -166,3 +174,95 @@ def doctor() -> None:
     from spikebench.running.doctor import examine
 
     examine()
+
+
+@app.command()
+@guarded
+def check(
+    suite: SuitePath,
+    against: Annotated[Path, typer.Option("--against", metavar="RESULTS", help="The baseline: a results folder.")],
+    markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="Write the verdicts as Markdown.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write the verdicts as JUnit XML.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the verdicts as JSON.")] = None,
+    github: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub Actions.")] = False,
+) -> None:
+    """Measure SUITE anew and compare with kept results: exit 0 pass, 1 regression, 3 cannot tell."""
+    from spikebench.running.gate import check_suite, outputs
+
+    gate = check_suite(suite, against)
+    _print(gate.document())
+    for line in outputs(gate, markdown, junit, json, github):
+        print(line)
+    raise typer.Exit(gate.exit_code)
+
+
+baseline = typer.Typer(name="baseline", help="Keep results as the reference that `check` compares with.", no_args_is_help=True)
+app.add_typer(baseline)
+RootOption = Annotated[Path, typer.Option("--root", metavar="DIR", help="Where baselines are kept: DIR/<suite>/.")]
+ROOT = Path("results/reference")
+
+
+@baseline.command("update")
+@guarded
+def baseline_update(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder without failures.")],
+    root: RootOption = ROOT,
+) -> None:
+    """Make RESULTS the baseline of its suite, sorted and rounded so that a reviewer can read the diff."""
+    from spikebench.reading.baseline import update
+
+    print(update(results, root))
+
+
+@baseline.command("show")
+@guarded
+def baseline_show(suite: Annotated[str, typer.Argument(metavar="NAME", help="A suite's name.")], root: RootOption = ROOT) -> None:
+    """Print the baseline of a suite."""
+    from spikebench.reading.baseline import show as document
+
+    _print(document(suite, root))
+
+
+@baseline.command("diff")
+@guarded
+def baseline_diff(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder.")], root: RootOption = ROOT
+) -> None:
+    """Say what `update` would change. Exit codes as of `check`."""
+    from spikebench.reading.baseline import diff
+
+    gate = diff(results, root)
+    _print(gate.document())
+    raise typer.Exit(gate.exit_code)
+
+
+@app.command()
+@guarded
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="A", help="A results folder.")],
+    new: Annotated[Path, typer.Argument(metavar="B", help="Another one of the same suite.")],
+) -> None:
+    """Compare two results folders: what got better, worse, or cannot be told. Measures nothing."""
+    from spikebench.reading.check import check as judge
+    from spikebench.reading.frame import load_results
+
+    gate = judge(load_results(old), load_results(new))
+    _print(gate.document(everything=True))
+    raise typer.Exit(gate.exit_code)
+
+
+@app.command()
+@guarded
+def explain(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder.")],
+    metric: Annotated[str, typer.Option("--metric", help="A metric or selector.")] = "energy",
+    group: Annotated[
+        str | None,
+        typer.Option("--group", help="The row: factors (stem=sps,attention=ssa) or a group id; the baseline's if left out."),
+    ] = None,
+) -> None:
+    """Say where a number comes from: by stage, layer and kind, the formula with the numbers put in, and other conventions."""
+    from spikebench.reading.explain import explain as document
+    from spikebench.reading.frame import load_results
+
+    _print(document(load_results(results), metric, group))

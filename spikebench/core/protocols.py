@@ -37,9 +37,6 @@ class Subject(Protocol):
     def previous(self) -> Sequence[Record]:
         """What an interrupted run of this very job had already recorded; a harness with ``resumes`` leaves that out."""
 
-    def activity(self) -> Any:
-        """One observed pass over test batches, shared by all jobs of this process."""
-
 
 @runtime_checkable
 class Harness(Protocol):

@@ -108,4 +108,5 @@ def _report(run: Run) -> None:
 
     frame = load_results(run.store.path)
     show_report(frame, Console(file=sys.stdout))
-    make([run.store.path], formats=run.suite.report["formats"])
+    if run.changed or not (run.store.path / "report").is_dir():
+        make([run.store.path], formats=run.suite.report["formats"])

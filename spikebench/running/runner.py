@@ -21,17 +21,17 @@ from spikebench.running.plan import Plan, make_plan
 
 @dataclasses.dataclass
 class Run:
-    """A suite bound to its results folder. ``failures``: job id -> reason, filled while ``events`` runs."""
+    """A suite bound to its results folder. ``failures``: job id -> reason, and ``changed``: whether anything new was
+    written, are known when ``events`` has run."""
 
     suite: Suite
     store: ResultsFolder
     plan: Plan
     failures: dict[str, str] = dataclasses.field(default_factory=dict)
+    changed: bool = False
 
     def events(self) -> Iterator[Event]:
         """Do the pending jobs. Closing it, or Ctrl-C, leaves a folder from which the next run goes on."""
-        if not self.plan.pending:
-            return
         self._prepare()
         jobs = {planned.job.job_id: planned.job for planned in self.plan.jobs}
         work = Executor(self.store.path)
@@ -55,8 +55,16 @@ class Run:
         yield event
 
     def _prepare(self) -> None:
+        """Bring the folder up to the suite; where nothing has changed, nothing is written (a read-only folder can be read)."""
+        text = yaml.safe_dump(dict(self.suite.data), sort_keys=False, allow_unicode=True)
+        if text != self.store.suite_text():
+            self.store.create()
+            self.store.put_suite(text)
+            self.changed = True
+        if not self.plan.pending:
+            return
+        self.changed = True
         self.store.create()
-        self.store.put_suite(yaml.safe_dump(dict(self.suite.data), sort_keys=False, allow_unicode=True))
         for cell, _ in self.plan.cells:
             self.store.put_facts("cells", cell.cell_id, cell.to_plain())
         for planned in self.plan.pending:

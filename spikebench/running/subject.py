@@ -54,13 +54,6 @@ class Subject:
             load_weights(model, self.weights_folder)
         return model.to(self.device).eval()
 
-    @cached_property
-    def _activity(self) -> Any:
-        raise NotImplementedError
-
-    def activity(self) -> Any:
-        return self._activity
-
 
 def initial_model(cell: Cell) -> nn.Module:
     """The cell's network before any training: its own seeded start, or the given weights."""

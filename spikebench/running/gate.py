@@ -1,0 +1,56 @@
+"""What the verb ``check`` does: measure a suite anew, in a folder that goes away, and judge it against kept results."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from spikebench.core.errors import StorageError
+from spikebench.core.store import ResultsFolder
+from spikebench.reading.check import Gate, check
+from spikebench.reading.frame import Frame, load_results
+from spikebench.running.progress import show
+from spikebench.running.runner import bind
+
+
+def measure_anew(path: Path) -> Frame:
+    """All of a suite's results, measured now, whatever is on disk. Raises InputError for a bad suite."""
+    from rich.console import Console
+
+    from spikebench.core.suite import load
+    from spikebench.networks import checks
+    from spikebench.running.main import workers
+
+    suite = load(path, checks)
+    with tempfile.TemporaryDirectory(prefix="spikebench-") as folder:
+        run = bind(suite, Path(folder) / suite.name)
+        show(run.events(), [planned.job for planned in run.plan.pending], workers(run), Console(stderr=True))
+        return load_results(run.store.path)
+
+
+def check_suite(path: Path, against: Path) -> Gate:
+    """Measure and judge. The baseline is read first, so that a missing one costs no time. It is never written.
+
+    Raises InputError and StorageError for a baseline that cannot be used, NotComparableError for one of other cells.
+    """
+    store = ResultsFolder(against).require()
+    baseline = load_results(against)
+    if store.notices or not len(baseline):
+        raise StorageError("\n".join(store.notices or [f"{against}: the baseline holds no results"]))
+    if baseline.notices:
+        raise StorageError("\n".join(baseline.notices))
+    return check(baseline, measure_anew(path))
+
+
+def outputs(
+    gate: Gate, markdown: Path | None = None, junit: Path | None = None, json: Path | None = None, github: bool = False
+) -> Sequence[str]:
+    """Write the files that were asked for; returns the lines that GitHub Actions turns into annotations."""
+    if markdown is not None:
+        gate.markdown(markdown)
+    if junit is not None:
+        gate.junit(junit)
+    if json is not None:
+        gate.json(json)
+    return gate.github() if github else []
