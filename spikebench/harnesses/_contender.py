@@ -55,6 +55,11 @@ class Contender:
             else:
                 self._pass()
 
+    def forward(self) -> Tensor:
+        """Logits, or the loss in training, of one eager forward pass, with its graph."""
+        with self._context():
+            return self._forward(self.x, self.y)
+
     def synchronize(self) -> None:
         """Wait for what is queued."""
         if self.device.type == "cuda":
