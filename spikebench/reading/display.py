@@ -13,23 +13,28 @@ PREFIXES = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G",
 
 
 def display_for(metric: Metric, values: Iterable[float], signed: bool = False) -> Display:
-    """The metric's own display unit and factor; an SI prefix that suits the largest value where it declares none, or where its
-    own would make numbers of less than 0.1 or more than four digits.
+    """The metric's own display unit and factor; an SI prefix that suits the values where it declares none, or where its own would
+    make numbers below 0.1 or of more than four digits.
 
-    ``digits`` decimals, but at least three significant digits of the largest value: a column never shows 0.000 for what is not
-    zero.
+    ``digits`` decimals, but at least three significant digits of the largest value, and enough for the smallest not to read 0.000
+    (within reason: no more than three decimals beyond).
     """
     values = list(values)
-    largest = max((abs(value) for value in values), default=0.0)
+    sizes = [abs(value) for value in values if value] or [0.0]
+    largest, smallest = max(sizes), min(sizes)
     base = PREFIXED.get(metric.unit)
     shown = metric.display_unit or (metric.unit if metric.unit != "1" else "")
     unit, factor = shown, metric.display_factor
     prefixed = base is not None and (not metric.display_unit or shown in {prefix + base for prefix in PREFIXES.values()})
-    if prefixed and (not metric.display_unit or (largest and not 0.1 <= largest * factor < 1e4)):
-        exponent = _exponent(largest, smallest=0 if metric.unit == "1" and metric.kind == "counted" else -12)
+    fits = smallest * factor >= 0.1 and largest * factor < 1e4
+    if prefixed and largest and not (metric.display_unit and fits):
+        exponent = _exponent(largest, smallest, lowest=0 if metric.unit == "1" and metric.kind == "counted" else -12)
         unit, factor = PREFIXES[exponent] + str(base), 10.0**-exponent
     whole = factor == 1 and all(value == int(value) for value in values)
-    return Display(unit, factor, 0 if whole else decimals(largest * factor, metric.digits), signed)
+    needed = decimals(largest * factor, metric.digits)
+    if smallest:
+        needed = max(needed, min(needed + 3, -math.floor(math.log10(smallest * factor))))
+    return Display(unit, factor, 0 if whole else needed, signed)
 
 
 def points(display: Display) -> Display:
@@ -49,7 +54,9 @@ PREFIXED = {"1": "", "s": "s", "J": "J", "B": "B", "W": "W"}
 """Base units that take SI prefixes, and their symbols."""
 
 
-def _exponent(largest: float, smallest: int) -> int:
-    if largest == 0:
-        return 0
-    return min(12, max(smallest, 3 * math.floor(math.log10(largest) / 3)))
+def _exponent(largest: float, smallest: float, lowest: int) -> int:
+    """Of the SI prefix: the largest value has one to three digits; up to six where the smallest would fall below 0.1."""
+    exponent = min(12, max(lowest, 3 * math.floor(math.log10(largest) / 3)))
+    while smallest < 0.1 * 10.0**exponent and largest < 1e6 * 10.0 ** (exponent - 3) and exponent - 3 >= lowest:
+        exponent -= 3
+    return exponent

@@ -25,19 +25,23 @@ class Layer:
 
 
 def layer_names(records: Iterable[Record]) -> dict[int, str]:
-    """``id(record)`` -> name of its layer: its path, the operation, and a number where the path does that operation repeatedly.
+    """``id(record)`` -> name of its layer: its path; where a path does several operations, the operation and a number too.
 
     Not the number of its site: a layer more in the stem would rename all that follow.
     """
-    seen: dict[tuple[object, ...], dict[str, int]] = {}
-    names = {}
+    places: dict[tuple[object, ...], dict[tuple[str, str], list[int]]] = {}
     for record in records:
         operation, site = (str(record.conditions.get(name, "")) for name in ("operation", "site"))
         others = sorted((name, str(value)) for name, value in record.conditions.items() if name not in OF_SITE)
-        ids = (record.job_id, record.cell_id, record.machine_id, record.metric, record.scope, operation, tuple(others))
-        places = seen.setdefault(ids, {})
-        number = places.setdefault(site, len(places) + 1)
-        names[id(record)] = f"{record.scope or 'network'} {operation}".strip() + (f" {number}" if number > 1 else "")
+        ids = (record.job_id, record.cell_id, record.machine_id, record.metric, record.scope, tuple(others))
+        places.setdefault(ids, {}).setdefault((operation, site), []).append(id(record))
+    names: dict[int, str] = {}
+    for (*_, scope, _), sites in places.items():
+        number: dict[str, int] = {}
+        for (operation, _), same in sites.items():
+            number[operation] = number.get(operation, 0) + 1
+            words = [str(scope) or "network", operation, str(number[operation]) if number[operation] > 1 else ""]
+            names |= dict.fromkeys(same, " ".join(filter(None, words if len(sites) > 1 else words[:1])))
     return names
 
 

@@ -27,14 +27,15 @@ def stage_of(scope: str) -> str:
     return "other"
 
 
-def natural(scope: str) -> tuple[tuple[int, int, str], ...]:
-    """Sorts paths as people count: stem first, ``blocks.2`` before ``blocks.10``, head last."""
-    stage = stage_of(scope)
-    place = 0 if stage == "stem" else 2 if stage == "head" else 1
-    parts = ((0, int(part), "") if part.isdigit() else (1, 0, part) for part in scope.split("."))
-    return ((0, place, ""), *parts)
-
-
-def common(scopes: Iterable[Iterable[str]]) -> list[str]:
-    """All scopes of several networks, each once, in natural order."""
-    return sorted({scope for one in scopes for scope in one}, key=natural)
+def merged(orders: Iterable[Iterable[str]]) -> list[str]:
+    """The layers of several networks in order of execution, each once; what one has alone stands after its predecessor there."""
+    found: list[str] = []
+    for order in orders:
+        place = 0
+        for name in order:
+            if name in found:
+                place = found.index(name) + 1
+            else:
+                found.insert(place, name)
+                place += 1
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from spikebench.core.metrics import Metric
@@ -11,6 +12,7 @@ from spikebench.reading.display import display_for, points
 from spikebench.reading.reports.columns import Summaries, key
 from spikebench.reading.reports.document import Absent, Cell, Column, Display, Footnotes, Label, Number
 from spikebench.reading.summary import Quantity
+from spikebench.reading.tolerances import is_fraction
 
 Records = Mapping[str, Sequence[Record]]
 """group_id -> its records of one quantity."""
@@ -26,6 +28,8 @@ def absolute(
     """
     cells = {group_id: _cell(group_id, baseline, lambda new, old: new - old, rows, notes, records) for group_id in rows}
     display = points(display_for(metric, [cell.value for cell in cells.values() if isinstance(cell, Number)]))
+    if is_fraction(metric):
+        display = dataclasses.replace(display, decimals=metric.digits)  # as many as the values that it is the difference of
     mark = notes.mark("Difference from the baseline over the seeds that both have, ± half width of its paired 95 % t interval.")
     return Column(f"{key(quantity)}:difference", f"Δ {metric.title}", display, mark), cells
 

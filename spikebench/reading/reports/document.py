@@ -111,7 +111,10 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Table:
-    """``labels``: how many of the first columns name the row; they are repeated where a table is cut to fit."""
+    """``labels``: how many of the first columns name the row; they are repeated where a table is cut to fit.
+
+    Raises ValueError for a row that has not one cell for each column.
+    """
 
     key: str
     caption: str
@@ -119,6 +122,10 @@ class Table:
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...] = ()
     labels: int = 1
+
+    def __post_init__(self) -> None:
+        if any(len(row.cells) != len(self.columns) for row in self.rows):
+            raise ValueError(f"table {self.key}: every row needs {len(self.columns)} cells")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

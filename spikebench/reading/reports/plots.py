@@ -31,6 +31,8 @@ def svg(figure: Figure) -> str:
     text = stream.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # One page holds several figures: matplotlib calls every first axes axes_1.
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{_identifier(figure.key)}-", text)
     return re.sub(
         r'<svg ([^>]*?)width="[^"]*" ([^>]*)>', rf'<svg role="img" aria-label="{_attribute(figure.caption)}" \1\2>', text, count=1
     )
@@ -58,6 +60,8 @@ def _draw(figure: Figure) -> Any:
     height = 3.2
     if figure.kind == "heatmap":
         height = 1.1 + 0.26 * len(figure.grid)
+    elif figure.kind == "bars":
+        height = 1.0 + 0.34 * len(figure.ticks)
     canvas = Canvas(figsize=(6.0, height))
     axes = canvas.add_subplot()
     _ink(axes)
@@ -87,7 +91,9 @@ def _grid(axes: Any, axis: str = "both") -> None:
 
 def _legend(axes: Any, count: int) -> None:
     if count > 1:
-        axes.legend(frameon=False, labelcolor=INK, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2, fontsize=8)
+        # Below the axis label, at the same distance whatever the plot's height.
+        below = -0.55 / axes.get_figure().get_size_inches()[1]
+        axes.legend(frameon=False, labelcolor=INK, loc="upper left", bbox_to_anchor=(0, below), ncols=2, fontsize=8)
 
 
 def _lines(axes: Any, figure: Figure) -> None:
@@ -100,6 +106,10 @@ def _lines(axes: Any, figure: Figure) -> None:
             high = [y + s for y, s in zip(series.y, series.spread, strict=True)]
             axes.fill_between(series.x, low, high, color=color, alpha=0.15, linewidth=0)
     axes.xaxis.get_major_locator().set_params(integer=True)
+    # The axis follows the means: the interval of two seeds would dwarf them.
+    bottom, top = (limit(y for series in figure.series for y in series.y) for limit in (min, max))
+    margin = 0.08 * ((top - bottom) or abs(top) or 1.0)
+    axes.set_ylim(bottom - margin, top + margin)
     _grid(axes)
     _legend(axes, len(figure.series))
 
@@ -146,7 +156,8 @@ def _heatmap(axes: Any, figure: Figure) -> None:
     finite = values[np.isfinite(values)]
     top = float(finite.max()) if finite.size else 1.0
     axes.imshow(values, cmap="viridis", vmin=0, vmax=top or 1.0, aspect="auto")
-    axes.set_xticks(range(len(figure.ticks)), figure.ticks, rotation=30, ha="right", rotation_mode="anchor")
+    turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if max(map(len, figure.ticks)) > 4 else {}
+    axes.set_xticks(range(len(figure.ticks)), figure.ticks, **turned)
     axes.set_yticks(range(len(figure.row_names)), figure.row_names)
     axes.tick_params(length=0)
     for side in axes.spines.values():
@@ -154,8 +165,12 @@ def _heatmap(axes: Any, figure: Figure) -> None:
     if values.shape[1] <= 12:
         for (row, column), value in np.ndenumerate(values):
             text = "–" if np.isnan(value) else f"{value:.3g}"
-            dark = np.isnan(value) or value > 0.6 * top
-            axes.text(column, row, text, ha="center", va="center", fontsize=7, color="#111111" if dark else "#ffffff")
+            color = INK if np.isnan(value) else "#111111" if value > 0.6 * top else "#ffffff"
+            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=color)
+
+
+def _identifier(key: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", key)
 
 
 def _attribute(text: str) -> str:

@@ -133,26 +133,21 @@ class _Printer:
 
     def _cell(self, cell: Cell, column: Column, table: Table, index: int) -> RichText:
         marks = self._marks(notes_of(cell))
-        width = max((len(self._marks(notes_of(row.cells[index]))) for row in table.rows), default=0)
         match cell:
             case Number():
-                return self._text(
-                    self._number(cell, column, table, index) + marks.ljust(width), "bold green" if cell.best else ""
-                )
+                # Numbers stand below one another, whatever half widths and marks follow them.
+                tails = [self._tail(other, column) for row in table.rows if isinstance(other := row.cells[index], Number)]
+                text = f"{'*' if cell.best else ''}{column.display.number(cell.value)}"
+                return self._text(text + self._tail(cell, column).ljust(max(map(len, tails))), "bold green" if cell.best else "")
             case Absent():
-                return self._text("–" + marks.ljust(width), "dim")
+                return self._text("–" + marks, "dim")
             case Verdict(outcome=outcome):
                 return self._text(outcome, STYLES[outcome])
             case Label(text=text):
                 return self._text(text + marks)
 
-    def _number(self, cell: Number, column: Column, table: Table, index: int) -> str:
-        """Values and half widths each stand below one another."""
-        rivals = [row.cells[index] for row in table.rows]
-        halves = [len(_half(column, rival)) for rival in rivals if isinstance(rival, Number)]
-        half = _half(column, cell)
-        tail = f" ± {half.rjust(max(halves))}" if half else " " * (max(halves) + 3 if max(halves) else 0)
-        return f"{'*' if cell.best else ''}{column.display.number(cell.value)}{tail}"
+    def _tail(self, cell: Number, column: Column) -> str:
+        return column.display.text(cell).removeprefix(column.display.number(cell.value)) + self._marks(notes_of(cell))
 
     def _marks(self, notes: Iterable[int]) -> str:
         letters = ",".join(mark(index) for index in notes)
@@ -184,9 +179,3 @@ def bands(widths: Sequence[int], labels: int, available: int) -> list[list[int]]
         found[-1].append(i)
         used += widths[i] + GAP
     return found or [first]
-
-
-def _half(column: Column, cell: Number) -> str:
-    if cell.half_width is None:
-        return ""
-    return f"{cell.half_width * column.display.factor:,.{column.display.decimals}f}"

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from spikebench.reading.frame import Frame
 from spikebench.reading.reports.document import Absent, Block, Cell, Column, Display, Figure, Footnotes, Label, Number, Row, Table
-from spikebench.reading.stages import natural
+from spikebench.reading.stages import merged
 
 RATE = Display("%", 100.0, 1)
 MOST_GROUPS = 12
@@ -21,6 +21,7 @@ class Section:
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
         layers: dict[str, dict[str, list[float]]] = {}
+        orders: dict[str, dict[str, None]] = {}
         steps: dict[str, dict[str, dict[int, list[float]]]] = {}
         for record in frame.by_metric.get("firing_rate", ()):
             group_id = frame.group_of(record)
@@ -30,12 +31,14 @@ class Section:
                 t = int(record.conditions["t"])
                 steps.setdefault(group_id, {}).setdefault(record.scope, {}).setdefault(t, []).append(record.value)
             elif not record.conditions:
+                orders.setdefault(group_id, {})[record.scope] = None
                 layers.setdefault(record.scope, {}).setdefault(group_id, []).append(record.value)
         found: list[Block] = []
         groups = [group_id for group_id in frame.groups if any(group_id in row for row in layers.values())][:MOST_GROUPS]
         if layers:
             names = {group_id: frame.short_name(group_id) for group_id in groups}
-            means = {scope: {names[g]: fmean(row[g]) for g in groups if g in row} for scope, row in layers.items()}
+            scopes = merged(orders[group_id] for group_id in groups)
+            means = {scope: {names[g]: fmean(layers[scope][g]) for g in groups if g in layers[scope]} for scope in scopes}
             caption = "Firing rate by neuron layer: spikes per neuron and time step, mean over test images and seeds."
             found.append(heatmap("firing", caption, "variant", means, list(names.values()), _why_absent))
         chosen = frame.baseline if frame.baseline in steps else next(iter(steps), None)
@@ -52,7 +55,7 @@ def heatmap(
 ) -> Figure:
     """``rows``: scope -> tick -> fraction. What a network does not have is a dash with the reason ``why``."""
     notes = Footnotes()
-    scopes = sorted(rows, key=natural)
+    scopes = list(rows)
 
     def cell(value: float | None) -> Cell:
         return Absent(notes.mark(why)) if value is None else Number(value)

@@ -17,7 +17,7 @@ CURVES = ("epoch_accuracy", "epoch_loss", "epoch_training_loss", "reconstruction
 class Section:
     """One plot per metric, one line per variant; a point stands on the seeds that got as far as that epoch."""
 
-    order = 60
+    order = 65
     title = "Training"
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
@@ -42,13 +42,14 @@ def _figures(frame: Frame, name: str) -> list[Figure]:
     names = frame.factors()
     for group_id in (group_id for group_id in frame.groups if group_id in points):
         means = {epoch: mean_interval(list(seeds.values())) for epoch, seeds in sorted(points[group_id].items())}
-        halves = [mean.half_width for mean in means.values()]
+        # The interval of two seeds is wider than the plot: it is in the table alone.
+        halves = [mean.half_width for mean in means.values() if mean.n > 2]
         series.append(
             Series(
                 frame.short_name(group_id),
                 tuple(map(float, means)),
                 tuple(mean.estimate * display.factor for mean in means.values()),
-                None if None in halves else tuple((half or 0.0) * display.factor for half in halves),
+                tuple((half or 0.0) * display.factor for half in halves) if len(halves) == len(means) else None,
             )
         )
         last = max(means)
