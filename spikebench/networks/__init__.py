@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from spikebench.networks.building import build as build
     from spikebench.networks.checks import check as check
     from spikebench.networks.checks import resolve as resolve
+    from spikebench.networks.foreign import load_foreign as load_foreign
     from spikebench.networks.network import Network as Network
+    from spikebench.networks.neurons import SpikingNeuron as SpikingNeuron
     from spikebench.networks.rates import collecting_rates as collecting_rates
 
 _HOME = {
@@ -21,10 +23,12 @@ _HOME = {
     "check": "checks",
     "resolve": "checks",
     "Network": "network",
+    "SpikingNeuron": "neurons",
+    "load_foreign": "foreign",
     "collecting_rates": "rates",
 }
 
-__all__ = ["build", "check", "collecting_rates", "Network", "resolve"]
+__all__ = ["build", "check", "collecting_rates", "load_foreign", "Network", "resolve", "SpikingNeuron"]
 
 
 def __getattr__(name: str) -> Any:
