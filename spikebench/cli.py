@@ -266,3 +266,24 @@ def explain(
     from spikebench.reading.frame import load_results
 
     _print(document(load_results(results), metric, group))
+
+
+@app.command("eval")
+@guarded
+def eval_(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A .pth, .pth.tar or .safetensors file.")],
+    layout: Annotated[str, typer.Option("--layout", help="Whose tensor names: spikformer-cifar, spikingformer-cifar, ...")],
+    dataset: Annotated[str, typer.Option("--dataset", help="As in a suite: digits, or {cifar10: {root: data}}.")],
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, as in a suite.")] = None,
+    measure: Annotated[list[str] | None, typer.Option("--measure", help="Harnesses; accuracy and activity by default.")] = None,
+    num_heads: Annotated[int | None, typer.Option("--num-heads", help="Where the width was never published.")] = None,
+    ema: Annotated[bool, typer.Option("--ema", help="The averaged weights of a checkpoint that has both.")] = False,
+    results: ResultsOption = Path("results"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is there already.")] = False,
+) -> None:
+    """Measure somebody else's checkpoint without training it."""
+    from spikebench.running.evaluate import evaluate
+
+    weights = {"layout": layout, "ema": ema, **({"num_heads": num_heads} if num_heads else {})}
+    if evaluate(checkpoint, weights, dataset, set_ or [], measure or ["accuracy", "activity"], results, fresh):
+        raise typer.Exit(FAILED_CELLS)

@@ -72,11 +72,11 @@ class SuiteFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         from spikebench.core.errors import SpikebenchError
         from spikebench.core.suite import load
-        from spikebench.networks import checks
+        from spikebench.running import rules
         from spikebench.running.plan import resolve_device
 
         try:
-            suite = load(self.path, checks)
+            suite = load(self.path, rules)
             bench = Bench(suite, self._folder(suite.name), resolve_device(suite.device))
         except SpikebenchError as error:
             raise self.CollectError(str(error)) from None

@@ -27,9 +27,10 @@ class Weights:
     path: str
     layout: str
     sha256: str
+    ema: bool = False
 
-    def identity(self) -> dict[str, str]:
-        return {"layout": self.layout, "sha256": self.sha256}
+    def identity(self) -> dict[str, Any]:
+        return {"layout": self.layout, "sha256": self.sha256, **({"ema": True} if self.ema else {})}
 
 
 @dataclasses.dataclass(frozen=True)

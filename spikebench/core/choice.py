@@ -93,7 +93,7 @@ def build_options(options_type: type, given: Mapping[str, Any], owner: str) -> A
         built: Any = TypeAdapter(options_type).validate_json(json.dumps(usable), strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        problems += [Problem(reword(detail), key=".".join(map(str, detail["loc"]))) for detail in details]  # type: ignore[arg-type]
+        problems += [Problem(reword(detail), key=".".join(map(str, detail["loc"]))) for detail in details]
     if problems:
         raise InputError(problems)
     return built

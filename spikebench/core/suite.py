@@ -28,6 +28,9 @@ class Networks(Protocol):
     def resolve(self, spec: VariantSpec, inputs: InputSpec) -> VariantSpec:
         """Each ``auto`` replaced by what it means for this input, so that equal networks have equal ids."""
 
+    def foreign(self, path: Path, layout: str, num_heads: int | None, ema: bool) -> tuple[VariantSpec, InputSpec]:
+        """The network and the input of somebody else's checkpoint; raises InputError if it is not of that layout."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
@@ -115,8 +118,10 @@ class _Reader:
                 self._choice(stage, "harnesses", (key,))
         self._names(file)
         inputs = self._attempt(("dataset",), lambda: inputs_of(file.dataset)) if self._is_fine("dataset") else None
-        variants = self._variants(file, inputs)
         weights = self._weights(file)
+        if weights is not None:
+            self._start_from(weights, file, inputs)
+        variants = self._variants(file, inputs)
         search = self._search(file, training)
         if self.problems:
             raise InputError(sorted(self.problems, key=lambda p: (p.line or 0, p.column or 0)))
@@ -222,7 +227,31 @@ class _Reader:
             return None
         with path.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        return Weights(str(path.resolve()), file.weights.layout, sha256)
+        return Weights(str(path.resolve()), file.weights.layout, sha256, file.weights.ema)
+
+    def _start_from(self, weights: Weights, file: Any, inputs: InputSpec | None) -> None:
+        """The checkpoint's network is the base of the grid, unless the suite names another."""
+        if self.networks is None:
+            return
+        try:
+            spec, trained_on = self.networks.foreign(Path(weights.path), weights.layout, file.weights.num_heads, weights.ema)
+        except InputError as error:
+            for problem in error.problems:
+                at = problem.key if problem.key in ("layout", "num_heads") else "path"
+                self._add(("weights", at), problem.message)
+            return
+        if "base" not in file.variants.model_fields_set:
+            file.variants = file.variants.model_copy(update={"base": spec.to_plain()})
+        if inputs is None:
+            return
+        if inputs.channels != trained_on.channels:
+            message = f"{file.dataset} has {inputs.channels} channels, the checkpoint was trained on {trained_on.channels}"
+            self._add(("dataset",), message)
+        if file.train == "none" and inputs.classes != trained_on.classes:
+            message = (
+                f"{file.dataset} has {inputs.classes} classes, the checkpoint {trained_on.classes}: a new head needs training"
+            )
+            self._add(("train",), message)
 
     @property
     def _folder(self) -> Path:

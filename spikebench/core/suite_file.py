@@ -56,7 +56,9 @@ class WeightsBlock(Block):
     """Start from somebody else's checkpoint."""
 
     path: str
-    layout: str
+    layout: str = Field(description="Whose tensor names: spikformer-cifar, spikingformer-cifar, ...")
+    num_heads: int | None = Field(None, ge=1, description="Where the tensors cannot tell and the width was never published")
+    ema: bool = Field(False, description="The averaged weights of a checkpoint that has both")
 
 
 class ReportBlock(Block):
@@ -134,7 +136,7 @@ class SuiteFile(Block):
         default_factory=lambda: [Choice("accuracy"), Choice("activity")]
     )
     energy: list[str] = Field(default_factory=lambda: ["spikformer-paper"], description="Energy profiles, or paths of TOML files")
-    report: ReportBlock = Field(default_factory=ReportBlock)  # type: ignore[arg-type]
+    report: ReportBlock = Field(default_factory=ReportBlock)
     search: SearchBlock | None = None
     check: dict[str, Any] = Field(default_factory=dict)
     launcher: choice_of("launchers") = Choice("inline")  # type: ignore[valid-type]

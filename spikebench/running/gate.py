@@ -19,10 +19,10 @@ def measure_anew(path: Path) -> Frame:
     from rich.console import Console
 
     from spikebench.core.suite import load
-    from spikebench.networks import checks
+    from spikebench.running import rules
     from spikebench.running.main import workers
 
-    suite = load(path, checks)
+    suite = load(path, rules)
     with tempfile.TemporaryDirectory(prefix="spikebench-") as folder:
         run = bind(suite, Path(folder) / suite.name)
         show(run.events(), [planned.job for planned in run.plan.pending], workers(run), Console(stderr=True))

@@ -17,10 +17,14 @@ def run_suite(path: Path, results: Path, fresh: bool) -> bool:
 
     Raises InputError, StorageError; KeyboardInterrupt after saying how to go on.
     """
+    return finish(open_run(path, results, fresh))
+
+
+def finish(run: Run) -> bool:
+    """Do what is pending, then report; see ``run_suite``."""
     from rich.console import Console
 
     console = Console(stderr=True)
-    run = open_run(path, results, fresh)
     _announce(run, console)
     started = time.perf_counter()
     try:

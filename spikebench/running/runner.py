@@ -79,9 +79,9 @@ def open_run(path: str | Path, results: str | Path, fresh: bool = False) -> Run:
 
     Raises InputError for a bad suite, StorageError if ``results`` holds another suite's folder of this name.
     """
-    from spikebench.networks import checks
+    from spikebench.running import rules
 
-    suite = load(path, checks)
+    suite = load(path, rules)
     return bind(suite, Path(results) / suite.name, fresh)
 
 

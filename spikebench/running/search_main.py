@@ -38,9 +38,9 @@ def run_search(path: Path, results: Path) -> bool:
     """
     from rich.console import Console
 
-    from spikebench.networks import checks
+    from spikebench.running import rules
 
-    suite = load(path, checks)
+    suite = load(path, rules)
     if suite.search is None:
         raise InputError(suite.document.problem((), "has no search: block; `spikebench run` trains its variants"))
     run = bind(suite, results / suite.name)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from spikebench.api import build, variant_of
 from spikebench.core.choice import Choice
-from spikebench.core.errors import InputError
 from spikebench.core.suite import inputs_of
 from spikebench.core.variant import COMPONENTS, InputSpec, VariantSpec
+from spikebench.running.evaluate import parse_changes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,7 +29,7 @@ def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool
     from spikebench.activity import count
 
     spec = variant_of(variant)
-    spec = spec.replace(**_parse(changes)) if changes else spec
+    spec = spec.replace(**parse_changes(changes)) if changes else spec
     inputs = guess_inputs(spec, variant) if dataset == "auto" else inputs_of(Choice(dataset))
     # In training mode BatchNorm takes the image's own statistics: with untrained running ones hardly a neuron would fire.
     torch.manual_seed(0)
@@ -108,13 +106,3 @@ def guess_inputs(spec: VariantSpec, name: str) -> InputSpec:
     if spec.dim <= 64:
         return inputs_of(Choice("digits"))
     return CIFAR if name in ("spikformer-2-384", "spikformer-4-256", "spikformer-4-384") else IMAGENET
-
-
-def _parse(changes: Sequence[str]) -> dict[str, Any]:
-    parsed = {}
-    for change in changes:
-        name, equals, value = change.partition("=")
-        if not equals:
-            raise InputError(f"--set expects FIELD=VALUE, got {change!r}")
-        parsed[name.strip()] = yaml.safe_load(value)
-    return parsed

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikebench.core.cells import Cell, Job
+from spikebench.core.cells import Cell, Job, Weights
 from spikebench.core.errors import InputError
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
@@ -64,7 +64,21 @@ def initial_model(cell: Cell) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell.seed)
         model: nn.Module = build(cell.variant, inputs_of(cell.dataset))
+    if cell.weights is not None:
+        _start_from(model, cell.weights)
     return model
+
+
+def _start_from(model: Any, weights: Weights) -> None:
+    """What has the same place and shape in the checkpoint is taken from it; components that the suite changed start afresh."""
+    import hashlib
+
+    from spikebench.networks.foreign import load_into
+
+    with open(weights.path, "rb") as stream:
+        if hashlib.file_digest(stream, "sha256").hexdigest() != weights.sha256:
+            raise InputError(f"{weights.path}: is not the file that it was when the suite was read")
+    load_into(model, weights.path, weights.layout, ema=weights.ema)
 
 
 def has_weights(folder: Path) -> bool:

@@ -29,12 +29,18 @@ def test_a_run_prints_a_table_and_a_second_run_does_nothing(command: Command, ti
 def test_a_new_seed_and_a_new_harness_compute_only_what_is_new(command: Command, tiny: Path, tmp_path: Path) -> None:
     command("run", tiny, check=True)
     before = job_files(tmp_path / "results/tiny")
-    tiny.write_text(tiny.read_text().replace("seeds: [0]", "seeds: [0, 1]").replace("measure: [accuracy,", "measure: [{accuracy: {T: [1]}}, accuracy,"))
+    tiny.write_text(
+        tiny.read_text()
+        .replace("seeds: [0]", "seeds: [0, 1]")
+        .replace("measure: [accuracy,", "measure: [{accuracy: {T: [1]}}, accuracy,")
+    )
     done = command("run", tiny)
     assert "6 reused" in done.stderr
     after = job_files(tmp_path / "results/tiny")
     assert before.items() <= after.items()
-    headers = [json.loads((tmp_path / "results/tiny/jobs" / name).read_text().splitlines()[0]) for name in after.keys() - before.keys()]
+    headers = [
+        json.loads((tmp_path / "results/tiny/jobs" / name).read_text().splitlines()[0]) for name in after.keys() - before.keys()
+    ]
     trained = [header for header in headers if header["harness"] == "train"]
     assert len(trained) == 2
     assert len(headers) == 10

@@ -39,6 +39,9 @@ class Rules:
     def resolve(self, spec: VariantSpec, inputs: InputSpec) -> VariantSpec:
         return spec
 
+    def foreign(self, path: Path, layout: str, num_heads: int | None, ema: bool) -> tuple[VariantSpec, InputSpec]:
+        return VariantSpec(depth=3), InputSpec(3, 32, 100)
+
 
 def problems(text: str) -> list[Problem]:
     with pytest.raises(InputError) as caught:

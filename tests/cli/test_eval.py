@@ -1,0 +1,91 @@
+"""Somebody else's checkpoint: measured without training, started from in a suite, refused if it is another's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.cli.conftest import Command
+
+D, HEADS = 32, 2
+WIDTHS = (1, D // 8, D // 4, D // 2, D)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A network of one block in the tensor names of the authors' CIFAR code (REFERENCES 1.11), for digits."""
+    generator = torch.Generator().manual_seed(1)
+    state: dict[str, torch.Tensor] = {}
+
+    def norm(name: str, channels: int) -> None:
+        state[f"{name}.weight"] = torch.ones(channels)
+        state[f"{name}.bias"] = torch.zeros(channels)
+        state[f"{name}.running_mean"] = torch.zeros(channels)
+        state[f"{name}.running_var"] = torch.ones(channels) * 0.1
+
+    for stage, suffix in enumerate(("", "1", "2", "3")):
+        shape = (WIDTHS[stage + 1], WIDTHS[stage], 3, 3)
+        state[f"patch_embed.proj_conv{suffix}.weight"] = torch.randn(shape, generator=generator)
+        norm(f"patch_embed.proj_bn{suffix}", WIDTHS[stage + 1])
+    state["patch_embed.rpe_conv.weight"] = torch.randn((D, D, 3, 3), generator=generator)
+    norm("patch_embed.rpe_bn", D)
+    layers = {f"attn.{name}": (D, D) for name in "qkv"} | {"attn.proj": (D, D), "mlp.fc1": (4 * D, D), "mlp.fc2": (D, 4 * D)}
+    for name, shape in layers.items():
+        state[f"block.0.{name}_linear.weight"] = torch.randn(shape, generator=generator)
+        state[f"block.0.{name}_linear.bias"] = torch.zeros(shape[0])
+        norm(f"block.0.{name}_bn", shape[0])
+    state["head.weight"] = torch.randn((10, D), generator=generator)
+    state["head.bias"] = torch.zeros(10)
+    path = tmp_path / "model.pth.tar"
+    torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}, path)
+    return path
+
+
+def test_eval_measures_without_training(command: Command, checkpoint: Path, tmp_path: Path) -> None:
+    done = command("eval", checkpoint, "--layout", "spikformer-cifar", "--dataset", "digits", "--num-heads", HEADS)
+    assert done.returncode == 0, done.stderr
+    assert "SOPs" in done.stdout
+    assert not list(tmp_path.glob("results/*/weights/*/weights.pt"))
+
+
+def test_a_suite_starts_from_it_and_ablates_one_word(command: Command, checkpoint: Path, tmp_path: Path) -> None:
+    suite = tmp_path / "ablate.yaml"
+    suite.write_text(
+        f"""
+suite: ablate
+dataset: digits
+weights: {{path: {checkpoint.name}, layout: spikformer-cifar, num_heads: {HEADS}}}
+variants: {{grid: {{attention: [ssa, softmax]}}}}
+train: {{epochs: 1, batch_size: 256}}
+measure: [accuracy]
+"""
+    )
+    done = command("run", suite)
+    assert done.returncode == 0, done.stderr
+    assert "softmax" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--layout", "spikformer-cifar"], "how many heads"),
+        (["--layout", "spikformer-imagenet"], "spikformer-cifar"),
+        (["--layout", "spikformer-cifr"], "did you mean 'spikformer-cifar'"),
+        (["--layout", "spikformer-cifar", "--num-heads", "2", "--set", "attention=sssa"], "unknown attention"),
+        (["--layout", "spikformer-cifar", "--num-heads", "3"], "3 heads"),
+    ],
+)
+def test_what_does_not_fit_is_one_error(command: Command, checkpoint: Path, arguments: list[str], words: str) -> None:
+    done = command("eval", checkpoint, "--dataset", "digits", *arguments)
+    assert done.returncode == 2, done.stdout
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_file_is_refused(command: Command, checkpoint: Path) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    done = command("eval", checkpoint, "--layout", "spikformer-cifar", "--dataset", "digits")
+    assert done.returncode == 2
+    assert "damaged" in done.stderr
