@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from spikebench.core.errors import InputError
+from spikebench.core.records import Selector
 from spikebench.reading.compare import matching_groups, pairs
 from spikebench.reading.display import display_for
 from spikebench.reading.frame import Frame
@@ -31,6 +32,8 @@ from spikebench.reading.reports.formats._files import write
 from spikebench.reading.tolerances import Tolerances
 from spikebench.reading.verdicts import UPDATE, Judgement, judge
 
+WEAK = {"fail": "worse", "inconclusive": "cannot tell", "pass": "not worse"}
+"""Outcomes in the words that weak evidence deserves."""
 PASS, REGRESSION, INCONCLUSIVE, FAILED_CELLS = 0, 1, 3, 4
 
 
@@ -57,24 +60,23 @@ class Gate:
 
     @property
     def summary(self) -> str:
-        counts = {o: sum(j.outcome == o for j in self.judgements) for o in ("pass", "fail", "inconclusive", "skipped")}
-        verdict = {0: "pass", 1: "regression", 3: "cannot tell", 4: "some cells failed"}[self.exit_code]
-        return f"{verdict}: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+        counts = {
+            o: sum(j.gating and j.outcome == o for j in self.judgements) for o in ("pass", "fail", "inconclusive", "skipped")
+        }
+        verdict = {PASS: "pass", REGRESSION: "regression", INCONCLUSIVE: "cannot tell", FAILED_CELLS: "some cells failed"}
+        said = f"{verdict[self.exit_code]}: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+        weak = {o: sum(not j.gating and j.outcome == o for j in self.judgements) for o in WEAK}
+        words = ", ".join(f"{count} {WEAK[outcome]}" for outcome, count in weak.items() if count)
+        return said + (f"; times, which do not decide: {words}" if words else "")
 
     def document(self, everything: bool = False) -> Document:
         """What to look at; ``everything`` lists what passed too."""
-        shown = [
-            j for j in self.judgements if everything or j.outcome in ("fail", "inconclusive") or (j.outcome == "pass" and j.weak)
-        ]
+        shown = [j for j in self.judgements if everything or j.outcome in ("fail", "inconclusive")]
         blocks: list[Block] = [Text(self.summary)]
         blocks += [Text(notice, "warning") for notice in self.notices]
         if shown:
             blocks.append(_table(shown, self))
-        messages = [j for j in shown if j.outcome in ("fail", "inconclusive")]
-        blocks += [
-            Text(f"{judgement.outcome}{'' if judgement.gating else ' (not gating)'}: {judgement.message}")
-            for judgement in messages
-        ]
+        blocks += [Text(f"{j.outcome}: {j.message}") for j in shown if j.gating and j.outcome in ("fail", "inconclusive")]
         skipped = [judgement.message for judgement in self.judgements if judgement.outcome == "skipped"]
         if skipped:
             more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
@@ -142,6 +144,7 @@ def _table(judgements: Sequence[Judgement], gate: Gate) -> Table:
     heads = [Column(key, heading, numeric=numeric) for key, heading, numeric in HEADS]
     heads += [Column("change", "change", Display("%", 100.0, 2, signed=True)), Column("layer", "layer", numeric=False)]
     heads.append(Column("verdict", "verdict", numeric=False))
+    addresses = _short(judgements)
     rows = []
     for judgement in judgements:
         old, new = judgement.old, judgement.new
@@ -152,8 +155,26 @@ def _table(judgements: Sequence[Judgement], gate: Gate) -> Table:
             _value(judgement, gate, new),
         ]
         cells.append(Number((new - old) / abs(old)) if old and new is not None else Absent())
-        rows.append(Row((*cells, Label(judgement.layer), Verdict(judgement.outcome, judgement.message))))
+        rows.append(Row((*cells, Label(judgement.layer), _verdict(judgement))))
     return Table("verdicts", "", tuple(heads), tuple(rows), labels=2)
+
+
+def _verdict(judgement: Judgement) -> Verdict:
+    """Weak evidence is no failed test case: CI would be red although the gate passed."""
+    if judgement.gating or judgement.outcome == "skipped":
+        return Verdict(judgement.outcome, judgement.message)
+    return Verdict("skipped", judgement.message, f"{WEAK[judgement.outcome]} (weak)")
+
+
+def _short(judgements: Sequence[Judgement]) -> dict[str, str]:
+    """address -> the metric with those conditions that tell it from the metric's other addresses."""
+    selectors = {judgement.address: Selector.parse(judgement.address) for judgement in judgements}
+    found = {}
+    for address, selector in selectors.items():
+        same = [other.conditions for other in selectors.values() if other.metric == selector.metric]
+        telling = {n: v for n, v in selector.conditions.items() if any(other.get(n) != v for other in same)}
+        found[address] = str(Selector(selector.metric, telling))
+    return found
 
 
 def _value(judgement: Judgement, gate: Gate, value: float | None) -> Cell:

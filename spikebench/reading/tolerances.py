@@ -14,7 +14,12 @@ from spikebench.core.records import Selector
 CONFIDENCE = 0.95
 ROUNDING = 0.001
 """On another machine sums round differently and a few spikes near the threshold flip."""
-VALUE_FREE = frozenset({"parameters", "dense_macs", "dense_macs_inside", "saved_bytes"})
+VALUE_FREE = frozenset(
+    {
+        *("parameters", "parameter_bytes", "saved_bytes", "neurons", "membrane_updates", "time_steps", "learning_rate"),
+        *("dense_macs", "dense_macs_inside", "input_elements", "output_elements", "weight_elements"),
+    }
+)
 """Exact metrics that shapes alone decide: the same everywhere, to the last digit."""
 _NUMBER = re.compile(r"^\s*(?P<number>\d+(\.\d*)?([eE][+-]?\d+)?)\s*(?P<unit>%|pp)?\s*$")
 

@@ -54,6 +54,10 @@ def judge(pair: Pair, tolerances: Tolerances) -> Judgement | None:
     absent = _absent(pair)
     if absent is not None:
         return absent
+    if not pair.metric.portable and not pair.same_machine:
+        return _of(
+            pair, "skipped", f"{pair.address} was measured on another machine, and holds on one alone", weak=not pair.metric.exact
+        )
     if pair.metric.exact:
         return _exact(pair, tolerance)
     if not pair.metric.portable:
@@ -167,9 +171,7 @@ def _one_seed(pair: Pair, interval: Interval, sign: float, confidence: float) ->
 
 
 def _time(pair: Pair, tolerance: Tolerance, confidence: float) -> Judgement:
-    """Worse, not worse, or cannot tell, from the logarithms of stored samples; only on the same machine."""
-    if not pair.same_machine:
-        return _of(pair, "skipped", f"{pair.address} was measured on another machine: times are not comparable", weak=True)
+    """Worse, not worse, or cannot tell, from the logarithms of stored samples."""
     sign = -1.0 if pair.metric.direction == "higher" else 1.0
     samples = {seed: (_logs(pair.old[seed]), _logs(pair.new[seed])) for seed in pair.seeds}
     if any(not old or not new for old, new in samples.values()):
@@ -178,17 +180,24 @@ def _time(pair: Pair, tolerance: Tolerance, confidence: float) -> Judgement:
         worse = [sign * (median(new) - median(old)) for old, new in samples.values()]
         interval, how = statistics.mean_interval(worse, confidence), f"over {len(samples)} seeds"
     else:
-        old, new = ([x for pair_ in samples.values() for x in pair_[side]] for side in (0, 1))
-        found = statistics.welch_interval([sign * x for x in new], [sign * x for x in old], confidence)
-        interval, how = found, f"over {min(len(old), len(new))} calls"
+        old, new = ([sign * x for both in samples.values() for x in both[side]] for side in (0, 1))
+        interval = statistics.welch_interval(new, old, confidence)
+        how = f"over {interval.n} calls" if interval.n > 1 else "one call: no interval"
     outcome = statistics.three_way(interval, tolerance.value)
     words = {"fail": "worse", "pass": "not worse", "inconclusive": "cannot tell", "skipped": ""}[outcome]
-    change = _change(interval, sign, Display("%", 100.0, 1, signed=True))
+    change = f"{_both(pair)}, {_ratio(interval, sign)} ({confidence:.0%} interval, {how})"
     message = (
-        f"{pair.address}: {words}: {_both(pair)}, {change} ({confidence:.0%} interval {how}); allowed: {tolerance}; "
+        f"{pair.address}: {words}: {change}; allowed: {tolerance}; "
         "weak evidence: two separate runs, so the machine's mood is in it"
     )
     return _of(pair, outcome, message, interval=interval, tolerance=tolerance, weak=True, gating=tolerance.given)
+
+
+def _ratio(interval: Interval, sign: float) -> str:
+    """A logarithm's interval as relative changes: ``+151 %, +141 to +162 %``."""
+    bounds = sorted(sign * bound for bound in (interval.low, interval.high) if bound is not None)
+    estimate, *ends = (f"{100 * math.expm1(x):+.1f}".replace("-", "\N{MINUS SIGN}") for x in (sign * interval.estimate, *bounds))
+    return f"{estimate} %" + (f", {' to '.join(ends)} %" if ends else "")
 
 
 def _of(pair: Pair, outcome: Outcome, message: str, **more: object) -> Judgement:

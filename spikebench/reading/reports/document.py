@@ -55,10 +55,11 @@ class Absent:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """Of a gate: the outcome and the sentence that explains it."""
+    """Of a gate: the outcome, the sentence that explains it, and the words to show where the outcome alone would mislead."""
 
     outcome: Outcome
     message: str = ""
+    words: str = ""
 
 
 Cell = Label | Number | Absent | Verdict
@@ -221,8 +222,8 @@ def plain_text(cell: Cell, column: Column) -> str:
             return text
         case Absent():
             return "–"
-        case Verdict(outcome=outcome):
-            return outcome
+        case Verdict():
+            return cell.words or cell.outcome
 
 
 def notes_of(cell: Cell) -> tuple[int, ...]:

@@ -108,8 +108,8 @@ def _cell(cell: Cell, column: Column) -> str:
             words = "--"
         case Label(text=text):
             words = escape(text)
-        case Verdict(outcome=outcome):
-            words = outcome
+        case Verdict():
+            words = escape(cell.words or cell.outcome)
     return words + _marks(notes_of(cell))
 
 

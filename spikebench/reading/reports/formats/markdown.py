@@ -23,7 +23,7 @@ from spikebench.reading.reports.document import (
 )
 from spikebench.reading.reports.formats._files import write
 
-SIGNS = {"pass": "✅ pass", "fail": "❌ fail", "inconclusive": "❔ inconclusive", "skipped": "– skipped"}
+SIGNS = {"pass": "✅ ", "fail": "❌ ", "inconclusive": "❔ ", "skipped": ""}
 
 
 class Format:
@@ -73,7 +73,7 @@ def table(block: Table) -> str:
 
 
 def _cell(cell: Cell, column: Column, row: Row) -> str:
-    words = SIGNS[cell.outcome] if isinstance(cell, Verdict) else escape(plain_text(cell, column))
+    words = (SIGNS[cell.outcome] if isinstance(cell, Verdict) else "") + escape(plain_text(cell, column))
     if isinstance(cell, Number) and cell.best:
         words = f"**{words}**"
     elif row.marked and words:

@@ -21,6 +21,7 @@ from spikebench.reading.reports.document import (
     Verdict,
     mark,
     notes_of,
+    plain_text,
 )
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class _Printer:
             case Absent():
                 return self._text("–" + marks, "dim")
             case Verdict(outcome=outcome):
-                return self._text(outcome, STYLES[outcome])
+                return self._text(plain_text(cell, column), STYLES[outcome])
             case Label(text=text):
                 return self._text(text + marks)
 

@@ -30,7 +30,7 @@ class Section:
         for (status, reason, metric), cells in lost.items():
             found.setdefault((status, reason, _cells(cells, len(frame.cells))), []).append(metric)
         rows = [
-            Row((Label(status), Label(_some(metrics)), Label(cells), Label(reason)))
+            Row((Label(status), Label(_metrics(metrics)), Label(cells), Label(reason)))
             for (status, reason, cells), metrics in sorted(found.items())
         ]
         heads = tuple(
@@ -47,6 +47,14 @@ class Section:
 def _cells(cells: Sequence[str], total: int) -> str:
     unique = list(dict.fromkeys(cells))
     return "all" if len(unique) == total and total > 1 else _some(unique)
+
+
+def _metrics(labels: Sequence[str]) -> str:
+    """A metric that is missing under several conditions is named once."""
+    by_name: dict[str, list[str]] = {}
+    for text in labels:
+        by_name.setdefault(text.partition("{")[0].partition("@")[0], []).append(text)
+    return _some([same[0] if len(same) == 1 else f"{name} (under {len(same)} conditions)" for name, same in by_name.items()])
 
 
 def _some(words: Sequence[str]) -> str:
