@@ -29,9 +29,11 @@ from spikebench.reading.reports.document import (
 )
 from spikebench.reading.reports.formats import junit, markdown
 from spikebench.reading.reports.formats._files import write
+from spikebench.reading.reports.sections.comparison import HEADLINE
 from spikebench.reading.tolerances import Tolerances
 from spikebench.reading.verdicts import UPDATE, Judgement, judge
 
+MESSAGES = 8
 WEAK = {"fail": "worse", "inconclusive": "cannot tell", "pass": "not worse"}
 """Outcomes in the words that weak evidence deserves."""
 PASS, REGRESSION, INCONCLUSIVE, FAILED_CELLS = 0, 1, 3, 4
@@ -76,7 +78,10 @@ class Gate:
         blocks += [Text(notice, "warning") for notice in self.notices]
         if shown:
             blocks.append(_table(shown, self))
-        blocks += [Text(f"{j.outcome}: {j.message}") for j in shown if j.gating and j.outcome in ("fail", "inconclusive")]
+        messages = [f"{j.outcome}: {j.message}" for j in shown if j.gating and j.outcome in ("fail", "inconclusive")]
+        blocks += [Text(message) for message in messages[:MESSAGES]]
+        if len(messages) > MESSAGES:
+            blocks.append(Text(f"and {len(messages) - MESSAGES} more, which --json lists: one change moves many counts"))
         skipped = [judgement.message for judgement in self.judgements if judgement.outcome == "skipped"]
         if skipped:
             more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
@@ -133,11 +138,23 @@ def check(old: Frame, new: Frame) -> Gate:
     notices = [*old.notices, *new.notices, *(f"{name} is not in the baseline and was not judged; {UPDATE}" for name in added)]
     found = [judgement for pair in pairs(old, new) if (judgement := judge(pair, tolerances)) is not None]
     order = {"fail": 0, "inconclusive": 1, "pass": 2, "skipped": 3}
-    found.sort(key=lambda judgement: (not judgement.gating, order[judgement.outcome]))
+    found.sort(key=lambda judgement: (not judgement.gating, order[judgement.outcome], _rank(judgement)))
     return Gate(new.suite.name, tuple(found), tuple(notices), (old, new))
 
 
 HEADS = (("variant", "variant", False), ("metric", "metric", False), ("old", "old", True), ("new", "new", True))
+
+
+def _rank(judgement: Judgement) -> int:
+    """What people know by heart first: of twenty counts that one change moves, accuracy and SOPs."""
+    metric = judgement.address.partition("{")[0]
+    return HEADLINE.index(metric) if metric in HEADLINE else len(HEADLINE)
+
+
+def _layers(judgement: Judgement) -> str:
+    if judgement.first_layer in ("", judgement.layer):
+        return judgement.layer
+    return f"{judgement.layer}; first {judgement.first_layer}"
 
 
 def _table(judgements: Sequence[Judgement], gate: Gate) -> Table:
@@ -150,12 +167,12 @@ def _table(judgements: Sequence[Judgement], gate: Gate) -> Table:
         old, new = judgement.old, judgement.new
         cells: list[Cell] = [
             Label(judgement.name),
-            Label(judgement.address),
+            Label(addresses[judgement.address]),
             _value(judgement, gate, old),
             _value(judgement, gate, new),
         ]
         cells.append(Number((new - old) / abs(old)) if old and new is not None else Absent())
-        rows.append(Row((*cells, Label(judgement.layer), _verdict(judgement))))
+        rows.append(Row((*cells, Label(_layers(judgement)), _verdict(judgement))))
     return Table("verdicts", "", tuple(heads), tuple(rows), labels=2)
 
 

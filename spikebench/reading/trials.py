@@ -83,6 +83,7 @@ def load_trials(folder: str | Path) -> Trials | None:
     if not path.is_file():
         return None
     import optuna
+    from optuna.exceptions import OptunaError
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -94,8 +95,9 @@ def load_trials(folder: str | Path) -> Trials | None:
             return None
         study = optuna.load_study(storage=storage, study_name=names[0])
         return of_study(study)
-    except (SQLAlchemyError, RuntimeError) as error:
-        reason = str(getattr(error, "orig", None) or error).split("\n")[0]
+    except (SQLAlchemyError, OptunaError, RuntimeError) as error:
+        cause = error.__cause__ or error
+        reason = str(getattr(cause, "orig", None) or cause).split("\n")[0]
         raise StorageError(f"{path}: the study cannot be read ({reason})") from error
 
 

@@ -26,7 +26,7 @@ class Judgement:
     ``old``, ``new``: means over the shared seeds in stored units, None where a side has no value. ``interval``: of the worsening
     (positive is worse) in the unit of the tolerance. ``weak``: stored times of two separate runs, which a noisy machine alone can
     change. ``gating``: it counts for the exit code. ``broken``: the number could not be had, so the cell failed rather than got
-    worse.
+    worse. ``layer``: the one that changed most; ``first_layer``: the first that changed, where a cause is looked for first.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Judgement:
     gating: bool = True
     broken: bool = False
     layer: str = ""
+    first_layer: str = ""
 
 
 def judge(pair: Pair, tolerances: Tolerances) -> Judgement | None:
@@ -99,15 +100,16 @@ def _exact(pair: Pair, tolerance: Tolerance) -> Judgement:
         return _of(pair, "pass", f"{same}{where}", tolerance=tolerance)
     display = _exact_display(pair)
     seed = worst if changes[worst] else next(iter(layers.values()))[0]
-    what = f"{display.number(old[seed])} -> {display.number(new[seed])} (seed {seed}, {_percent(changes[seed])})"
+    what = f"{display.number(old[seed])} -> {display.number(new[seed])} {display.unit}".rstrip()
+    what += f" (seed {seed}, {_percent(changes[seed])})"
     message = f"{pair.address} changed{where}: {what}; allowed: {'no change' if tolerance.value == 0 else tolerance}"
-    layer = ""
+    layer = first = ""
     if layers:
         layer = max(layers, key=lambda scope: abs(layers[scope][2] - layers[scope][1]))
         first = next(iter(layers))
         message += "; most in " + _layer(layer, layers[layer], display)
         message += f"; first in {_layer(first, layers[first], display)}" if first != layer else "; it is the first that changed"
-    return _of(pair, "fail", message, tolerance=tolerance, layer=layer)
+    return _of(pair, "fail", message, tolerance=tolerance, layer=layer, first_layer=first)
 
 
 LayerChange = tuple[int, float, float]
@@ -229,8 +231,8 @@ def _layer(scope: str, change: LayerChange, display: Display) -> str:
 def _exact_display(pair: Pair) -> Display:
     """Whole counts in full: the change may be a single one."""
     values = [record.value for side in (pair.old, pair.new) for record in side.values() if record.value is not None]
-    if pair.metric.unit == "1" and all(float(value).is_integer() for value in values):
-        return Display(decimals=0)
+    if pair.metric.unit in ("1", "B") and all(float(value).is_integer() for value in values):
+        return Display(unit=pair.metric.unit.replace("1", ""), decimals=0)
     return dataclasses.replace(display_for(pair.metric, values), decimals=6)
 
 
