@@ -64,6 +64,18 @@ def through_reset(h, g, threshold, rest, SOFT: tl.constexpr, DETACH: tl.constexp
 
 
 @jit
+def leak_of(tau, LEAK: tl.constexpr):
+    """1/tau, and 0 without a leak."""
+    if LEAK == "none":
+        leak = 0.0
+    elif LEAK == "multiply":
+        leak = tau
+    else:
+        leak = 1.0 / tau
+    return leak
+
+
+@jit
 def _exp(x):
     return tl.exp(x)
 

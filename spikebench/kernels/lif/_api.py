@@ -49,7 +49,7 @@ def lif(
     learned tau on another device than x, integer spikes where a gradient is asked for, an unknown backend, or one
     asked for by name that cannot run.
     """
-    neuron, learned = _prepare(x, tau, v_threshold, v_reset, decay_input, detach_reset, surrogate)
+    neuron, learned = prepare(x, tau, v_threshold, v_reset, decay_input, detach_reset, surrogate)
     _check_spike_dtype(x, learned, spike_dtype)
     name = choose(backend, x.device, x.dtype, neuron, learned is not None)
     if x.numel() == 0:
@@ -82,11 +82,11 @@ def which_backend(
     backend: str = "auto",
 ) -> str:
     """The name of the backend that ``lif`` runs for these arguments, for a record. Raises as ``lif`` does."""
-    neuron, learned = _prepare(x, tau, v_threshold, v_reset, decay_input, detach_reset, surrogate)
+    neuron, learned = prepare(x, tau, v_threshold, v_reset, decay_input, detach_reset, surrogate)
     return choose(backend, x.device, x.dtype, neuron, learned is not None)
 
 
-def _prepare(
+def prepare(
     x: Tensor,
     tau: float | Tensor | None,
     v_threshold: float,

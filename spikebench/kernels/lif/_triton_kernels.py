@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import triton.language as tl
 
-from spikebench.kernels._triton_math import charge, jit, reset, through_reset
+from spikebench.kernels._triton_math import charge, jit, leak_of, reset, through_reset
 
 UNROLLED = 32
 
@@ -209,15 +209,3 @@ def backward_loop(
         tl.store(dx + t * row + offsets, share.to(dx.dtype.element_ty), mask=inside)
     if LEARNED:
         tl.store(dtau + tl.program_id(0), tl.sum(along_tau, 0))
-
-
-@jit
-def leak_of(tau, LEAK: tl.constexpr):
-    """1/tau, and 0 without a leak."""
-    if LEAK == "none":
-        leak = 0.0
-    elif LEAK == "multiply":
-        leak = tau
-    else:
-        leak = 1.0 / tau
-    return leak

@@ -45,8 +45,8 @@ class Backend:
 
         T, M = x.shape
         kernel = kernels.forward if T <= kernels.UNROLLED else kernels.forward_loop
-        block = block_size(T, x.element_size())
-        with _on(x):
+        block = forward_block(T, x.element_size())
+        with on_device(x):
             kernel[(-(-M // block),)](
                 *(x, spikes, x.stride(0), M, *numbers(dynamics, tau)),
                 T=T,
@@ -63,12 +63,12 @@ class Backend:
         from spikebench.kernels.lif import _triton_kernels as kernels
 
         T, M = x.shape
-        block = block_size(T, x.element_size(), backward=True)
+        block = backward_block(T, x.element_size())
         programs = -(-M // block)
         parts = torch.empty(programs if isinstance(tau, Tensor) else 1, dtype=torch.float32, device=x.device)
         unrolled = kernels.UNROLLED >= T
         scratch = () if unrolled else (torch.empty(T, M, dtype=torch.float32, device=x.device),)
-        with _on(x):
+        with on_device(x):
             (kernels.backward if unrolled else kernels.backward_loop)[(programs,)](
                 *(x, grad, dx, parts, x.stride(0), grad.stride(0), M, *numbers(dynamics, tau), *scratch),
                 T=T,
@@ -107,15 +107,22 @@ def constants(dynamics: Dynamics, tau: Tau) -> dict[str, Any]:
     }
 
 
-def block_size(T: int, element_size: int, backward: bool = False) -> int:
-    """Neurons a program: 16 bytes a thread and row, fewer where T rows of them would not fit the registers.
-
-    The bounds are the largest that compile without spills for every kind of neuron
-    (tests/kernels/lif/test_triton_compiled.py).
+def block_size(T: int, element_size: int, numbers: int) -> int:
+    """Neurons a program: 16 bytes a thread and row, fewer where T rows would be more than ``numbers`` numbers a
+    thread.
     """
-    numbers = 128 if not backward else 64 if T <= 8 else 32
     vector = min(16 // element_size, max(1, numbers // T))
     return 32 * WARPS * (1 << vector.bit_length() - 1)
+
+
+def forward_block(T: int, element_size: int) -> int:
+    """The largest block that compiles without spills (tests/kernels/lif/test_triton_compiled.py)."""
+    return block_size(T, element_size, 128)
+
+
+def backward_block(T: int, element_size: int) -> int:
+    """The same for the backward pass, which holds x, dL/dS and H."""
+    return block_size(T, element_size, 64 if T <= 8 else 32)
 
 
 def interpreted() -> bool:
@@ -123,7 +130,7 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def _on(x: Tensor) -> Any:
+def on_device(x: Tensor) -> Any:
     return torch.cuda.device(x.device) if x.device.type == "cuda" else torch.no_grad()
 
 

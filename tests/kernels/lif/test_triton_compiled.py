@@ -11,11 +11,12 @@ pytest.importorskip("triton", reason="triton is not installed")
 from spikebench.kernels._triton_math import gradient_of
 from spikebench.kernels.dynamics import Dynamics
 from spikebench.kernels.lif import _triton_kernels as kernels
-from spikebench.kernels.lif.triton import block_size, constants
+from spikebench.kernels.lif.triton import backward_block, constants, forward_block
 from spikebench.kernels.surrogates import resolve
 
 CAPABILITIES = (80, 90, 100)
 SIZES = {"bf16": 2, "fp16": 2, "fp32": 4}
+STREAMS = [(80, "bf16"), (90, "bf16"), (90, "fp16"), (90, "fp32"), (100, "bf16")]
 SCALARS = {"x_row": "i32", "grad_row": "i32", "M": "i32", "tau": "fp32", "threshold": "fp32", "rest": "fp32"}
 
 
@@ -23,7 +24,7 @@ def compile_forward(compile_for: Callable[..., Any], capability: int, dtype: str
     types = {"x": f"*{dtype}", "spikes": f"*{neuron.pop('spikes', dtype)}", **SCALARS}
     types.pop("grad_row")
     dynamics = Dynamics(**neuron)
-    given = {"T": T, "BLOCK": block_size(T, SIZES[dtype]), **constants(dynamics, dynamics.tau)}
+    given = {"T": T, "BLOCK": forward_block(T, SIZES[dtype]), **constants(dynamics, dynamics.tau)}
     return compile_for(kernels.forward, capability, types, given, ["x", "spikes", "x_row", "M"])
 
 
@@ -33,20 +34,18 @@ def compile_backward(
     types = {"x": f"*{dtype}", "grad": f"*{dtype}", "dx": f"*{dtype}", "dtau": "*fp32", **SCALARS}
     formula = resolve(surrogate)
     dynamics = Dynamics(**neuron, surrogate=formula)
-    given = {"T": T, "BLOCK": block_size(T, SIZES[dtype], backward=True), **constants(dynamics, dynamics.tau)}
+    given = {"T": T, "BLOCK": backward_block(T, SIZES[dtype]), **constants(dynamics, dynamics.tau)}
     given |= {"DETACH": dynamics.detach_reset, "GRADIENT": gradient_of(formula), "OPTIONS": formula.arguments}
     return compile_for(kernels.backward, capability, types, given, ["x", "grad", "dx", "dtau", "x_row", "grad_row", "M"])
 
 
-@pytest.mark.parametrize("dtype", SIZES)
-@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize(("capability", "dtype"), STREAMS)
 def test_forward_streams_128_bits(compile_for: Callable[..., Any], capability: int, dtype: str) -> None:
     for T in (4, 8):
         compile_forward(compile_for, capability, dtype, T).assert_streams(loads=T, stores=T)
 
 
-@pytest.mark.parametrize("dtype", SIZES)
-@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize(("capability", "dtype"), STREAMS)
 def test_backward_streams_128_bits(compile_for: Callable[..., Any], capability: int, dtype: str) -> None:
     compile_backward(compile_for, capability, dtype, 4).assert_streams(loads=8, stores=4)
 
