@@ -201,10 +201,6 @@ class StubSubject:
     device: torch.device = dataclasses.field(default_factory=lambda: torch.device("cpu"))
     previous: Sequence[Record] = ()
 
-    def activity(self) -> Any:
-        """As ``running.subject`` makes it."""
-        raise NotImplementedError("a stub observes nothing: use running.subject.Subject")
-
 
 TINY = VariantSpec(depth=1, dim=16, num_heads=2, T=2)
 """A network that runs in milliseconds on 8x8 images."""

@@ -67,7 +67,7 @@ class Training:
         objective: Objective | None = None,
     ) -> None:
         self.model, self.options, self.device = model, options, device
-        self.precision = resolve(options.amp, device)
+        self.precision = resolve(options.amp, device, model)
         self.objective = objective or Classification(options)
         self.train_split, self.validation_split = (resident(dataset.split(name), device) for name in ("train", "validation"))
         self.samples = len(self.train_split)  # type: ignore[arg-type]

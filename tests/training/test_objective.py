@@ -67,10 +67,19 @@ def test_the_penalty_lowers_the_firing_rates_of_a_real_network() -> None:
     assert ends[1] < 0.7 * ends[0]
 
 
-def test_auto_is_fp32_on_a_cpu_and_bf16_is_bf16() -> None:
+@pytest.mark.parametrize("amx", [False, True])
+def test_auto_is_bf16_on_a_cpu_only_with_amx_and_a_wide_network(amx: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_amx", lambda: amx)
     cpu = torch.device("cpu")
-    assert precision.resolve("auto", cpu) == precision.resolve("off", cpu) == "fp32"
-    assert precision.resolve("bf16", cpu) == "bf16"
+    wide, narrow = nn.Sequential(nn.Conv2d(3, 128, 7), nn.Linear(128, 500)), nn.Sequential(nn.Linear(1000, 64), nn.LayerNorm(999))
+    assert (precision.width(wide), precision.width(narrow), precision.width(nn.ReLU())) == (128, 64, 0)
+    assert precision.resolve("auto", cpu, wide) == ("bf16" if amx else "fp32")
+    assert precision.resolve("auto", cpu, narrow) == precision.resolve("off", cpu, wide) == "fp32"
+    assert precision.resolve("bf16", cpu, narrow) == "bf16"
+
+
+def test_autocast_is_what_it_says() -> None:
+    cpu = torch.device("cpu")
     with precision.autocast("bf16", cpu):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
     with precision.autocast("fp32", cpu):
