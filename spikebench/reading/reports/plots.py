@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from functools import lru_cache
 from typing import Any
 
 from spikebench.reading.reports.document import Figure
@@ -18,6 +19,7 @@ LABELLED = 14
 """Points up to this many carry their names."""
 
 
+@lru_cache(maxsize=64)  # a page and a Markdown report of the same document draw each figure once
 def svg(figure: Figure) -> str:
     """An ``<svg>`` element for a page, without XML header; text stays text."""
     import matplotlib as mpl
