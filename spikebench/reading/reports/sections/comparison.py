@@ -61,9 +61,9 @@ def table(frame: Frame, found: Found, key: str = "comparison", caption: str = ""
             body[group_id].append(cell)
         if frame.baseline is not None and len(groups) > 1 and metric.name in WITH_DIFFERENCE:
             if WITH_DIFFERENCE[metric.name] == "absolute":
-                head, cells = difference.absolute(metric, quantity, rows, records, frame.baseline, notes)
+                head, cells = difference.absolute(frame, quantity, rows, records, frame.baseline, notes)
             else:
-                head, cells = difference.relative(metric, quantity, rows, frame.baseline, notes)
+                head, cells = difference.relative(frame, quantity, rows, frame.baseline, notes)
             heads.append(head)
             for group_id, cell in cells.items():
                 body[group_id].append(cell)
