@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sys
 from collections.abc import Iterator
@@ -126,6 +125,8 @@ def report(run: Run, study: SearchStudy) -> None:
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """One driver a study. The lock is the system's: it ends with the process, however that ends. Raises StorageError."""
+    import fcntl
+
     path = folder / "search.lock"
     with storage_errors(path):
         stream = path.open("a+")

@@ -148,12 +148,14 @@ def quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def study_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite and Optuna raise about the file into one clear message."""
+    from optuna.exceptions import OptunaError
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).split("\n")[0]
+    except (SQLAlchemyError, OptunaError) as error:
+        cause = error.__cause__ or error
+        reason = str(getattr(cause, "orig", None) or cause).split("\n")[0]
         raise StorageError(
             f"{path}: not a study that can be used ({reason}); finished results in the folder stay as they were"
         ) from error

@@ -1,0 +1,300 @@
+"""A search from file to winners, on networks that train in a fraction of a second."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from spikebench.core.cells import Job
+from spikebench.core.errors import InputError
+from spikebench.core.records import Record
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.suite import load
+from spikebench.networks import checks
+from spikebench.reading.trials import Trials, load_trials
+from spikebench.running import search_study
+from spikebench.running.events import Measured
+from spikebench.running.search_main import run_search
+from spikebench.running.search_trial import JobStopped, StoppableWork
+
+SUITE = """\
+suite: tiny
+dataset: digits
+variants: {base: {preset: spikformer-2-64, depth: 1, dim: 16, num_heads: 2, T: 1, attention: {name: ssa, order: kv_first}}}
+train: {epochs: 1, batch_size: 256, lr: 4.0e-3}
+measure: [accuracy, {activity: {samples: 8}}]
+energy: [spikformer-paper]
+report: {formats: [markdown, csv]}
+search:
+  space:
+    dim: {choice: [8, 16, 32]}
+    num_heads: {choice: [1, 2]}
+    attention: {choice: [ssa, softmax]}
+    attention.order: {choice: [kv_first, qk_first], when: {attention: ssa}}
+  objectives: [accuracy, "energy{profile=spikformer-paper}"]
+  constraints: [parameters <= 15k]
+  sampler: {tpe: {startup_trials: 3}}
+  trials: 6
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(SUITE)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def found(tmp_path: Path) -> Trials:
+    trials = load_trials(tmp_path / "results/tiny")
+    assert trials is not None
+    return trials
+
+
+def headers(tmp_path: Path, harness: str) -> list[dict[str, Any]]:
+    files = (tmp_path / "results/tiny/jobs").glob("*.jsonl")
+    return [header for header in (json.loads(path.read_text().splitlines()[0]) for path in files) if header["harness"] == harness]
+
+
+def search(suite: Path, tmp_path: Path) -> bool:
+    return run_search(suite, tmp_path / "results")
+
+
+@dataclasses.dataclass(frozen=True)
+class Searched:
+    folder: Path
+    failed: bool
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """The suite above, searched once for the tests that only look."""
+    folder = tmp_path_factory.mktemp("searched")
+    (folder / "tiny.yaml").write_text(SUITE)
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        failed = search(folder / "tiny.yaml", folder)
+    return Searched(folder, failed, out.getvalue(), err.getvalue())
+
+
+def test_from_file_to_winners(searched: Searched) -> None:
+    assert not searched.failed
+    trials = found(searched.folder)
+    assert len(trials.complete) == 6
+    # The suite's own variant is tried first.
+    assert trials.rows[0].params == {"dim": 16, "num_heads": 2, "attention": "ssa", "attention.order": "kv_first"}
+    # dim 32 has more than 15,000 parameters: refused before training, so that only cells within the limit were trained.
+    refused = [trial for trial in trials.rows if trial.state == "refused"]
+    assert all(trial.params["dim"] == 32 and "breaks parameters <= 15k; not trained" in trial.reason for trial in refused)
+    assert all(trial.params["dim"] != 32 for trial in trials.complete)
+    cells = {trial.cell_id for trial in trials.complete}
+    assert {header["cell_id"] for header in headers(searched.folder, "train")} == cells
+    # Trials see validation; test is measured for the winners alone.
+    winners = {trial.cell_id for trial in trials.front}
+    assert {header["cell_id"] for header in headers(searched.folder, "accuracy")} == winners
+    counted = {split: set() for split in ("validation", "test")}  # type: dict[str, set[str]]
+    for header in headers(searched.folder, "activity"):
+        counted[header["options"]["split"]].add(header["cell_id"])
+    assert counted == {"validation": cells, "test": winners}
+    assert "6 trials: 6 complete" in searched.out
+    assert "Test accuracy" in searched.out
+    assert "winner:" in searched.err
+    report = searched.folder / "results/tiny/report"
+    assert {"search_front.svg", "search_history.svg", "search_trials.csv", "report.md"} <= {
+        path.name for path in report.iterdir()
+    }
+
+
+def test_the_winners_suite_is_the_winners_cell_with_more_seeds(searched: Searched) -> None:
+    front = found(searched.folder).front
+    files = sorted((searched.folder / "results/tiny/winners").glob("*.yaml"))
+    assert {path.name for path in files} == {f"trial-{trial.number}.yaml" for trial in front}
+    for trial in front:
+        again = load(searched.folder / f"results/tiny/winners/trial-{trial.number}.yaml", checks)
+        assert again.cells[0].cell_id == trial.cell_id
+        assert [cell.seed for cell in again.cells] == [0, 1, 2, 3, 4]
+        assert {cell.group_id for cell in again.cells} == {again.cells[0].group_id}
+
+
+def test_a_second_search_does_nothing_and_more_trials_go_on(searched: Searched, suite: Path, tmp_path: Path) -> None:
+    shutil.copytree(searched.folder / "results", tmp_path / "results")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "results/tiny/jobs").iterdir()}
+    first = found(tmp_path).rows
+    assert not search(suite, tmp_path)
+    assert found(tmp_path).rows == first
+    assert {path.name: path.read_bytes() for path in (tmp_path / "results/tiny/jobs").iterdir()} == before
+    suite.write_text(SUITE.replace("trials: 6", "trials: 8"))
+    assert not search(suite, tmp_path)
+    more = found(tmp_path)
+    assert len(more.complete) == 8
+    assert more.rows[: len(first)] == first
+    # What goes on is what an undisturbed search of eight trials would have done.
+    assert not run_search(suite, tmp_path / "whole")
+    whole = load_trials(tmp_path / "whole/tiny")
+    assert whole is not None
+    assert whole.rows == more.rows
+
+
+def test_the_report_of_a_folder_shows_its_search(searched: Searched, tmp_path: Path) -> None:
+    from spikebench.reading.report import make
+
+    sections = ["search_trials", "search_front", "search_history", "search_importances"]
+    (path, *_) = make([searched.folder / "results/tiny"], formats=["markdown"], out=tmp_path, sections=sections)
+    text = path.read_text()
+    assert "Pareto front" in text
+    assert "Validation accuracy" in text
+    assert "6 complete trials are too few; it takes 8" in text
+
+
+def test_a_network_that_comes_twice_is_trained_once(suite: Path, tmp_path: Path) -> None:
+    text = SUITE.replace("dim: {choice: [8, 16, 32]}", "dim: {choice: [8]}").replace(
+        "num_heads: {choice: [1, 2]}\n", "T: {choice: [1]}\n"
+    )
+    suite.write_text(text.replace("sampler: {tpe: {startup_trials: 3}}", "sampler: random").replace("trials: 6", "trials: 9"))
+    assert not search(suite, tmp_path)
+    trials = found(tmp_path)
+    assert len(trials.complete) == 9
+    assert len(headers(tmp_path, "train")) == len({trial.cell_id for trial in trials.complete}) <= 3
+    by_cell = {trial.cell_id: trial.values for trial in trials.complete}
+    assert all(trial.values == by_cell[trial.cell_id] for trial in trials.complete)
+
+
+def test_the_grid_tries_every_point_once(suite: Path, tmp_path: Path) -> None:
+    text = (
+        SUITE.replace("sampler: {tpe: {startup_trials: 3}}", "sampler: grid").replace("[8, 16, 32]", "[8]").replace("6\n", "50\n")
+    )
+    suite.write_text(text)
+    assert not search(suite, tmp_path)
+    trials = found(tmp_path)
+    assert len(trials.rows) == len({str(trial.params) for trial in trials.rows}) == 2 * 3
+
+
+def test_a_failed_cell_is_a_failed_trial_with_its_reason(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harness = REGISTRIES["harnesses"].get("activity")
+    whole = harness.run
+
+    def breaks(self: Any, subject: Any, options: Any) -> Any:
+        if subject.job.cell.variant.dim == 8:
+            raise MemoryError("no room for eight channels")
+        return whole(self, subject, options)
+
+    monkeypatch.setattr(harness, "run", breaks)
+    assert search(suite, tmp_path)
+    trials = found(tmp_path)
+    failed = [trial for trial in trials.rows if trial.state == "failed"]
+    assert failed
+    assert all(trial.params["dim"] == 8 and trial.reason == "MemoryError: no room for eight channels" for trial in failed)
+    assert len(failed) + len(trials.complete) == 6
+    assert "failed: MemoryError: no room for eight channels" in capsys.readouterr().err
+    # Mended, the next search makes up for them.
+    monkeypatch.undo()
+    assert not search(suite, tmp_path)
+    assert len(found(tmp_path).complete) == 6
+
+
+def test_impossible_networks_are_refused_by_the_trial(suite: Path, tmp_path: Path) -> None:
+    suite.write_text(SUITE.replace("num_heads: {choice: [1, 2]}", "num_heads: {choice: [1, 3]}"))
+    assert not search(suite, tmp_path)
+    trials = found(tmp_path)
+    refused = [trial for trial in trials.rows if trial.params.get("num_heads") == 3]
+    assert all(trial.state == "refused" for trial in refused)
+    assert any("cannot be divided among 3 heads" in trial.reason for trial in refused)
+    assert len(trials.complete) == 6
+
+
+def test_a_space_without_a_network_ends_with_the_reason(suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikebench.running.search.MOST_REFUSALS", 5)
+    suite.write_text(SUITE.replace("15k", "15"))
+    with pytest.raises(
+        InputError, match=r"tiny.yaml:9:3: search.space: 5 combinations in a row were refused, the last: .* parameters"
+    ):
+        search(suite, tmp_path)
+
+
+def test_an_ambiguous_objective_is_named_with_its_place(suite: Path, tmp_path: Path) -> None:
+    suite.write_text(SUITE.replace("energy{profile=spikformer-paper}", "events@stem.*"))
+    with pytest.raises(
+        InputError, match=r"tiny.yaml:14:26: search.objectives\[1\]: events@stem.\* must match one record, but matches"
+    ):
+        search(suite, tmp_path)
+    assert [trial.state for trial in found(tmp_path).rows] == ["waiting"]
+    # Nothing was lost: with the objective mended, in a folder of its own, the cell would be there; here the study is another's.
+    suite.write_text(SUITE)
+    with pytest.raises(InputError, match="another search"):
+        search(suite, tmp_path)
+
+
+class Strict(optuna.pruners.BasePruner):
+    """Stops every trial but the first after its first epoch."""
+
+    def prune(self, study: Any, trial: Any) -> bool:
+        return bool(trial.number > 0)
+
+
+def test_a_pruned_trial_stops_and_measures_nothing(suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_study, "make_pruner", lambda choice, epochs: Strict())
+    text = SUITE.replace('[accuracy, "energy{profile=spikformer-paper}"]', "[accuracy]").replace("epochs: 1", "epochs: 3")
+    text = text.replace("num_heads: {choice: [1, 2]}", "lr: {float: [1.0e-3, 1.0e-2]}")
+    suite.write_text(text.replace("trials: 6", "trials: 3\n  pruner: median"))
+    assert not search(suite, tmp_path)
+    trials = found(tmp_path)
+    counted = [trial for trial in trials.rows if trial.state != "refused"]
+    assert [trial.state for trial in counted] == ["complete", "pruned", "pruned"]
+    study = trials.study.get_trials()
+    assert [list(study[trial.number].intermediate_values) for trial in counted] == [[1, 2, 3], [1], [1]]
+    assert {header["cell_id"] for header in headers(tmp_path, "train")} == {counted[0].cell_id}
+    assert {header["cell_id"] for header in headers(tmp_path, "activity")} == {counted[0].cell_id}
+    assert not (tmp_path / "results/tiny/stop").exists()
+
+
+def test_work_in_another_process_stops_by_a_file(suite: Path, tmp_path: Path) -> None:
+    loaded = load(suite, checks)
+    jobs = loaded.jobs(loaded.cells[0], "cpu")
+    steps: list[int] = []
+
+    def work(job: Job) -> Iterator[Any]:
+        try:
+            for epoch in range(5):
+                steps.append(epoch)
+                yield Measured(job.job_id, Record("epoch_accuracy", 0.5, "1", conditions={"epoch": epoch}))
+        finally:
+            steps.append(-1)
+
+    stoppable = StoppableWork(work, tmp_path)
+    events = stoppable(jobs[0])
+    assert [type(next(events)) for _ in range(2)] == [Measured, Measured]
+    (tmp_path / loaded.cells[0].cell_id).touch()
+    assert [type(event) for event in events] == [JobStopped]
+    assert steps == [0, 1, -1]
+    # The rest of the chain does not begin.
+    assert [type(event) for event in stoppable(jobs[1])] == [JobStopped]
+    assert steps == [0, 1, -1]
+
+
+def test_a_suite_without_a_search_says_so(suite: Path, tmp_path: Path) -> None:
+    suite.write_text(SUITE[: SUITE.index("search:")])
+    with pytest.raises(InputError, match=r"tiny.yaml:1:1: has no search: block"):
+        search(suite, tmp_path)
+    assert not (tmp_path / "results").exists()
