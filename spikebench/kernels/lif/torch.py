@@ -10,7 +10,7 @@ from torch import Tensor
 from spikebench.kernels.dynamics import Dynamics
 from spikebench.kernels.lif.reference import Tau, divisor, is_power_of_two, state_dtype, surrogate_gradient
 
-BLOCK = 16_384
+BLOCK = 32_768
 """Neurons a block and thread: a few float32 rows of it fit a core's second-level cache, and a call of an operator is
 amortised.
 """
@@ -32,18 +32,18 @@ class Backend:
         """Fill ``spikes`` (T, M) from the input current ``x`` (T, M)."""
         for block in _blocks(x):
             xs = x[:, block].to(state_dtype(x.dtype))
-            divide = _Division(tau, xs)
+            leak = _Leak(tau, xs)
             u = torch.full_like(xs[0], -dynamics.rest)
             scratch, s = torch.empty_like(u), torch.empty_like(u)
             for t, x_t in enumerate(xs):
-                _charge(u, x_t, scratch, dynamics, divide, out=u)
+                _charge(u, x_t, scratch, dynamics, leak, out=u)
                 row = spikes[t, block]
                 if row.dtype == u.dtype:
                     s = row  # written in place: a comparison into another dtype leaves torch's vectorised path
                 torch.le(u, -dynamics.v_threshold, out=s)
                 if s is not row:
                     row.copy_(s)
-                _reset(u, s, dynamics)
+                _reset(u, s, dynamics, out=u)
 
     def backward(self, x: Tensor, grad: Tensor, dynamics: Dynamics, tau: Tau, dx: Tensor) -> Tensor | None:
         """Fill ``dx`` (T, M) from dL/dS ``grad`` (T, M); returns dL/dtau, 0-d float64, where ``tau`` is a tensor,
@@ -61,46 +61,45 @@ class Backend:
         return dtau
 
 
-class _Division:
-    """Division by tau in place, rounded as IEEE division: by multiplication only where the reciprocal is exact."""
+class _Leak:
+    """Division by tau, rounded as IEEE division: by multiplication only where the reciprocal is exact."""
 
     def __init__(self, tau: Tau, like: Tensor) -> None:
         self.tau = divisor(tau, like)
-        self._factor = 1 / tau if is_power_of_two(tau) else None
+        self.reciprocal = 1 / tau if is_power_of_two(tau) else None
+        self.share: float | Tensor = 0.0 if self.tau is None else 1 / (tau if isinstance(tau, float) else self.tau)
 
-    def __call__(self, tensor: Tensor) -> Tensor:
-        if self._factor is not None:
-            return tensor.mul_(self._factor)
+    def subtract(self, u: Tensor, w: Tensor, out: Tensor) -> Tensor:
+        """``out`` = u - w / tau; ``w`` is overwritten."""
         assert self.tau is not None
-        return tensor.div_(self.tau)
+        if self.reciprocal is not None:
+            return torch.sub(u, w, alpha=self.reciprocal, out=out)  # the product is exact, so one operation rounds once
+        return torch.sub(u, w.div_(self.tau), out=out)
 
 
-def _charge(u: Tensor, x_t: Tensor, scratch: Tensor, dynamics: Dynamics, divide: _Division, out: Tensor) -> None:
+def _charge(u: Tensor, x_t: Tensor, scratch: Tensor, dynamics: Dynamics, leak: _Leak, out: Tensor) -> None:
     """``out`` = -H[t] from ``u`` = -V[t-1]; ``out`` may be ``u``."""
-    if divide.tau is None:
+    if leak.tau is None:
         torch.sub(u, x_t, out=out)
-        return
-    if dynamics.decay_input:
+    elif dynamics.decay_input:
         shifted = torch.add(u, dynamics.rest, out=scratch) if dynamics.rest else u
-        divide(torch.add(shifted, x_t, out=scratch))
-        torch.sub(u, scratch, out=out)
+        leak.subtract(u, torch.add(shifted, x_t, out=scratch), out=out)
     else:
-        divide(torch.add(u, dynamics.rest, out=scratch))
-        torch.sub(u, scratch, out=out).sub_(x_t)
+        leak.subtract(u, torch.add(u, dynamics.rest, out=scratch), out=out).sub_(x_t)
 
 
-def _reset(u: Tensor, s: Tensor, dynamics: Dynamics) -> None:
-    """-H into -V, in place."""
+def _reset(h: Tensor, s: Tensor, dynamics: Dynamics, out: Tensor) -> None:
+    """``out`` = -V[t] from ``h`` = -H[t]; ``out`` may be ``h``."""
     if dynamics.soft:
-        u.add_(s, alpha=dynamics.v_threshold)
+        torch.add(h, s, alpha=dynamics.v_threshold, out=out)
     else:
-        torch.threshold_(u, -dynamics.v_threshold, -dynamics.rest)
+        torch.threshold(h, -dynamics.v_threshold, -dynamics.rest, out=out)
 
 
 def _backward(xs: Tensor, grad: Tensor, dynamics: Dynamics, tau: Tau, dx: Tensor) -> Tensor:
     """Fill ``dx``; returns dL/dtau of this block (0 for a fixed tau). Equations: ``reference.gradients``."""
     rest, threshold = dynamics.rest, dynamics.v_threshold
-    divide = _Division(tau, xs)
+    leak = _Leak(tau, xs)
     u = torch.full_like(xs[0], -rest)
     us, hs = torch.empty_like(xs), torch.empty_like(xs)  # -V[t-1] and -H[t]: recomputed, not saved
     scratch, s = torch.empty_like(u), torch.empty_like(u)
@@ -108,11 +107,10 @@ def _backward(xs: Tensor, grad: Tensor, dynamics: Dynamics, tau: Tau, dx: Tensor
     for t, x_t in enumerate(xs):
         if learned:
             us[t] = u
-        _charge(u, x_t, scratch, dynamics, divide, out=hs[t])
-        u.copy_(hs[t])
+        _charge(u, x_t, scratch, dynamics, leak, out=hs[t])
         if dynamics.soft:
-            torch.le(u, -threshold, out=s)
-        _reset(u, s, dynamics)
+            torch.le(hs[t], -threshold, out=s)
+        _reset(hs[t], s, dynamics, out=u)
     dtau = torch.zeros((), dtype=torch.float64, device=xs.device)
     carry: Tensor | None = None  # dL/dV[t]
     minus_threshold = torch.full((), -threshold, dtype=xs.dtype, device=xs.device)
@@ -125,12 +123,12 @@ def _backward(xs: Tensor, grad: Tensor, dynamics: Dynamics, tau: Tau, dx: Tensor
         if tau is None:
             carry = u.copy_(dh)
         else:
-            carry = divide(torch.neg(dh, out=u)).add_(dh)  # dh (1 - 1/tau)
+            carry = torch.mul(dh, 1 - leak.share, out=u)
             if learned:
-                leak = us[t] - h if dynamics.decay_input else us[t] - h - xs[t]  # -tau dH/dtau
-                dtau -= (dh * leak).sum(dtype=torch.float64) / tau
+                change = us[t] - h if dynamics.decay_input else us[t] - h - xs[t]  # -tau dH/dtau
+                dtau -= (dh * change).sum(dtype=torch.float64) / tau
             if dynamics.decay_input:
-                divide(dh)
+                dh.mul_(leak.share)
     return dtau
 
 

@@ -230,4 +230,4 @@ def test_threads_give_the_same(backend: str) -> None:
         torch.set_num_threads(before)
     for spikes, dx in results[1:]:
         assert torch.equal(spikes, results[0][0])
-        assert torch.equal(dx, results[0][1])
+        torch.testing.assert_close(dx, results[0][1])  # torch's vectorised and scalar sigmoid differ in the last bit
