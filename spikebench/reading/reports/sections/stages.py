@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spikebench.core.records import Selector
 from spikebench.reading.accounting import by_stage
@@ -12,7 +12,7 @@ from spikebench.reading.layers import layers_of
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.document import Absent, Block, Cell, Column, Figure, Footnotes, Number, Row, Series, Table
 from spikebench.reading.stages import STAGES
-from spikebench.reading.summary import quantities
+from spikebench.reading.summary import Quantity, quantities
 
 COSTS = ("energy", "events")
 MOST = 24
@@ -25,40 +25,43 @@ class Section:
     title = "Where the cost is"
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
-        quantity = next((q for metric in COSTS for q in quantities(frame) if q.metric == metric), None)
-        if quantity is None:
-            return []
-        selector = Selector(quantity.metric, dict(quantity.conditions))
-        parts = {
-            group_id: {part.name: part.value for part in by_stage(layers_of(frame, group_id, selector))}
-            for group_id in frame.groups
-        }
-        parts = {group_id: stages for group_id, stages in list(parts.items())[:MOST] if stages}
-        if not parts:
-            return []
-        notes = Footnotes()
-        metric = frame.metric(quantity.metric)
-        display = display_for(metric, [sum(stages.values()) for stages in parts.values()])
-        used = [stage for stage in STAGES if any(stage in stages for stages in parts.values())]
-        names = frame.factors()
-        mark = notes.mark(*columns.explanations(frame, quantity))
-        heads = [
-            *columns.factor_columns(names),
-            *(Column(stage, stage, display) for stage in used),
-            Column("sum", "sum", display, mark),
-        ]
-        rows = []
-        for group_id, stages in parts.items():
-            cells: list[Cell] = columns.factor_cells(frame, group_id, names)
-            none = "This network has no such stage."
-            cells += [Number(stages[s]) if s in stages else Absent(notes.mark(none)) for s in used]
-            rows.append(Row((*cells, Number(sum(stages.values()))), marked=group_id == frame.baseline))
-        caption = f"{metric.title} by stage, means over seeds."
-        data = Table("stages-data", caption, tuple(heads), tuple(rows), tuple(notes.texts), len(names))
-        series = tuple(
-            Series(s, tuple(map(float, range(len(parts)))), tuple(st.get(s, 0.0) * display.factor for st in parts.values()))
-            for s in used
-        )
-        label = f"{metric.title} [{display.unit}]" if display.unit else metric.title
-        ticks = tuple(frame.short_name(group_id) for group_id in parts)
-        return [Figure("stages", caption, "bars", label, "", data, series, ticks=ticks)]
+        recorded = quantities(frame)
+        for quantity in (quantity for metric in COSTS for quantity in recorded if quantity.metric == metric):
+            selector = Selector(quantity.metric, dict(quantity.conditions))
+            parts = {
+                group_id: {part.name: part.value for part in by_stage(layers_of(frame, group_id, selector))}
+                for group_id in list(frame.groups)[:MOST]
+            }
+            if any(parts.values()):
+                return [_figure(frame, quantity, {group_id: stages for group_id, stages in parts.items() if stages})]
+        return []
+
+
+def _figure(frame: Frame, quantity: Quantity, parts: Mapping[str, Mapping[str, float]]) -> Figure:
+    """``parts``: group_id -> stage -> mean over seeds."""
+    notes = Footnotes()
+    metric = frame.metric(quantity.metric)
+    display = display_for(metric, [sum(stages.values()) for stages in parts.values()])
+    used = [stage for stage in STAGES if any(stage in stages for stages in parts.values())]
+    names = frame.factors()
+    mark = notes.mark(*columns.explanations(frame, quantity))
+    heads = [
+        *columns.factor_columns(names),
+        *(Column(stage, stage, display) for stage in used),
+        Column("sum", "sum", display, mark),
+    ]
+    rows = []
+    for group_id, stages in parts.items():
+        cells: list[Cell] = columns.factor_cells(frame, group_id, names)
+        none = "This network has no such stage."
+        cells += [Number(stages[s]) if s in stages else Absent(notes.mark(none)) for s in used]
+        rows.append(Row((*cells, Number(sum(stages.values()))), marked=group_id == frame.baseline))
+    caption = f"{metric.title} by stage, means over seeds."
+    data = Table("stages-data", caption, tuple(heads), tuple(rows), tuple(notes.texts), len(names))
+    series = tuple(
+        Series(s, tuple(map(float, range(len(parts)))), tuple(st.get(s, 0.0) * display.factor for st in parts.values()))
+        for s in used
+    )
+    label = f"{metric.title} [{display.unit}]" if display.unit else metric.title
+    ticks = tuple(frame.short_name(group_id) for group_id in parts)
+    return Figure("stages", caption, "bars", label, "", data, series, ticks=ticks)
