@@ -142,8 +142,14 @@ class HarnessContract(MemberContract):
         return {metric.name: metric for metric in harness.metrics}
 
     @pytest.fixture
-    def records(self, harness: Harness, subject: StubSubject) -> list[Record]:
-        return list(harness.run(subject, self.choice.resolve("harnesses")))
+    def records(self, tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+        if self.choice not in _RECORDS:  # one run serves all tests that only look at its records
+            folder = tmp_path_factory.mktemp(self.name)
+            running = (
+                REGISTRIES["harnesses"].get(self.name)().run(make_subject(folder, self.choice), self.choice.resolve("harnesses"))
+            )
+            _RECORDS[self.choice] = list(running)
+        return _RECORDS[self.choice]
 
     def test_is_a_harness(self, harness: Harness) -> None:
         assert isinstance(harness, Harness)
@@ -201,6 +207,8 @@ class StubSubject:
     device: torch.device = dataclasses.field(default_factory=lambda: torch.device("cpu"))
     previous: Sequence[Record] = ()
 
+
+_RECORDS: dict[Choice, list[Record]] = {}
 
 TINY = VariantSpec(depth=1, dim=16, num_heads=2, T=2)
 """A network that runs in milliseconds on 8x8 images."""

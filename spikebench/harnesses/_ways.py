@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -40,19 +40,13 @@ class Way:
         }
 
 
-def check_batch_sizes(sizes: Iterable[int]) -> None:
-    """Raises ValueError for none, or one below 1."""
-    sizes = list(sizes)
-    if not sizes or min(sizes) < 1:
-        raise ValueError(f"batch_sizes needs at least one size, each at least 1; got {sizes}")
-
-
-def check_backends(names: Iterable[str]) -> None:
-    """Raises ValueError for none, or one that does not exist."""
-    names = list(names)
+def check_lists(batch_sizes: Iterable[int], backends: Iterable[str], **others: Sequence[object]) -> None:
+    """Raises ValueError naming everything that is wrong: an empty list, a batch size below 1, a backend that does not exist."""
+    sizes, names = list(batch_sizes), list(backends)
     known = [OURS, *SPIKINGJELLYS, *REGISTRIES["backends"].names()]
-    if not names:
-        raise ValueError(f"backends needs at least one of {', '.join(known)}")
-    for name in names:
-        if name not in known:
-            raise ValueError(f"unknown backend {name!r}{nearest(name, known)}")
+    problems = [f"{name} needs at least one entry" for name, values in {"backends": names, **others}.items() if not values]
+    if not sizes or min(sizes) < 1:
+        problems.append(f"batch_sizes needs at least one size, each at least 1; got {sizes}")
+    problems += [f"unknown backend {name!r}{nearest(name, known)}" for name in names if name not in known]
+    if problems:
+        raise ValueError("; ".join(problems))

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from spikebench.core.metrics import Metric
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record
-from spikebench.harnesses._ways import OURS, Dtype, Mode, Phase, Way, check_backends, check_batch_sizes
+from spikebench.harnesses._ways import OURS, Dtype, Mode, Phase, Way, check_lists
 
 LATENCY = Metric(
     "latency",
@@ -106,12 +106,9 @@ class Harness:
         flush_l2: bool = False
 
         def __post_init__(self) -> None:
-            check_batch_sizes(self.batch_sizes)
-            check_backends(self.backends)
+            check_lists(self.batch_sizes, self.backends, dtypes=self.dtypes, modes=self.modes, phases=self.phases)
             if not (self.seconds > 0 and self.precision > 0):
                 raise ValueError("seconds and precision must be above 0")
-            if not all((self.dtypes, self.modes, self.phases)):
-                raise ValueError("dtypes, modes and phases need at least one entry each")
 
     metrics = (LATENCY, THROUGHPUT, FIRST_CALL, SPOILED, SM_CLOCK, TEMPERATURE, POWER_DRAW)
     version = 1

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from spikebench.core.metrics import Metric
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record, Scalar, Status
-from spikebench.harnesses._ways import OURS, Dtype, Phase, Way, check_backends, check_batch_sizes
+from spikebench.harnesses._ways import OURS, Dtype, Phase, Way, check_lists
 
 if TYPE_CHECKING:
     from spikebench.harnesses._contender import Contender
@@ -94,10 +94,7 @@ class Harness:
         phases: tuple[Phase, ...] = ("inference", "training")
 
         def __post_init__(self) -> None:
-            check_batch_sizes(self.batch_sizes)
-            check_backends(self.backends)
-            if not (self.dtypes and self.phases):
-                raise ValueError("dtypes and phases need at least one entry each")
+            check_lists(self.batch_sizes, self.backends, dtypes=self.dtypes, phases=self.phases)
 
     metrics = (PEAK_ALLOCATED, PEAK_RESERVED, SAVED_BYTES, PARAMETER_BYTES, CHECKPOINT_SIZE)
     version = 1

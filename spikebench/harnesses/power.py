@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from spikebench.core.metrics import Metric
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record, Status
-from spikebench.harnesses._ways import OURS, Dtype, Mode, Way, check_backends, check_batch_sizes
+from spikebench.harnesses._ways import OURS, Dtype, Mode, Way, check_lists
 
 if TYPE_CHECKING:
     from spikebench.harnesses._contender import Contender
@@ -68,10 +68,7 @@ class Harness:
         windows: int = 5
 
         def __post_init__(self) -> None:
-            check_batch_sizes(self.batch_sizes)
-            check_backends(self.backends)
-            if not (self.dtypes and self.modes):
-                raise ValueError("dtypes and modes need at least one entry each")
+            check_lists(self.batch_sizes, self.backends, dtypes=self.dtypes, modes=self.modes)
             if not (self.seconds > 0 and self.windows >= 1):
                 raise ValueError("seconds must be above 0 and windows at least 1")
 

@@ -7,13 +7,14 @@ import pytest
 
 from spikebench.core.metrics import catalogue
 from spikebench.core.registry import REGISTRIES
+from spikebench.harnesses import _race
 from spikebench.testing import HarnessContract
 
 QUICK: Mapping[str, Mapping[str, Any]] = {
     "train": {"epochs": 2, "batch_size": 16},
     "accuracy": {"T": [1, 3]},
     "activity": {"samples": 4},
-    "latency": {"batch_sizes": [1, 2], "modes": ["eager"], "seconds": 0.05},
+    "latency": {"batch_sizes": [1, 2], "modes": ["eager"], "seconds": 0.01},
     "memory": {"batch_sizes": [2]},
     "power": {"batch_sizes": [2], "seconds": 0.05},
 }
@@ -22,7 +23,8 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
 @pytest.mark.parametrize("member", sorted(set(QUICK) & set(REGISTRIES["harnesses"])))
 class TestHarnesses(HarnessContract):
     @pytest.fixture(autouse=True)
-    def _chosen(self, member: str) -> None:
+    def _chosen(self, member: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(_race, "WINDOW_SECONDS", 0.002)
         self.name, self.options = member, QUICK[member]
 
 

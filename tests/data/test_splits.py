@@ -90,7 +90,9 @@ class Lazy(Dataset):
         return torch.full((1, 2, 2), float(index)), torch.tensor(index)
 
 
-@pytest.mark.parametrize("split", [Lazy(), TensorDataset(torch.arange(10.0).view(10, 1, 1, 1).repeat(1, 1, 2, 2), torch.arange(10))])
+@pytest.mark.parametrize(
+    "split", [Lazy(), TensorDataset(torch.arange(10.0).view(10, 1, 1, 1).repeat(1, 1, 2, 2), torch.arange(10))]
+)
 def test_batches_cover_every_sample_once_and_shuffle_by_the_generator_alone(split: Dataset) -> None:
     in_order = [y.tolist() for _, y in data.batches(split, 4)]
     assert in_order == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]

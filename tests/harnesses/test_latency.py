@@ -176,7 +176,8 @@ def test_options_are_refused_before_anything_runs() -> None:
         ({"backends": []}, "backends needs at least one"),
         ({"batch_sizes": [1, 0]}, "each at least 1; got"),
         ({"batch_sizes": []}, "batch_sizes needs at least one size"),
-        ({"modes": []}, "at least one entry each"),
+        ({"modes": []}, "modes needs at least one entry"),
+        ({"modes": [], "batch_sizes": [0], "backends": ["x"]}, "modes needs.*batch_sizes needs.*unknown backend 'x'"),
         ({"seconds": 0}, "above 0"),
         ({"dtypes": ["fp8"]}, "dtypes"),
     ):

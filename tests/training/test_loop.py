@@ -223,3 +223,59 @@ def test_load_weights_names_what_is_wrong(undisturbed: tuple[list[Epoch], Path],
     (tmp_path / "weights.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(StorageError, match="cannot be read"):
         load_weights(Noisy(), tmp_path)
+
+
+class Frames(nn.Module):
+    """Takes (T, B, C, H, W); fails on anything else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2 * 8 * 8, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        T, B = x.shape[:2]
+        assert (T, x.shape[2:]) == (3, (2, 8, 8))
+        return self.linear(x.view(T, B, -1)).mean(0)
+
+
+class Listed(torch.utils.data.Dataset):
+    """A split that is not in tensors: training goes through a DataLoader."""
+
+    def __init__(self, split: TensorDataset) -> None:
+        self.split = split
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
+        return self.split[index]
+
+
+class Loaded:
+    version = 1
+
+    def __init__(self, dataset: data.Dataset) -> None:
+        self.inputs, self._dataset = dataset.inputs, dataset
+
+    def split(self, name: data.SplitName) -> Listed:
+        return Listed(self._dataset.split(name))
+
+
+EVENTS = {"random": {"channels": 2, "size": 8, "classes": 4, "events": True, "T": 3, "samples": 20}}
+
+
+@pytest.mark.parametrize("taken", [1, 2])
+def test_event_frames_and_loaders_resume_as_exactly(tmp_path: Path, taken: int) -> None:
+    def make_loaded() -> Training:
+        torch.manual_seed(0)
+        options = TrainingOptions(epochs=3, batch_size=8, augment="standard")
+        return Training(Frames(), Loaded(data.load(EVENTS)), options, seed=1, device=CPU)
+
+    undisturbed = list(train(make_loaded(), tmp_path / "undisturbed", "me"))
+    running = train(make_loaded(), tmp_path / "stopped", "me")
+    for _ in range(taken):
+        next(running)
+    running.close()
+    resumed = list(train(make_loaded(), tmp_path / "stopped", "me"))
+    assert without_times(resumed) == without_times(undisturbed)
+    assert same_weights(tmp_path / "stopped", tmp_path / "undisturbed")
