@@ -2,8 +2,8 @@
 
 Each test has a place in pytest-benchmark's table and JSON. A timing job's samples are what its benchmark consists of: they are
 handed to the ``benchmark`` fixture as they were measured, since the harness knows what to warm up, synchronise and leave out. Any
-other job is one round, its own duration; what it measured is in ``extra_info``. So ``--benchmark-json``, ``--benchmark-compare`` and
-services that read it work on suites.
+other job is one round, its own duration; what it measured is in ``extra_info``. So ``--benchmark-json``, ``--benchmark-compare``
+and services that read that file work on suites.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from spikebench.core.search_methods import PRUNERS, SAMPLERS, method_options
 from spikebench.core.search_space import Space
 from spikebench.core.search_space_reader import read_space
 from spikebench.core.yaml_nodes import KeyPath
+
+MOST_POINTS = 10_000
+"""As with a suite's own grid: a larger one is a mistake."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +100,9 @@ class _Reader:
             for parameter in space.parameters:
                 if parameter.finite() is None:
                     self._add(("space", parameter.name), "the grid sampler needs a finite range: give a step, or a choice")
+            count = math.prod(len(parameter.finite() or ()) for parameter in space.parameters)
+            if count > MOST_POINTS:
+                self._add(("sampler",), f"the grid has up to {count:,} points, more than {MOST_POINTS:,}: take another sampler")
         if block.pruner.name == "none" or not objectives:
             return
         if len(block.objectives) > 1:

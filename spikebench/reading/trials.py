@@ -82,6 +82,8 @@ def load_trials(folder: str | Path) -> Trials | None:
     path = Path(folder) / FILE
     if not path.is_file():
         return None
+    from urllib.parse import quote
+
     import optuna
     from optuna.exceptions import OptunaError
     from optuna.storages import RDBStorage
@@ -89,7 +91,7 @@ def load_trials(folder: str | Path) -> Trials | None:
 
     try:
         # Read-only: a report must work on a folder that it may not write, and never make or upgrade a table.
-        storage = RDBStorage(f"sqlite:///file:{path.resolve()}?mode=ro&uri=true", skip_table_creation=True)
+        storage = RDBStorage(f"sqlite:///file:{quote(str(path.resolve()))}?mode=ro&uri=true", skip_table_creation=True)
         names = optuna.get_all_study_names(storage)
         if not names:
             return None

@@ -6,11 +6,10 @@ told, so a kill loses nothing: trials that were running wait again, keep their v
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from spikebench.core.cells import Cell, Job
 from spikebench.core.choice import Choice
@@ -23,44 +22,15 @@ from spikebench.core.store import ResultsFolder
 from spikebench.running.events import Event, JobEnded, Measured, WorkerDied
 from spikebench.running.execute import Executor, log, store_failure
 from spikebench.running.plan import PlannedJob, plan_cell
+from spikebench.running.search_outcome import Outcome, Running, State, constrain, report_epoch, state_of
 from spikebench.running.search_study import SearchStudy
 from spikebench.running.search_trial import JobStopped, RefusedError, StoppableWork, Trials
 
 if TYPE_CHECKING:
     from optuna import Trial
-    from optuna.trial import FrozenTrial
 
 MOST_REFUSALS = 200
 """So many refusals in a row mean that the space has hardly a network that may be trained."""
-
-State = Literal["complete", "pruned", "failed", "refused"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What came of a trial. ``values``: objectives in base units; ``cached``: nothing had to be run for it."""
-
-    number: int
-    state: State
-    params: Values
-    values: tuple[float, ...] = ()
-    feasible: bool = True
-    reason: str = ""
-    cached: bool = False
-    seconds: float = 0.0
-
-
-@dataclasses.dataclass
-class _Running:
-    """A cell in work and the trials that wait for it: more than one if a sampler has drawn the same network twice."""
-
-    cell: Cell
-    jobs: tuple[Job, ...]
-    remaining: set[str]
-    trials: list[tuple[Trial, Values]]
-    started: float
-    failure: str = ""
-    stopped: bool = False
 
 
 class Searcher:
@@ -72,13 +42,13 @@ class Searcher:
         self.store = store
         self.study = study
         self.watch = watch
-        self.running: dict[str, _Running] = {}
+        self.running: dict[str, Running] = {}
         self.failed: dict[str, str] = {}
         self.failures = 0
         self.refusals = 0
         self.started = time.monotonic()
         self._signals = store.path / "stop"
-        self._pruned = {t.user_attrs["cell_id"]: t for t in study.trials if _state(t) == "pruned"}
+        self._pruned = {t.user_attrs["cell_id"]: t for t in study.trials if state_of(t) == "pruned"}
 
     def events(self) -> Generator[Event]:
         """Run to the end. Closing it, or an exception, puts running trials back. Raises InputError where an objective matches
@@ -103,7 +73,7 @@ class Searcher:
     @property
     def done(self) -> int:
         """Trials of the study that count: those complete, and those that a pruner has ended."""
-        return sum(_state(trial) in ("complete", "pruned") for trial in self.study.trials)
+        return sum(state_of(trial) in ("complete", "pruned") for trial in self.study.trials)
 
     # -- asking --------------------------------------------------------------------------------------------------------------
 
@@ -166,7 +136,7 @@ class Searcher:
         self._prepare(cell, pending)
         chain = [job.job for job in pending]
         remaining = {job.job_id for job in chain}
-        self.running[cell.cell_id] = _Running(cell, jobs, remaining, [(trial, values)], time.monotonic())
+        self.running[cell.cell_id] = Running(cell, jobs, remaining, [(trial, values)], time.monotonic())
         return chain
 
     def _prepare(self, cell: Cell, pending: list[PlannedJob]) -> None:
@@ -197,13 +167,13 @@ class Searcher:
         if not running.remaining:
             self._end(running)
 
-    def _consider(self, running: _Running, event: Measured) -> None:
+    def _consider(self, running: Running, event: Measured) -> None:
         """Report an epoch's validation accuracy, and stop the cell's jobs if the pruner says so."""
         epoch, value = event.record.conditions.get("epoch"), event.record.value
         if not self.search.prunes or event.record.metric != "epoch_accuracy" or not isinstance(epoch, int) or value is None:
             return
         for trial, _ in running.trials:
-            _report(trial, value, epoch)
+            report_epoch(trial, value, epoch)
         if not running.stopped and running.trials[0][0].should_prune():
             running.stopped = True
             self._signals.mkdir(exist_ok=True)
@@ -211,7 +181,7 @@ class Searcher:
 
     # -- telling -------------------------------------------------------------------------------------------------------------
 
-    def _end(self, running: _Running) -> None:
+    def _end(self, running: Running) -> None:
         del self.running[running.cell.cell_id]
         (self._signals / running.cell.cell_id).unlink(missing_ok=True)
         pruned = running.stopped and not all(self.store.find(job.job_id) for job in running.jobs)
@@ -235,11 +205,11 @@ class Searcher:
             self._fail(trial, values, str(error), cached)
             return
         violations = {c.text: c.violation(value) for c, value in zip(self.search.constraints, limits, strict=True)}
-        _constrain(trial, violations)
+        constrain(trial, violations)
         if self.search.prunes:
             for record in records:
                 if record.metric == "epoch_accuracy" and record.value is not None:
-                    _report(trial, record.value, int(record.conditions["epoch"]))
+                    report_epoch(trial, record.value, int(record.conditions["epoch"]))
         if cached:
             trial.set_user_attr("cached", True)
         self.study.study.tell(trial, found)
@@ -261,7 +231,7 @@ class Searcher:
         from optuna.trial import TrialState
 
         for epoch, value in epochs.items():
-            _report(trial, value, epoch)
+            report_epoch(trial, value, epoch)
         told = self.study.study.tell(trial, state=TrialState.PRUNED)
         self._pruned.setdefault(told.user_attrs["cell_id"], told)
         reason = f"stopped after epoch {max(told.intermediate_values)}" if told.intermediate_values else "stopped"
@@ -280,7 +250,7 @@ class Searcher:
         from optuna.trial import TrialState
 
         trial.set_user_attr("refused", str(refusal))
-        _constrain(trial, refusal.violations)
+        constrain(trial, refusal.violations)
         self.study.study.tell(trial, state=TrialState.PRUNED)
         self._say(trial, "refused", values, feasible=False, reason=str(refusal))
         self.refusals += 1
@@ -296,24 +266,3 @@ class Searcher:
     ) -> None:  # fmt: skip
         seconds = float(trial.user_attrs.get("seconds", 0.0))
         self.watch(Outcome(trial.number, state, params, values, feasible, reason, cached, seconds))
-
-
-def _state(trial: FrozenTrial) -> str:
-    """``complete``, ``pruned``, ``failed``, ``refused``, or what Optuna calls one that is not done."""
-    if "refused" in trial.user_attrs:
-        return "refused"
-    name = str(trial.state.name)
-    return {"FAIL": "failed"}.get(name, name.lower())
-
-
-def _constrain(trial: Trial, violations: dict[str, float]) -> None:
-    known = trial.constraints
-    for text, violation in violations.items():
-        if text not in known:
-            trial.set_constraint(text, violation)
-
-
-def _report(trial: Trial, value: float, epoch: int) -> None:
-    """Once for each epoch: a job that was taken up again tells the earlier ones a second time."""
-    if epoch not in trial.study._storage.get_trial(trial._trial_id).intermediate_values:
-        trial.report(value, epoch)

@@ -17,6 +17,7 @@ from spikebench.core.suite import load
 from spikebench.reading.trials import Trials as FoundTrials
 from spikebench.reading.trials import of_study
 from spikebench.running.execute import log
+from spikebench.running.main import workers
 from spikebench.running.plan import Plan, plan_cell, resolve_device
 from spikebench.running.progress import show
 from spikebench.running.runner import Run, bind
@@ -93,7 +94,7 @@ def _test_winners(run: Run, trials: Trials, study: SearchStudy, console: Any) ->
     pending = [job.job for job in tests.plan.pending]
     if pending:
         console.print(f"testing {len(cells)} winner{'s' * (len(cells) > 1)}: {len(pending)} jobs", highlight=False)
-        show(tests.events(), pending, 1, console)
+        show(tests.events(), pending, workers(tests), console)
     return not tests.failures
 
 

@@ -10,7 +10,7 @@ from spikebench.core.search import Search
 from spikebench.reading.display import display_for
 from spikebench.reading.trials import dominates
 from spikebench.running.events import Event
-from spikebench.running.search import Outcome
+from spikebench.running.search_outcome import Outcome
 
 
 class Best:

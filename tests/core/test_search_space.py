@@ -194,6 +194,11 @@ def test_the_grid_sampler_needs_a_finite_space() -> None:
     assert search_of(with_space("lr: {float: [0.1, 0.2], step: 0.05}", "objectives: [accuracy]\n  sampler: grid"))
 
 
+def test_a_grid_by_mistake() -> None:
+    space = "depth: {int: [1, 200]}\n    dim: {int: [1, 200]}"
+    assert "up to 40,000 points" in problems(with_space(space, "objectives: [accuracy]\n  sampler: grid"))[0]
+
+
 def test_all_problems_at_once() -> None:
     text = GOOD.replace("depth: {int: [1, 3]", "depth: {int: [3, 1]").replace('[accuracy, "energy', '[acuracy, "energi')
     assert len(problems(text)) == 3

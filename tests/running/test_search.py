@@ -293,6 +293,13 @@ def test_work_in_another_process_stops_by_a_file(suite: Path, tmp_path: Path) ->
     assert steps == [0, 1, -1]
 
 
+def test_when_the_time_is_up_no_trial_begins(suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite.write_text(SUITE + "  timeout: 1 ns\n")
+    assert not search(suite, tmp_path)
+    assert "0 of 6 trials are complete (the time is up" in capsys.readouterr().err
+    assert [trial.state for trial in found(tmp_path).rows] == ["waiting"]
+
+
 def test_a_suite_without_a_search_says_so(suite: Path, tmp_path: Path) -> None:
     suite.write_text(SUITE[: SUITE.index("search:")])
     with pytest.raises(InputError, match=r"tiny.yaml:1:1: has no search: block"):
