@@ -6,11 +6,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _off = 0
+_fusing = 0
 
 
 def enabled() -> bool:
-    """Whether shortcuts may be taken now: the first convolution once for a static image, the cheaper product order, fused QKV."""
+    """Whether shortcuts may be taken now: the first convolution once for a static image, the cheaper product order."""
     return _off == 0
+
+
+def fuses_qkv() -> bool:
+    """Whether Q, K and V are one matrix product now."""
+    return enabled() and _fusing > 0
+
+
+@contextmanager
+def fusing_qkv() -> Iterator[None]:
+    """Inside the block Q, K and V are one matrix product, equal to the bit.
+
+    Not the default: on a CPU it gains nothing (``tests/benchmarks/test_networks.py``); on a GPU it was not measured.
+    """
+    global _fusing
+    _fusing += 1
+    try:
+        yield
+    finally:
+        _fusing -= 1
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def others():
 
 @pytest.fixture(scope="session")
 def lively():
-    """Gives a network statistics and weights as training leaves them, so that every layer fires, and puts it in evaluation mode."""
+    """Gives a network weights and statistics under which every layer fires, by what it sees, and puts it in evaluation mode."""
 
     def prepare(model, seed=0):
         generator = torch.Generator().manual_seed(seed)
@@ -39,10 +39,14 @@ def lively():
         with torch.no_grad():
             for module in model.modules():
                 if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-                    uniform(module.running_mean, -0.3, 0.3)
+                    uniform(module.running_mean, *(-0.3, 0.3) if module.affine else (-1.0, 0.3))
                     uniform(module.running_var, 0.2, 0.6)
-                    uniform(module.weight, 1.0, 2.0)
-                    uniform(module.bias, 0.2, 1.6)
+                    if module.affine:
+                        uniform(module.weight, 1.0, 2.0)
+                        uniform(module.bias, 0.2, 1.6)
+                elif isinstance(getattr(module, "weight", None), torch.Tensor) and module.weight.dim() > 1:
+                    bound = (3 / module.weight[0].numel()) ** 0.5
+                    uniform(module.weight, -bound, bound)
         return model.eval()
 
     return prepare

@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from spikebench.core.errors import Problem
 from spikebench.core.variant import InputSpec, VariantSpec
+from spikebench.networks import shortcuts
 from spikebench.networks.checks import heads_problems
 from spikebench.networks.context import Context
 from spikebench.networks.layers import Projection
@@ -86,11 +88,21 @@ class QKVAttention(AttentionBase):
         """(T, B, C, N) from (T, B, C, N)."""
         if self.input_neuron is not None:
             x = self.input_neuron(x)
-        mixed = merge_heads(self.mix(*(self.split_heads(getattr(self, name)(x)) for name in self.inputs)))
+        mixed = merge_heads(self.mix(*map(self.split_heads, self.project(x))))
         if self.fires_after_mixing:
             mixed = self.fire(mixed)
         out: Tensor = self.proj(mixed)
         return out
+
+    def project(self, x: Tensor) -> list[Tensor]:
+        """``inputs`` of ``x``, each (T, B, C, N); one matrix product where that is a shortcut, equal to the bit."""
+        layers = [getattr(self, name) for name in self.inputs]
+        if not shortcuts.fuses_qkv() or not all(isinstance(layer.linear, nn.Linear) for layer in layers):
+            return [layer(x) for layer in layers]
+        weight = torch.cat([layer.linear.weight for layer in layers])
+        bias = torch.cat([layer.linear.bias for layer in layers]) if self.options.bias else None
+        parts = F.linear(x.transpose(2, 3), weight, bias).chunk(len(layers), dim=3)
+        return [layer.normalise(part.contiguous()) for layer, part in zip(layers, parts, strict=True)]
 
     def split_heads(self, x: Tensor) -> Tensor:
         """(T, B, num_heads, N, d), a view of (T, B, num_heads * d, N)."""

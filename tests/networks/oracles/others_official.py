@@ -1,4 +1,4 @@
-"""Spikingformer, Spike-driven Transformer and QKFormer in the layouts of their released code (REFERENCES 1.11), from the equations.
+"""Spikingformer, Spike-driven Transformer and QKFormer in the layouts of their released code, from the equations.
 
 Plain modules over (T, B, ...) with SpikingJelly's LIFNode; nothing of spikebench is used.
 """

@@ -1,4 +1,4 @@
-"""Spikformer in the layout of its released code (REFERENCES 1.11), from the equations: the oracle for parity and for speed.
+"""Spikformer in the layout of its released code, from the equations: the oracle for parity and for speed.
 
 Tokens are (T, B, N, C), BatchNorm1d sees a transpose, every step of a static image is computed, the CIFAR product order is
 (Q K^T) V, and neurons are SpikingJelly's LIFNode (or, in float64, any function of a sequence).
@@ -81,10 +81,8 @@ class SSA(nn.Module):
     def forward(self, x):
         T, B, N, C = x.shape
         q, k, v = (self.part(name, x).reshape(T, B, N, self.heads, C // self.heads).transpose(2, 3) for name in "qkv")
-        if self.order == "qk_first":
-            y = (q @ k.transpose(-2, -1)) * self.scale @ v
-        else:
-            y = q @ (k.transpose(-2, -1) @ v) * self.scale
+        keys = k.transpose(-2, -1)
+        y = (q @ keys) * self.scale @ v if self.order == "qk_first" else q @ (keys @ v) * self.scale
         y = self.attn_lif(y.transpose(2, 3).reshape(T, B, N, C))
         return self.part("proj", y)
 
