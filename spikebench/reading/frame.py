@@ -201,8 +201,13 @@ def load_results(*folders: str | Path) -> Frame:
     lost = sorted({record.cell_id for record in records.values()} - set(cells))
     notices += [f"cells/{cell_id}.json is missing: its records are in no table" for cell_id in lost]
     own = list(records.values())
-    profiles = list(dict.fromkeys(profile for suite in suites for profile in suite.energy))
-    return Frame([*own, *derive(own, profiles)], cells, machines, sources, suites[0], notices, folders=folders)
+    derived: list[Record] = []
+    for profile in dict.fromkeys(profile for suite in suites for profile in suite.energy):
+        try:
+            derived += derive(own, [profile])
+        except InputError as error:  # a profile of the user's own file may not be on the machine that reads
+            notices.append(f"no energy under the profile {profile}: {error}")
+    return Frame([*own, *derived], cells, machines, sources, suites[0], notices)
 
 
 def derive(records: Sequence[Record], profiles: Sequence[str]) -> list[Record]:

@@ -10,6 +10,7 @@ from spikebench.core.errors import InputError, NotComparableError
 from spikebench.core.metrics import Metric
 from spikebench.core.records import Record
 from spikebench.reading.check import check
+from spikebench.reading.frame import Frame
 from spikebench.reading.tolerances import Tolerance, Tolerances
 
 
@@ -155,11 +156,23 @@ def test_times_on_another_machine_are_not_judged(make_frame, cells):
     assert gate.exit_code == 0
 
 
-def test_a_slower_run_is_weak_evidence_unless_the_suite_asks(make_frame, cells):
+def test_a_baseline_of_several_machines_is_compared_on_the_shared_one(make_frame, cells):
+    slow = changed("latency", 3.0)
+    here, elsewhere = make_frame(cells, machine_id="m2"), make_frame(cells, slow, machine_id="m1")
+    both = Frame([*elsewhere.records, *here.records], here.cells, suite=here.suite, metrics=here._metrics)
+    latency = next(j for j in check(both, here).judgements if j.address.startswith("latency"))
+    assert latency.outcome == "pass"
+    assert latency.old == latency.new
+
+
+def test_a_slower_run_is_weak_evidence_unless_the_suite_asks(make_frame, cells, tmp_path):
     new = make_frame(cells, changed("latency", 3.0))
     gate = check(make_frame(cells), new)
     slow = next(j for j in gate.judgements if j.address.startswith("latency"))
     assert (slow.outcome, slow.weak, slow.gating, gate.exit_code) == ("fail", True, False, 0)
+    suite = ElementTree.parse(gate.junit(tmp_path / "gate.xml")).getroot().find("testsuite")
+    assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("0", "0", "2")
+    assert "worse (weak)" in gate.markdown(tmp_path / "gate.md").read_text()
     asked = "suite: quickstart\ncheck: {'latency{batch_size=1}': 5%}"
     gate = check(make_frame(cells), make_frame(cells, changed("latency", 3.0), suite=asked))
     assert gate.exit_code == 1

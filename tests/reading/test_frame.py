@@ -9,6 +9,7 @@ from spikebench.core.errors import InputError, StorageError
 from spikebench.core.records import Record
 from spikebench.reading.frame import Frame, load_results
 from spikebench.reading.suite_facts import SuiteFacts
+from spikebench.reading.summary import summarise
 
 
 def test_a_row_per_record_with_factors_conditions_and_ids(grid, store):
@@ -118,3 +119,21 @@ frame.to_pandas()
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_one_seed_measured_twice_counts_once_by_its_mean(make_frame, make_cell):
+    one = make_cell(0)
+    frame = make_frame([one])
+    group = next(iter(frame.groups.values()))
+    records = [
+        Record("accuracy", value, "1", cell_id=one["cell_id"], machine_id=machine)
+        for machine, value in (("m1", 0.5), ("m2", 0.7))
+    ]
+    summary = summarise(group, records)
+    assert (summary.values, summary.n, summary.missing) == ({0: pytest.approx(0.6)}, 1, {})
+
+
+def test_a_profile_that_is_not_here_is_a_notice_and_the_rest_is_read(grid, store):
+    frame = load_results(store(grid, suite="suite: s\nenergy: [mine/own.toml]"))
+    assert len(frame.by_metric["accuracy"]) == 24
+    assert any("mine/own.toml" in notice for notice in frame.notices)
