@@ -110,8 +110,8 @@ def mcnemar_exact(only_new: int, only_old: int) -> float:
 def paired_fraction_interval(only_new: int, only_old: int, n: int, confidence: float = 0.95) -> Interval:
     """Difference of two classifiers' accuracies on the same ``n`` samples, with the interval of Agresti and Min (2005).
 
-    As ``mcnemar_exact``, it speaks about one pair of trained networks. Wald's interval after half a sample is added to each of the
-    four cells, which covers well even where the two never disagree.
+    As ``mcnemar_exact``, it speaks about one pair of trained networks. Wald's interval after half a sample is added to each of
+    the four cells, which covers well even where the two never disagree.
     """
     from scipy.special import ndtri
 
