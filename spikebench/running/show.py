@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from spikebench.api import build, variant_of
 from spikebench.core.choice import Choice
+from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite import inputs_of
-from spikebench.core.variant import COMPONENTS, InputSpec, VariantSpec
+from spikebench.core.variant import COMPONENTS, InputSpec
 from spikebench.running.evaluate import parse_changes
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 IMAGENET = InputSpec(3, 224, 1000)
 CIFAR = InputSpec(3, 32, 10)
+DVS = InputSpec(2, 128, 10, events=True)
 
 
 def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool) -> None:
@@ -30,7 +32,7 @@ def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool
 
     spec = variant_of(variant)
     spec = spec.replace(**parse_changes(changes)) if changes else spec
-    inputs = guess_inputs(spec, variant) if dataset == "auto" else inputs_of(Choice(dataset))
+    inputs = guess_inputs(variant) if dataset == "auto" else inputs_of(Choice(dataset))
     # In training mode BatchNorm takes the image's own statistics: with untrained running ones hardly a neuron would fire.
     torch.manual_seed(0)
     model = build(spec, inputs).train()
@@ -101,8 +103,11 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else ("" if value is None else str(value))
 
 
-def guess_inputs(spec: VariantSpec, name: str) -> InputSpec:
-    """The shape that a preset was published with: its comment names the data set, its size decides."""
-    if spec.dim <= 64:
+def guess_inputs(name: str) -> InputSpec:
+    """The input that a preset was published with, which its description names; CIFAR's where it names none."""
+    described = REGISTRIES["presets"].describe(name)
+    if "digits" in described:
         return inputs_of(Choice("digits"))
-    return CIFAR if name in ("spikformer-2-384", "spikformer-4-256", "spikformer-4-384") else IMAGENET
+    if "DVS" in described:
+        return DVS
+    return CIFAR if "CIFAR" in described else IMAGENET
