@@ -9,6 +9,7 @@ from spikebench.derived.statistics import mean_interval, paired_interval
 from spikebench.reading.compare import Pair, pairs
 from spikebench.reading.display import display_for, points
 from spikebench.reading.frame import Frame
+from spikebench.reading.reports.columns import half_width
 from spikebench.reading.reports.document import (
     Absent,
     Block,
@@ -70,7 +71,7 @@ def _table(address: str, group: Sequence[Pair]) -> Table:
             cells.append(Absent(notes.mark("There is nothing to take the difference from.")))
         else:
             changes.append(interval.estimate)
-            cells.append(Number(interval.estimate, interval.half_width or None, interval.n))
+            cells.append(Number(interval.estimate, half_width(metric, interval), interval.n))
         rows.append(Row(tuple(cells)))
     shown = points(display_for(metric, changes)) if is_fraction(metric) else Display("%", 100.0, 2, signed=True)
     mark = notes.mark("Difference over the seeds that both have, ± half width of its paired 95 % t interval.")
@@ -88,4 +89,4 @@ def _side(pair: Pair, values: Mapping[int, float], notes: Footnotes) -> Cell:
         reasons = [record.reason for side in (pair.old, pair.new) for record in side.values() if record.reason]
         return Absent(notes.mark(reasons[0] if reasons else "Only one of the two has it."))
     interval = mean_interval(list(values.values()))
-    return Number(interval.estimate, interval.half_width or None, interval.n)
+    return Number(interval.estimate, half_width(pair.metric, interval), interval.n)

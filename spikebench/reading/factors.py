@@ -77,7 +77,7 @@ def find(wanted: Mapping[str, Any], rows: Mapping[str, Mapping[str, Factor]]) ->
     spelled = ", ".join(f"{name}: {value}" for name, value in wanted.items())
     varying = differing(list(rows.values()))
     listing = "; ".join(name_of(rows[key], varying) for key in (fitting or list(rows))[:12])
-    raise InputError(f"the baseline {{{spelled}}} must fit one row of the table, but fits {len(fitting)}: {listing}")
+    raise InputError(f"{{{spelled}}} must fit one variant, but fits {len(fitting)}: {listing}")
 
 
 def name_of(row: Mapping[str, Factor], names: Iterable[str]) -> str:

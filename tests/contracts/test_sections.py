@@ -97,6 +97,6 @@ def check_table(table):
             if isinstance(cell, Absent):
                 assert cell.notes, f"{table.key}: what is absent needs a reason"
             if isinstance(cell, Number):
-                assert cell.half_width is None or cell.half_width > 0
+                assert cell.half_width is None or cell.half_width >= 0
     assert used == set(range(len(table.footnotes))), f"{table.key}: every footnote is called, every call has a footnote"
     assert table.rows

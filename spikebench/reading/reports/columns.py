@@ -8,6 +8,7 @@ from spikebench.core.errors import InputError
 from spikebench.core.metrics import Metric
 from spikebench.core.records import Record
 from spikebench.derived.profile import load_profile
+from spikebench.derived.statistics import Interval
 from spikebench.reading.display import display_for
 from spikebench.reading.factors import show
 from spikebench.reading.frame import Frame
@@ -97,12 +98,19 @@ def cells(metric: Metric, rows: Summaries, comparable: Sequence[Sequence[str]], 
         why = f"From {summary.n} of {summary.n + len(summary.missing)} seeds; {summary.reason}" if summary.missing else ""
         found[group_id] = Number(
             interval.estimate,
-            interval.half_width or None,  # the same in every seed: there is no spread to show
+            half_width(metric, interval),
             summary.n,
             best=group_id in best and (summary.n == most or not summary.missing),
             notes=notes.mark(why),
         )
     return found
+
+
+def half_width(metric: Metric, interval: Interval) -> float | None:
+    """None where every seed has the same value of a metric that repeats exactly: parameters have no interval, and n = 2 equal
+    accuracies have one of width 0.
+    """
+    return None if metric.exact and interval.half_width == 0 else interval.half_width
 
 
 def best_of(metric: Metric, rows: Summaries) -> set[str]:

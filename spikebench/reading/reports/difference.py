@@ -69,7 +69,7 @@ def _cell(
     note = ""
     if len(shared) == 1:
         note = _mcnemar(*(answers.get(side, {}).get(shared[0], ()) for side in (group_id, baseline)))
-    return Number(interval.estimate, interval.half_width or None, interval.n, notes=notes.mark(note))
+    return Number(interval.estimate, interval.half_width, interval.n, notes=notes.mark(note))
 
 
 def _answers(frame: Frame, group_id: str, records: Sequence[Record]) -> Answers:

@@ -46,6 +46,7 @@ def svg_file(figure: Figure) -> str:
     return text.replace(">", f">{SCHEME}", 1) + "\n"
 
 
+@lru_cache(maxsize=64)
 def pdf(figure: Figure) -> bytes:
     """For LaTeX."""
     import matplotlib as mpl

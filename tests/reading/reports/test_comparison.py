@@ -114,6 +114,17 @@ def test_a_mean_of_some_seeds_says_so(make_frame, make_cell):
     assert notes(table, cells[0].notes) == "From 2 of 3 seeds; seed 1: loss is NaN"
 
 
+def test_equal_accuracies_have_an_interval_of_width_zero_and_parameters_none(make_frame, make_cell):
+    def same(one, record):
+        return dataclasses.replace(record, value=0.975, samples=None) if record.metric == "accuracy" else record
+
+    table = the_table(make_frame([make_cell(0), make_cell(1)], same))
+    column, cells = column_of(table, "accuracy")
+    assert plain_text(cells[0], column) == "97.50 ± 0.00"
+    column, cells = column_of(table, "parameters")
+    assert "±" not in plain_text(cells[0], column)
+
+
 def test_conventions_and_estimates_are_named(frame):
     table = the_table(frame)
     column, _ = column_of(table, "events")

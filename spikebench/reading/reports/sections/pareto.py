@@ -74,7 +74,9 @@ def _figure(
     for group_id in sorted(points, key=lambda group_id: points[group_id]):
         x, y = means[group_id]
         cells: list[Cell] = columns.factor_cells(frame, group_id, names)
-        cells += [Number(m.estimate, m.half_width or None, m.n) for m in (x, y) if m is not None]
+        cells += [
+            Number(m.estimate, columns.half_width(of, m), m.n) for of, m in zip(metrics, (x, y), strict=True) if m is not None
+        ]
         rows.append(Row((*cells, Label("yes" if group_id in best else ""))))
     heads = (
         *columns.factor_columns(names),

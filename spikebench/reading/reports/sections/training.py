@@ -54,7 +54,7 @@ def _figures(frame: Frame, name: str) -> list[Figure]:
         )
         last = max(means)
         cells: list[Cell] = [*columns.factor_cells(frame, group_id, names), Number(last)]
-        cells += [Number(mean.estimate, mean.half_width or None, mean.n) for mean in (means[min(means)], means[last])]
+        cells += [Number(mean.estimate, mean.half_width, mean.n) for mean in (means[min(means)], means[last])]
         rows.append(Row(tuple(cells)))
     heads = [*columns.factor_columns(names), Column("epochs", "epochs", columns.WHOLE)]
     heads += [Column(f"{name}:{which}", f"{metric.title}, {which} epoch", display) for which in ("first", "last")]
