@@ -242,12 +242,15 @@ def compare(
     old: Annotated[Path, typer.Argument(metavar="A", help="A results folder.")],
     new: Annotated[Path, typer.Argument(metavar="B", help="Another one of the same suite.")],
 ) -> None:
-    """Compare two results folders: what got better, worse, or cannot be told. Measures nothing."""
+    """Compare two results folders: every difference with its interval, then what the gate would say. Measures nothing."""
     from spikebench.reading.check import check as judge
+    from spikebench.reading.differences import compare as differences
     from spikebench.reading.frame import load_results
 
-    gate = judge(load_results(old), load_results(new))
-    _print(gate.document(everything=True))
+    frames = load_results(old), load_results(new)
+    _print(differences(*frames))
+    gate = judge(*frames)
+    _print(gate.document())
     raise typer.Exit(gate.exit_code)
 
 

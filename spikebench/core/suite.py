@@ -125,6 +125,8 @@ class _Reader:
         search = self._search(file, training)
         if self.problems:
             raise InputError(sorted(self.problems, key=lambda p: (p.line or 0, p.column or 0)))
+        # The resolved suite is kept in the results folder, from where a relative path would lead elsewhere.
+        energy = tuple(str((self._folder / name).resolve()) if name.endswith(".toml") else name for name in file.energy)
         return Suite(
             name=file.suite,
             question=file.question,
@@ -135,13 +137,13 @@ class _Reader:
             pretraining=pretraining,
             weights=weights,
             measure=tuple(file.measure),
-            energy=tuple(file.energy),
+            energy=energy,
             report=file.report.model_dump(),
             check=file.check,
             search=search,
             launcher=file.launcher,
             device=file.device,
-            data=plain(self.document.data),
+            data={**plain(self.document.data), **({"energy": list(energy)} if "energy" in self.document.data else {})},
             document=self.document,
         )
 

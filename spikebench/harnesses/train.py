@@ -64,6 +64,7 @@ FIRST_STEP_LOSS = Metric(
     None,
     "measured",
     "First-step loss",
+    exact=True,
     note="on the first batch, before any update: near ln(classes) if the network starts sane",
 )
 
