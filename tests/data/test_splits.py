@@ -13,7 +13,7 @@ from spikebench import data
 from spikebench.core.errors import InputError
 from spikebench.data._splits import SHARES, stratified
 
-# Digests of x and y of every split. A change here changes what every stored accuracy was measured on: raise the data set's version.
+# Digests of x and y of every split. A change here changes what stored accuracies were measured on: raise the data set's version.
 FROZEN = {
     "digits": {"train": "bf94e3d003242d04", "validation": "fb78b0417416156e", "test": "1a4bd74f1fd77b63"},
     "mnist5k": {"train": "2cd2c0115cf51cc5", "validation": "16e5bf5b27e85e56", "test": "5b93eec6670deccd"},

@@ -36,6 +36,15 @@ def run(folder: Path, previous: list[Record] | None = None, variant=TINY, **opti
     return list(Harness().run(subject, choice.resolve("harnesses")))
 
 
+SWEEP = {"backends": ["reference", "torch"], "batch_sizes": [1, 2]}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    """An undisturbed sweep: two batch sizes, two backends, four records each."""
+    return run(tmp_path_factory.mktemp("whole"), **SWEEP)
+
+
 def contender(folder: Path, way: Way, batch_size: int = 3, variant=TINY) -> tuple[Contender, torch.nn.Module]:
     subject = make_subject(folder, Choice("latency"), variant=variant)
     x, y = first_batch(subject.dataset, batch_size, subject.device)
@@ -163,11 +172,15 @@ def test_a_batch_that_cannot_even_be_made_fails_alone(tmp_path: Path, monkeypatc
     assert [(record.status, record.conditions["batch_size"]) for record in records] == [("failed", 7)] * 4 + [("ok", 1)] * 4
 
 
-def test_an_interrupted_sweep_measures_only_what_is_missing(tmp_path: Path) -> None:
-    whole = run(tmp_path, backends=["reference", "torch"], batch_sizes=[1, 2])
-    for kept in (whole[:8], whole[:3], whole[:11], whole):
-        rest = run(tmp_path, previous=kept, backends=["reference", "torch"], batch_sizes=[1, 2])
-        assert sorted(map(label, [*kept, *rest])) == sorted(map(label, whole))
+@pytest.mark.parametrize(("kept", "built"), [(8, 2), (11, 2), (16, 0)])
+def test_an_interrupted_sweep_measures_only_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: list[Record], kept: int, built: int
+) -> None:
+    made = []
+    monkeypatch.setattr(_race, "Contender", lambda *arguments: made.append(1) or Contender(*arguments))
+    rest = run(tmp_path, previous=whole[:kept], **SWEEP)
+    assert sorted(map(label, [*whole[:kept], *rest])) == sorted(map(label, whole))
+    assert len(made) == built
 
 
 def test_options_are_refused_before_anything_runs() -> None:

@@ -145,9 +145,9 @@ def test_spoiled_rounds_are_kept_but_left_out_of_the_median() -> None:
 
 def test_a_busy_series_never_counts_as_converged() -> None:
     world = World()
-    race = Race({"a": world.call(repeat(1.0), "a", spoiled=repeat(True))}, Rule(5.0), clock=world.clock)
+    race = Race({"a": world.call(repeat(1.0), "a", spoiled=repeat(True))}, Rule(50.0, least=10), clock=world.clock)
     race.run()
-    assert race.series["a"].stopped == "time"
+    assert (race.series["a"].stopped, len(race.series["a"].samples)) == ("time", 50)
 
 
 def test_a_context_switch_spoils_a_short_call_and_not_a_long_one() -> None:

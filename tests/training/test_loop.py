@@ -19,6 +19,7 @@ from spikebench.core.errors import StorageError
 from spikebench.training import load_weights
 from spikebench.training.loop import Epoch, Training, make_optimizer, train
 from spikebench.training.options import TrainingOptions
+from spikebench.training.randomness import Randomness
 
 OPTIONS = TrainingOptions(epochs=4, batch_size=32, lr=3e-3, augment="light")
 CPU = torch.device("cpu")
@@ -223,6 +224,19 @@ def test_load_weights_names_what_is_wrong(undisturbed: tuple[list[Epoch], Path],
     (tmp_path / "weights.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(StorageError, match="cannot be read"):
         load_weights(Noisy(), tmp_path)
+
+
+def test_what_the_network_draws_goes_on_from_epoch_to_epoch_and_over_a_restart() -> None:
+    first, restarted = Randomness(3, CPU), Randomness(4, CPU)
+    drawn = []
+    for _ in range(3):
+        state = first.state_dict()
+        with first.active():
+            drawn.append(torch.rand(4).tolist())
+    assert len({tuple(draw) for draw in drawn}) == 3, "dropout would repeat itself in every epoch"
+    restarted.load_state_dict(state)
+    with restarted.active():
+        assert torch.rand(4).tolist() == drawn[2]
 
 
 class Frames(nn.Module):
