@@ -207,7 +207,7 @@ def load_results(*folders: str | Path) -> Frame:
             derived += derive(own, [profile])
         except InputError as error:  # a profile of the user's own file may not be on the machine that reads
             notices.append(f"no energy under the profile {profile}: {error}")
-    return Frame([*own, *derived], cells, machines, sources, suites[0], notices)
+    return Frame([*own, *derived], cells, machines, sources, suites[0], notices, folders=folders)
 
 
 def derive(records: Sequence[Record], profiles: Sequence[str]) -> list[Record]:

@@ -94,7 +94,8 @@ class Screen:
         parts = [f"trial {outcome.number}"]
         if outcome.state == "complete":
             parts.append(", ".join(spell_value(self.search, index, value) for index, value in enumerate(outcome.values)))
-            parts.append("breaks a limit" if not outcome.feasible else ("best so far" if on_front else ""))
+            best = "best so far" if len(self.search.objectives) == 1 else "on the front"
+            parts.append("breaks a limit" if not outcome.feasible else (best if on_front else ""))
         else:
             parts += [outcome.state, outcome.reason]
         parts.append("cached" if outcome.cached else (f"{outcome.seconds:.1f} s" if outcome.seconds else ""))
