@@ -59,6 +59,18 @@ def test_half_precision_keeps_a_float32_membrane(dtype: torch.dtype) -> None:
     assert torch.equal(ours.float(), spikingjelly_lif(x.float(), 3.0, True, 0.0, 1.0, True))
 
 
+@pytest.mark.parametrize("decay_input", [True, False])
+@pytest.mark.parametrize("tau", [1.7, 2.0, 3.0])
+def test_membranes_within_rounding_of_the_threshold_fire_as_spikingjellys(tau: float, decay_input: bool) -> None:
+    """A hundred thousand of them: any other rounding, such as multiplying by 1 / tau, flips some."""
+    first = torch.rand(100_000, generator=torch.Generator().manual_seed(6)) - 0.4
+    v = first / tau if decay_input else first
+    x = torch.stack([first, (1 - v) * tau + v if decay_input else 1 - v + v / tau])
+    expected = spikingjelly_lif(x, tau, decay_input, 0.0, 1.0, True)
+    assert 0.2 < expected[1].mean() < 0.99
+    assert torch.equal(lif(x, tau, decay_input=decay_input, backend="reference"), expected)
+
+
 @pytest.mark.parametrize("v_reset", [0.0, None, 0.2])
 def test_no_leak_is_integrate_and_fire(v_reset: float | None) -> None:
     x, grad = currents(5, 300), currents(5, 300, seed=1)
