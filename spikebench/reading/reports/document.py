@@ -144,9 +144,9 @@ class Series:
 class Figure:
     """A plot, said in data. ``data`` is the same as a table: what a format without pictures writes instead.
 
-    ``lines``, ``points`` (joined by a step line where the series is called "front") and ``bars`` (x is the position, ``ticks``
-    the words below it) use ``series``; ``heatmap`` uses ``grid`` (rows x columns, None where there is no value) with ``ticks``
-    for its columns and ``row_names``.
+    ``lines``, ``points`` (a step line where a series is called "front" or "best so far") and ``bars`` (x is the position,
+    ``ticks`` the words below it) use ``series``; ``heatmap`` uses ``grid`` (rows x columns, None where there is no value) with
+    ``ticks`` for its columns and ``row_names``.
     """
 
     key: str

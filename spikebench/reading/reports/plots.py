@@ -15,6 +15,8 @@ PALETTE = ("#3b7dd8", "#d9772b", "#2a9d6f", "#c2517f", "#8a6fd1", "#a98b1f", "#4
 """Middling lightness: readable on white and on near-black, told apart with colour-blind eyes."""
 MARKERS = "osD^vPX*"
 SCHEME = "<style>svg{color:#1f2328}@media (prefers-color-scheme:dark){svg{color:#e6edf3}}</style>"
+STEPS = ("front", "best so far")
+"""Series of a points figure that are drawn as a step line."""
 LABELLED = 14
 """Points up to this many carry their names."""
 
@@ -118,10 +120,10 @@ def _lines(axes: Any, figure: Figure) -> None:
 
 
 def _points(axes: Any, figure: Figure) -> None:
-    marks = [series for series in figure.series if series.name != "front"]
+    marks = [series for series in figure.series if series.name not in STEPS]
     for series in figure.series:
-        if series.name == "front":
-            axes.step(series.x, series.y, where="post", color=INK, alpha=0.5, linewidth=1.2, label="front")
+        if series.name in STEPS:
+            axes.step(series.x, series.y, where="post", color=INK, alpha=0.5, linewidth=1.2, label=series.name)
     for index, series in enumerate(marks):
         color, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
         axes.errorbar(series.x, series.y, yerr=series.spread, fmt=marker, markersize=6, color=color, elinewidth=1, capsize=2,

@@ -37,6 +37,8 @@ def figure(trials: Trials) -> Figure:
     groups = [series("front", front)] if len(trials.objectives) == 2 else []
     groups += [series("on the front", front, named=True)]
     groups += [series(name, rows) for name, rows in (("keeps the limits", within), ("breaks a limit", beyond)) if rows]
+    costs = [trial.values[1] for trial in trials.complete]
+    wide = min(costs) > 0 and max(costs) > 5 * min(costs)
     data = table(trials, best(trials, len(trials.complete)), "search_front", "Complete trials, the front first.")
     caption = f"{len(trials.complete)} complete trials of {trials.name}; numbers are trials."
-    return Figure("search_front", caption, "points", axis(x, shown_x), axis(y, shown_y), data, tuple(groups))
+    return Figure("search_front", caption, "points", axis(x, shown_x), axis(y, shown_y), data, tuple(groups), log_x=wide)

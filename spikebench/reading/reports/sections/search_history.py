@@ -38,8 +38,8 @@ def figure(trials: Trials, index: int) -> Figure:
     numbers = [trial.number for trial in trials.complete]
     known = [(number, value) for number, value in zip(numbers, best, strict=True) if value is not None]
     series = (
-        Series("trial", tuple(map(float, numbers)), tuple(trial.values[index] * shown.factor for trial in trials.complete)),
         Series("best so far", tuple(float(n) for n, _ in known), tuple(value * shown.factor for _, value in known)),
+        Series("trial", tuple(map(float, numbers)), tuple(trial.values[index] * shown.factor for trial in trials.complete)),
     )
     heads = (
         Column("trial", "trial", Display(decimals=0)),
@@ -53,4 +53,4 @@ def figure(trials: Trials, index: int) -> Figure:
     key = "search_history" + (f"_{index + 1}" if index else "")
     caption = f"{label(objective)} of each complete trial, and the best so far among those that keep the limits."
     data = Table(key, caption, heads, tuple(rows))
-    return Figure(key, caption, "lines", "trial", axis(objective, shown), data, series)
+    return Figure(key, caption, "points", "trial", axis(objective, shown), data, series)
