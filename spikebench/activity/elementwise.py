@@ -44,6 +44,12 @@ def move(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Any) -> No
     observer.made(out, parents, join(observer.tracker.values(tensor) for tensor in sources if not observer.blank(tensor)))
 
 
+def duplicate(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+    """The same values in another place, order or number format: what is known of them stays known."""
+    origin = observer.tracker.get(args[0])
+    observer.tracker.set(out, WEIGHT if origin is None else origin)
+
+
 def pad(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
     fits = (args[2] if len(args) > 2 else 0) == 0
     observer.made(out, args[:1], observer.tracker.values(args[0]) if fits else None)
@@ -162,7 +168,7 @@ def _window(args: Sequence[Any], out: Tensor) -> int:
 
 
 _MOVES = (
-    "clone _to_copy contiguous cat stack index index_select gather take_along_dim repeat roll flip _unsafe_view "
+    "cat stack index index_select gather take_along_dim repeat roll flip "
     "_reshape_copy where slice_scatter select_scatter scatter index_put tril triu pixel_shuffle pixel_unshuffle "
     "channel_shuffle im2col unfold_copy upsample_nearest1d upsample_nearest2d _upsample_nearest_exact2d reflection_pad1d "
     "reflection_pad2d replication_pad1d replication_pad2d embedding masked_select repeat_interleave sort topk "
@@ -230,6 +236,7 @@ def _table() -> dict[Any, Rule]:
     put("sum", total)
     put(_COMPARISONS, compare)
     put(_MOVES, move)
+    put("clone _to_copy contiguous", duplicate)
     put("constant_pad_nd", pad)
     put("masked_fill", masked_fill)
     put(_UNWRITTEN, unwritten)
@@ -246,7 +253,7 @@ RULES: Mapping[Any, Rule] = _table()
 
 _SILENT = (
     "detach alias is_same_size sym_size sym_stride sym_numel sym_storage_offset resize_ set_ _assert_async record_stream "
-    "_has_compatible_shallow_copy_type is_pinned stride size unsafe_split unsafe_split_with_sizes unsafe_chunk"
+    "_has_compatible_shallow_copy_type is_pinned stride size unsafe_split unsafe_split_with_sizes unsafe_chunk _unsafe_view"
 )
 SILENT = frozenset(getattr(aten, name) for name in _SILENT.split() if hasattr(aten, name))
 """Operations without arithmetic that make no new values, views among them."""

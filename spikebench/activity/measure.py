@@ -1,6 +1,4 @@
-"""How many elements of a tensor are nonzero, what they add up to, and what they are: reduced along one axis, kept on the
-device.
-"""
+"""What a tensor holds, reduced along one axis: how many elements are nonzero, what they add up to, what they are."""
 
 from __future__ import annotations
 
@@ -9,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spikebench.activity import loops
 from spikebench.core.values import Values
 
 _TOLERANCE = 1e-3
@@ -17,12 +16,12 @@ _TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Sums along one axis of a tensor x, whose shape without that axis the first three have (float32 or float64, whole numbers
-    exact).
+    """Of a tensor x, kept on its device. The first three have x's shape without the axis, float64, whole numbers exact.
 
-    ``nonzero``: how many elements are not 0. ``total``: sum of x. ``magnitude``: sum of |x| in units of the declared scale;
-    None for declared real values. ``low``, ``high``: 0-d, extremes of x. ``misfit``: 0-d, largest distance from the nearest
-    whole number in those units, beyond rounding; None where it was not asked (declared real). ``elements``: of x.
+    ``nonzero``: how many elements are not 0. ``total``: sum of x. ``magnitude``: sum of |x| in units of the declared scale, rounded to
+    whole numbers (``nonzero`` itself for spikes); None for declared real values. ``low``, ``high``: 0-d, extremes of x. ``wrong``:
+    0-d, how many elements are not what was declared: for spikes neither 0 nor the scale, else no whole number in its units; None
+    where that was not asked (declared real). ``elements``: of x.
     """
 
     nonzero: Tensor
@@ -30,14 +29,12 @@ class Measure:
     magnitude: Tensor | None
     low: Tensor
     high: Tensor
-    misfit: Tensor | None
+    wrong: Tensor | None
     elements: int
 
 
 def measure(x: Tensor, dim: int, values: Values | None) -> Measure:
-    """``values``: what x was declared to hold, None if that is to be seen from x. Reads x four to six times and syncs with
-    nothing.
-    """
+    """``values``: what x was declared to hold, None if that is to be seen from x. Nothing waits for the device."""
     if x.dtype == torch.bool:
         x = x.to(torch.float32)
     elif not x.is_floating_point():
@@ -45,22 +42,50 @@ def measure(x: Tensor, dim: int, values: Values | None) -> Measure:
     elif x.dtype in (torch.float16, torch.bfloat16):
         x = x.to(torch.float32)
     if not x.numel():
-        nothing, zero = x.sum(dim), x.new_zeros(())
+        nothing, zero = x.sum(dim, dtype=torch.float64), x.new_zeros(())
         return Measure(nothing, nothing, nothing, zero, zero, zero, 0)
-    # Comparing into a float buffer: summing it is several times faster than summing booleans (Tensor.count_nonzero by axis does).
-    nonzero = torch.ne(x, 0, out=torch.empty_like(x)).sum(dim)
-    low, high = torch.aminmax(x)
     if values is not None and values.kind == "binary":
-        # Between 0 and the scale, a sum equals the number of nonzero elements only if each of them is the scale itself.
-        total = x.sum(dim)
-        misfit = (total / values.scale - nonzero).abs_().sub_(_TOLERANCE + 1e-6 * x.shape[dim]).clamp_(min=0).amax()
-        return Measure(nonzero, total, nonzero, low, high, misfit, x.numel())
-    # A float32 sum of spike counts is exact below 2**24 only, and how large they are is not known here.
-    total = x.sum(dim, dtype=torch.float64)
+        return _spikes(x, dim, values.scale)
     if values is not None and values.kind == "real":
-        return Measure(nonzero, total, None, low, high, None, x.numel())
-    units = x if values is None or values.scale == 1.0 else x / values.scale
-    whole = units.round()
+        return _real(x, dim)
     tolerance = 0.0 if values is None or values.scale == 1.0 else _TOLERANCE
-    misfit = (units - whole).abs_().amax().sub(tolerance).clamp(min=0)
-    return Measure(nonzero, total, whole.abs_().sum(dim, dtype=torch.float64), low, high, misfit, x.numel())
+    return _values(x, dim, 1.0 if values is None else values.scale, tolerance, declared=values is not None)
+
+
+def _spikes(x: Tensor, dim: int, scale: float) -> Measure:
+    if loops.fits(x):
+        nonzero, wrong = loops.spikes(x, dim, scale)
+    else:
+        fired = x.ne(0)
+        nonzero, wrong = fired.sum(dim), (fired & x.ne(scale)).sum()
+    return of_counts(nonzero, scale, wrong, x.numel())
+
+
+def of_counts(nonzero: Tensor, scale: float, wrong: Tensor, elements: int) -> Measure:
+    """The measure of ``elements`` spikes of height ``scale`` from how many there are; their extremes follow, if nothing is wrong."""
+    nonzero = nonzero.double()
+    found = nonzero.sum()
+    low, high = (found == elements) * scale, (found > 0) * scale
+    if scale < 0:
+        low, high = high, low
+    return Measure(nonzero, nonzero * scale, nonzero, low, high, wrong, elements)
+
+
+def _real(x: Tensor, dim: int) -> Measure:
+    low, high = torch.aminmax(x)
+    return Measure(x.ne(0).sum(dim).double(), x.sum(dim, dtype=torch.float64), None, low, high, None, x.numel())
+
+
+def _values(x: Tensor, dim: int, scale: float, tolerance: float, declared: bool) -> Measure:
+    low, high = torch.aminmax(x)
+    if loops.fits(x):
+        largest = max(-float(low), float(high)) / abs(scale) * x.shape[dim]
+        dtype = torch.float32 if declared and largest < 2**24 else torch.float64
+        nonzero, total, magnitude, wrong = loops.values(x, dim, scale, tolerance, dtype)
+    else:
+        units = x / scale
+        whole = (units + 0.5).floor_()
+        # Comparing so that NaN is no whole number.
+        wrong = x.numel() - (units - whole).abs_().le(tolerance).sum()
+        nonzero, total, magnitude = x.ne(0).sum(dim), x.sum(dim, dtype=torch.float64), whole.abs_().sum(dim, dtype=torch.float64)
+    return Measure(nonzero.double(), total.double(), magnitude.double(), low, high, wrong, x.numel())

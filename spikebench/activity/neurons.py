@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikebench.activity import loops
 from spikebench.activity.sums import KINDS, Host
+from spikebench.activity.tracking import Fired
 from spikebench.core.values import ValueKind, Values
 from spikebench.derived.sites import NeuronLayer
 from spikebench.networks.neurons._base import SpikingNeuron
@@ -65,7 +67,24 @@ class _Call:
     by_neuron: Tensor
     low: Tensor | None
     high: Tensor | None
-    misfit: Tensor | None
+    wrong: Tensor | None
+
+
+def _in_memory_order(x: Tensor) -> Tensor:
+    """(T, B, neurons) of (T, B, ...): which neuron is which does not matter, so that channels-last outputs need no copy."""
+    if x.dim() < 2:
+        return x.reshape(1, 1, -1)
+    inner = sorted(range(2, x.dim()), key=x.stride, reverse=True)
+    return x.permute(0, 1, *inner).reshape(*x.shape[:2], -1)
+
+
+def _firing(x: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Of x (rows, neurons): how many outputs of each row and of each neuron are nonzero, and how many of these are not ``scale``."""
+    if loops.fits(x):
+        return loops.firing(x, scale)
+    # Comparing into a float buffer: summing that is several times faster than summing booleans, and exact below 2**24 rows.
+    nonzero = torch.ne(x, 0, out=torch.empty_like(x, dtype=torch.float32))
+    return nonzero.sum(1, dtype=torch.float64), nonzero.sum(0), (x.ne(0) & x.ne(scale)).sum()
 
 
 @dataclass
@@ -89,18 +108,15 @@ class NeuronSums:
     by_neuron: Tensor | None = None
     pending: list[_Call] = field(default_factory=list)
 
-    def fired(self, inputs: Sequence[Tensor], spikes: Tensor, values: Values | None, multi_step: bool) -> None:
-        """One call: ``spikes`` (T, B, ...) or, of a single-step neuron, (B, ...)."""
-        x = spikes if multi_step else spikes.unsqueeze(0)
-        x = x.reshape(*x.shape[:2], -1) if x.dim() > 1 else x.reshape(1, 1, -1)
-        low = high = misfit = None
+    def fired(self, inputs: Sequence[Tensor], spikes: Tensor, values: Values | None, multi_step: bool) -> Fired:
+        """One call: ``spikes`` (T, B, ...) or, of a single-step neuron, (B, ...). Returns what layers that read them may reuse."""
+        x = _in_memory_order(spikes if multi_step else spikes.unsqueeze(0))
+        low = high = wrong = None
         if values is None:
             low, high = torch.aminmax(x)
-            misfit = (x - x.round()).abs_().amax()
-        nonzero = torch.ne(x, 0, out=torch.empty_like(x)) if x.is_floating_point() else x.ne(0).float()
-        by_step = nonzero.sum(2)
-        by_neuron = nonzero.sum((0, 1), dtype=torch.float64 if nonzero.dtype == torch.float64 else torch.float32)
-        self.pending.append(_Call(by_step, by_neuron, low, high, misfit))
+            wrong = (x != x.round()).sum()
+        fired, by_neuron, off = _firing(x.flatten(0, 1).contiguous(), 1.0 if values is None else values.scale)
+        self.pending.append(_Call(fired.view(x.shape[:2]), by_neuron, low, high, wrong))
         self.neurons = x.shape[2]
         self.chances += x.shape[0] * x.shape[1]
         self.updates += x.numel()
@@ -109,11 +125,12 @@ class NeuronSums:
             self._widen(values.kind)
         self.bytes_read += sum(tensor.numel() * tensor.element_size() for tensor in inputs)
         self.bytes_written += spikes.numel() * spikes.element_size()
+        return Fired(fired, off, spikes.numel())
 
     def tensors(self) -> Iterator[Tensor]:
         for call in self.pending:
             yield call.fired
-            yield from (tensor for tensor in (call.low, call.high, call.misfit) if tensor is not None)
+            yield from (tensor for tensor in (call.low, call.high, call.wrong) if tensor is not None)
 
     def settle(self, host: Host, samples: int) -> None:
         """Fold the pending calls in. Several calls of one step each are the time steps of this pass, in order."""
@@ -131,9 +148,9 @@ class NeuronSums:
                     split = [a + b for a, b in zip(split, row, strict=True)]
                 else:
                     self.by_sample = None
-            if call.low is not None and call.high is not None and call.misfit is not None:
-                low, high, misfit = (host[id(tensor)][0] for tensor in (call.low, call.high, call.misfit))
-                self._widen("real" if misfit else "binary" if low >= 0 and high <= 1 else "integer")
+            if call.low is not None and call.high is not None and call.wrong is not None:
+                low, high, wrong = (host[id(tensor)][0] for tensor in (call.low, call.high, call.wrong))
+                self._widen("real" if wrong else "binary" if low >= 0 and high <= 1 else "integer")
             found = call.by_neuron.to("cpu", torch.int64)
             self.by_neuron = found if self.by_neuron is None or self.by_neuron.shape != found.shape else self.by_neuron + found
         if self.pending and self.by_sample is not None:

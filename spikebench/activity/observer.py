@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikebench.activity import elementwise, synaptic
 from spikebench.activity.analysis import ActivityAnalysis
 from spikebench.activity.definition import as_defined
 from spikebench.activity.elementwise import tensors_in
-from spikebench.activity.measure import Measure, measure
+from spikebench.activity.measure import Measure, measure, of_counts
 from spikebench.activity.neurons import NeuronSums, emitted, is_multi_step, is_neuron
 from spikebench.activity.sums import Call, SiteSums, to_host
 from spikebench.activity.tracking import WEIGHT, Origin, Tracker
@@ -89,6 +90,8 @@ class ActivityObserver:
             )
             for hook in hooks:
                 self._stack.callback(hook.remove)
+        for weight in (*self._model.parameters(), *self._model.buffers()):
+            self.tracker.keep(weight, WEIGHT)
         self._stack.enter_context(self._mode)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -98,8 +101,6 @@ class ActivityObserver:
 
     def _begin(self, inputs: Sequence[Tensor]) -> None:
         self._forget()
-        for weight in (*self._model.parameters(), *self._model.buffers()):
-            self.tracker.set(weight, WEIGHT)
         for tensor in inputs:
             self.tracker.set(tensor, Origin(activation=True))
         first = inputs[0] if inputs else None
@@ -123,7 +124,7 @@ class ActivityObserver:
         self._forget()
 
     def _forget(self) -> None:
-        self.tracker = Tracker()
+        self.tracker.forget()
         self._measures.clear()
         for site in self.analysis.site_sums.values():
             site.pending.clear()
@@ -152,32 +153,28 @@ class ActivityObserver:
             outputs = tensors_in(output.values() if isinstance(output, Mapping) else (output,))
             if neuron:
                 if self._inside_neuron == 1 and outputs:
-                    with torch.no_grad():
+                    with torch.no_grad(), no_dispatch():
                         self._fired(module, scope, inputs, outputs[0])
                 self._inside_neuron -= 1
             elif not self._inside_neuron:
                 self._connected(inputs, outputs)
             self._frames.pop()
             if not self._frames:
-                # The counting's own reductions must not be seen by the mode.
-                self._inside_neuron += 1
-                try:
+                with torch.no_grad(), no_dispatch():
                     self._finish()
-                finally:
-                    self._inside_neuron -= 1
 
         return hook
 
     def _fired(self, module: nn.Module, scope: str, inputs: Sequence[Tensor], spikes: Tensor) -> None:
         values = emitted(module)
-        self.tracker.set(spikes, Origin(True, values))
         multi_step = is_multi_step(module, spikes, self._steps if self._steps_known else None, self._samples)
         if multi_step and not self._steps_known:
             self._steps, self._steps_known = spikes.shape[0], True
         sums = self.analysis.neuron_sums.get(scope)
         if sums is None:
             sums = self.analysis.neuron_sums[scope] = NeuronSums(self.analysis.next_place(), scope, type(module).__name__)
-        sums.fired(inputs, spikes, values, multi_step)
+        fired = sums.fired(inputs, spikes, values, multi_step)
+        self.tracker.set(spikes, Origin(True, values, fired=fired))
 
     def _connected(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         """Data that left PyTorch and came back (NumPy, a kernel of one's own) shows as an output that nothing seen has made."""
@@ -247,6 +244,20 @@ class ActivityObserver:
         found = measure(x, dim, values)
         self._measures = [*self._measures[1 - _MEASURES_KEPT :], (key, x, found)]
         return found
+
+    def fired(self, x: Tensor, values: Values | None) -> Measure | None:
+        """Spikes that their neuron has been looked at for, and that nothing has changed or cut since, by step and sample."""
+        origin = self.tracker.get(x)
+        if values is None or values.kind != "binary" or origin is None or origin.fired is None:
+            return None
+        known = origin.fired
+        if not known.elements == x.numel() == x.untyped_storage().nbytes() // x.element_size():
+            return None
+        return of_counts(known.by_row, values.scale, known.wrong, known.elements)
+
+    def measure_rows(self, x: Tensor, dim: int, values: Values | None) -> Measure:
+        """``measure`` for layers that need no more than sums over leading axes: spikes were summed so when their neuron was seen."""
+        return self.fired(x, values) or self.measure(x, dim, values)
 
     def made(self, out: Any, parents: Sequence[Tensor], values: Values | None) -> None:
         """``out`` was computed from ``parents`` and holds ``values``."""
@@ -321,6 +332,11 @@ class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, observer: ActivityObserver) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._observer = observer
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """torch would wrap ``__torch_dispatch__``, which costs 10 us a call and the import of its compiler; nothing is compiled here."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}

@@ -31,19 +31,19 @@ class Seen:
     total: Tensor
     low: Tensor
     high: Tensor
-    misfit: Tensor | None
+    wrong: Tensor | None
     elements: int
     declared: Values | None
 
     @classmethod
     def of(cls, measure: Measure, declared: Values | None) -> Seen:
         nonzero, total = (sums.sum(dtype=torch.float64) for sums in (measure.nonzero, measure.total))
-        return cls(nonzero, total, measure.low, measure.high, measure.misfit, measure.elements, declared)
+        return cls(nonzero, total, measure.low, measure.high, measure.wrong, measure.elements, declared)
 
     def tensors(self) -> Iterator[Tensor]:
         yield from (self.nonzero, self.total, self.low, self.high)
-        if self.misfit is not None:
-            yield self.misfit
+        if self.wrong is not None:
+            yield self.wrong
 
 
 @dataclass
@@ -60,16 +60,14 @@ class Operand:
     def see(self, seen: Seen, host: Host, where: str) -> None:
         """Take in one call's input. Raises WrongDeclarationError."""
         low, high = host[id(seen.low)][0], host[id(seen.high)][0]
-        misfit = None if seen.misfit is None else host[id(seen.misfit)][0]
+        wrong = None if seen.wrong is None else host[id(seen.wrong)][0]
         declared = seen.declared
-        kind = _kind(low, high, misfit) if declared is None else declared.kind
-        if declared is not None and declared.kind != "real":
-            limit = declared.scale * (1 + 1e-6)
-            if misfit or (kind == "binary" and (low < min(0.0, limit) or high > max(0.0, limit))):
-                raise WrongDeclarationError(
-                    f"{where}: the input was declared {declared.kind} (scale {declared.scale:g}), but holds other values "
-                    f"(from {low:g} to {high:g}{f', {misfit:g} off a whole number' if misfit else ''})"
-                )
+        kind = _kind(low, high, wrong) if declared is None else declared.kind
+        if declared is not None and wrong:
+            raise WrongDeclarationError(
+                f"{where}: an input was declared {declared.kind} (scale {declared.scale:g}), but {wrong:.0f} of its {seen.elements} "
+                "elements are something else"
+            )
         self.observed |= declared is None
         self.kind = kind if self.kind is None else max(self.kind, kind, key=KINDS.index)
         self.nonzero += int(host[id(seen.nonzero)][0])
@@ -78,8 +76,8 @@ class Operand:
         self.elements += seen.elements
 
 
-def _kind(low: float, high: float, misfit: float | None) -> ValueKind:
-    if misfit is None or misfit != 0 or not (abs(low) < 2**53 and abs(high) < 2**53):
+def _kind(low: float, high: float, wrong: float | None) -> ValueKind:
+    if wrong is None or wrong != 0 or not (abs(low) < 2**53 and abs(high) < 2**53):
         return "real"
     return "binary" if low >= 0 and high <= 1 else "integer"
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spikebench.activity.coverage import axes_of, coverage
-from spikebench.activity.measure import measure
+from spikebench.activity.measure import Measure, measure
 from spikebench.activity.sums import Call, Seen
 from spikebench.activity.tracking import multiplied, summed
 
@@ -41,8 +41,8 @@ def convolution(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mappi
     inside = x_.shape[0] * x_.shape[1] * fan_out * prod(sum(axis) for axis in axes)
     dense = (x_ if transposed else out_).numel() * prod(kernel) * (fan_out if transposed else x_.shape[1] // groups)
     values = observer.tracker.values(x)
-    found = observer.measure(x_, 1, values)
     taps = coverage(axes, x.device)
+    found = observer.measure_rows(x_, 1, values) if taps is None else observer.measure(x_, 1, values)
 
     def over_space(sums: Tensor) -> Tensor:
         sums = sums if taps is None else sums * taps
@@ -82,7 +82,7 @@ def matrix_product(observer: ActivityObserver, a: Tensor, b: Tensor, bias: Tenso
         return
     x, weight, fan_out = (a, b, m) if left else (b, a, n)
     values = observer.tracker.values(x)
-    found = observer.measure(x, -1 if left else -2, values)
+    found = observer.measure_rows(x, -1, values) if left else observer.measure(x, -2, values)
     # A weight on the left mixes the rows of x: samples can be told apart by x's leading axis alone.
     leading = 1.0 * fan_out if left or x.dim() == 3 else None
 
@@ -108,22 +108,43 @@ def matrix_product(observer: ActivityObserver, a: Tensor, b: Tensor, bias: Tenso
 def _product(observer: ActivityObserver, a: Tensor, b: Tensor, out: Tensor, shapes: Mapping[str, int]) -> None:
     """Both operands are activations: an event needs both nonzero. For each k, (nonzero in a's column) x (nonzero in b's row)."""
     kinds = [observer.tracker.values(operand) for operand in (a, b)]
-    left, right = observer.measure(a, -2, kinds[0]), observer.measure(b, -1, kinds[1])
+    made = summed(multiplied(*kinds))
+    left, right = observer.fired(a, kinds[0]), observer.fired(b, kinds[1])
+    if left is not None and right is not None and made is not None and out.dtype == torch.float32:
+        # The product of spikes counts what fired together, exactly; who reads it (the next product) needs its sums anyway.
+        together = observer.measure(out, -2, made).magnitude
+        assert together is not None
+        fan_out, fan_in = b.shape[-1], a.shape[-2]
+        events = together.sum(-1).reshape(-1)
+        counts = {
+            "events": events,
+            "events_left": left.nonzero * fan_out,
+            "events_right": right.nonzero * fan_in,
+            "unit_acs": events,
+        }
+    else:
+        left, right = observer.measure(a, -2, kinds[0]), observer.measure(b, -1, kinds[1])
+        counts = _pairs(left, right, a.shape[-2], b.shape[-1])
+    operands = [Seen.of(found, values) for found, values in zip((left, right), kinds, strict=True)]
+    observer.site("matmul", Call(counts, operands), reads=(a, b), writes=out, weights=0, **shapes)
+    observer.made(out, (a, b), made)
+
+
+def _pairs(left: Measure, right: Measure, rows: int, columns: int) -> dict[str, Tensor]:
+    """Counts of a product from the sums of a (..., k) over its rows and of b (..., k) over its columns."""
 
     def by_batch(product: Tensor) -> Tensor:
-        return product.sum(-1, dtype=torch.float64).reshape(-1)
+        return product.sum(-1).reshape(-1)
 
     counts = {
-        "events": by_batch(left.nonzero.double() * right.nonzero),
-        "events_left": by_batch(left.nonzero) * b.shape[-1],
-        "events_right": by_batch(right.nonzero) * a.shape[-2],
+        "events": by_batch(left.nonzero * right.nonzero),
+        "events_left": by_batch(left.nonzero) * columns,
+        "events_right": by_batch(right.nonzero) * rows,
     }
     if left.magnitude is not None and right.magnitude is not None:
         binary = left.magnitude is left.nonzero and right.magnitude is right.nonzero
-        counts["unit_acs"] = counts["events"] if binary else by_batch(left.magnitude.double() * right.magnitude)
-    operands = [Seen.of(found, values) for found, values in zip((left, right), kinds, strict=True)]
-    observer.site("matmul", Call(counts, operands), reads=(a, b), writes=out, weights=0, **shapes)
-    observer.made(out, (a, b), summed(multiplied(*kinds)))
+        counts["unit_acs"] = counts["events"] if binary else by_batch(left.magnitude * right.magnitude)
+    return counts
 
 
 def hadamard(observer: ActivityObserver, a: Tensor, b: Tensor, out: Tensor) -> None:

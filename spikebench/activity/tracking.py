@@ -16,6 +16,15 @@ from spikebench.core.values import INTEGER, Values
 
 
 @dataclass(frozen=True, slots=True)
+class Fired:
+    """Spikes of a neuron layer: ``by_row`` (T B,) nonzero outputs by step and sample, ``wrong`` as in ``Measure``, ``elements`` in all."""
+
+    by_row: Tensor
+    wrong: Tensor
+    elements: int
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """``activation``: it depends on the network's input. ``values``: what it was declared to hold, if anything was declared.
 
@@ -28,6 +37,7 @@ class Origin:
     blank: bool = False
     unwritten: bool = False
     outside: bool = False
+    fired: Fired | None = None
 
 
 WEIGHT = Origin(activation=False)
@@ -38,10 +48,21 @@ OUTSIDE = Origin(activation=False, outside=True)
 
 
 class Tracker:
-    """storage -> Origin, for one pass."""
+    """storage -> Origin, for one pass; what is kept outlives passes."""
 
     def __init__(self) -> None:
         self._origins: dict[int, tuple[Origin, StorageWeakRef]] = {}
+        self._kept: dict[int, tuple[Origin, StorageWeakRef]] = {}
+
+    def keep(self, tensor: Tensor, origin: Origin) -> None:
+        """For tensors that are there before the pass, such as weights."""
+        self.set(tensor, origin)
+        key = tensor.untyped_storage()._cdata
+        self._kept[key] = self._origins[key]
+
+    def forget(self) -> None:
+        """The pass is over."""
+        self._origins = dict(self._kept)
 
     def get(self, tensor: Tensor) -> Origin | None:
         found = self._origins.get(tensor.untyped_storage()._cdata)

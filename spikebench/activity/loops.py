@@ -1,0 +1,232 @@
+"""The CPU's way to measure: one read of the tensor instead of five, compiled by numba and kept in its cache on disk.
+
+A tensor is three axes: ``outer`` and ``inner`` are kept, ``reduce`` is summed over. Of the last two one must be contiguous in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+_GRAIN = 1 << 17
+"""Elements below which a second thread costs more than it saves."""
+_BLOCK = 2048
+"""Columns whose sums stay in the first cache level."""
+_WIDE_BLOCK = 1 << 15
+"""In the second: long runs of memory are read faster."""
+
+
+# Counts are held as float32 while they are small: numba adds int32 as int64, half as many at a time. Whole numbers add up to the
+# same in any order, so the compiler may choose one that fills its vector registers.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "nsz"}}
+
+
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    try:
+        kernel: Callable[..., None] = njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # numba's word for "no folder to keep it in": then it is compiled once per process
+        kernel = njit(**_OPTIONS)(function)
+    return kernel
+
+
+@_compiled
+def _spikes_by_column(x, outer, reduce, R, I, start, stop, scale, nonzero, wrong):  # type: ignore[no-untyped-def]
+    """``nonzero[o * I + i]`` for start <= o * I + i < stop; ``wrong``: elements that are neither 0 nor ``scale``."""
+    zero, one, bad, first = np.float32(0), np.float32(1), 0.0, start
+    while first < stop:
+        o, i = first // I, first % I
+        n = min(min(I - i, stop - first), _BLOCK)
+        sums = nonzero[first : first + n]
+        for r in range(R):
+            row = x[o * outer + r * reduce + i : o * outer + r * reduce + i + n]
+            off = zero
+            for j in range(n):
+                fired = one if row[j] != zero else zero
+                sums[j] += fired
+                off += fired if row[j] != scale else zero
+            bad += off
+        first += n
+    wrong[0] = bad
+
+
+@_compiled
+def _spikes_by_row(x, outer, inner, R, I, start, stop, scale, nonzero, wrong):  # type: ignore[no-untyped-def]
+    zero, one, bad = np.float32(0), np.float32(1), 0.0
+    for place in range(start, stop):
+        base = (place // I) * outer + (place % I) * inner
+        row = x[base : base + R]
+        total, off = zero, zero
+        for r in range(R):
+            fired = one if row[r] != zero else zero
+            total += fired
+            off += fired if row[r] != scale else zero
+        nonzero[place] = total
+        bad += off
+    wrong[0] = bad
+
+
+@_compiled
+def _values_by_column(x, outer, reduce, R, I, start, stop, inverse, tolerance, nonzero, total, magnitude, wrong):  # type: ignore[no-untyped-def]
+    zero, one, half, bad, first = np.float32(0), np.float32(1), np.float32(0.5), 0.0, start
+    while first < stop:
+        o, i = first // I, first % I
+        n = min(min(I - i, stop - first), _BLOCK)
+        counts, sums, sizes = nonzero[first : first + n], total[first : first + n], magnitude[first : first + n]
+        for r in range(R):
+            row = x[o * outer + r * reduce + i : o * outer + r * reduce + i + n]
+            off = zero
+            for j in range(n):
+                value = row[j]
+                units = value * inverse
+                whole = np.floor(units + half)
+                counts[j] += one if value != zero else zero
+                sums[j] += value
+                sizes[j] += abs(whole)
+                off += zero if abs(units - whole) <= tolerance else one
+            bad += off
+        first += n
+    wrong[0] = bad
+
+
+@_compiled
+def _values_by_row(x, outer, inner, R, I, start, stop, inverse, tolerance, nonzero, total, magnitude, wrong):  # type: ignore[no-untyped-def]
+    zero, one, half, bad = np.float32(0), np.float32(1), np.float32(0.5), 0.0
+    for place in range(start, stop):
+        base = (place // I) * outer + (place % I) * inner
+        row = x[base : base + R]
+        count, off, sums, sizes = zero, zero, total[place], magnitude[place]
+        for r in range(R):
+            value = row[r]
+            units = value * inverse
+            whole = np.floor(units + half)
+            count += one if value != zero else zero
+            sums += value
+            sizes += abs(whole)
+            off += zero if abs(units - whole) <= tolerance else one
+        nonzero[place], total[place], magnitude[place] = count, sums, sizes
+        bad += off
+    wrong[0] = bad
+
+
+@_compiled
+def _firing(x, rows, F, start, stop, scale, by_row, by_neuron, wrong):  # type: ignore[no-untyped-def]
+    """Of x (rows, F): nonzero elements of each row, between the columns ``start`` and ``stop``, and of each column."""
+    zero, one, bad = np.float32(0), np.float32(1), 0.0
+    for first in range(start, stop, _WIDE_BLOCK):
+        n = min(_WIDE_BLOCK, stop - first)
+        columns = by_neuron[first : first + n]
+        for o in range(rows):
+            row = x[o * F + first : o * F + first + n]
+            total, off = zero, zero
+            for j in range(n):
+                fired = one if row[j] != zero else zero
+                columns[j] += fired
+                total += fired
+                off += fired if row[j] != scale else zero
+            by_row[o] += total
+            bad += off
+    wrong[0] = bad
+
+
+def fits(x: Tensor) -> bool:
+    """Whether these loops can read ``x``: float32 on the CPU, with memory of its own."""
+    return (
+        x.dtype == torch.float32
+        and x.device.type == "cpu"
+        and x.layout == torch.strided
+        and type(x) in (Tensor, torch.nn.Parameter)
+    )
+
+
+def axes(x: Tensor, dim: int) -> Tensor:
+    """``x`` as (outer, reduce, inner), ``reduce`` being ``dim`` and one of the last two contiguous: a view, else a copy."""
+    dim %= x.dim()
+    three = x.detach().reshape(x.shape[:dim].numel(), x.shape[dim], x.shape[dim + 1 :].numel())
+    if three.shape[2] == 1:  # rows to walk along, or columns that lie side by side
+        three = three.permute(2, 1, 0)
+    return three if three.stride(2) == 1 or three.stride(1) == 1 else three.contiguous()
+
+
+def spikes(x: Tensor, dim: int, scale: float) -> tuple[Tensor, Tensor]:
+    """(nonzero elements along ``dim``, shape of x without it; number of elements that are neither 0 nor ``scale``, 0-d)."""
+    three = axes(x, dim)
+    nonzero = torch.zeros(three.shape[0] * three.shape[2])
+    wrong = _run(three, _spikes_by_column, _spikes_by_row, (np.float32(scale), nonzero.numpy()))
+    return nonzero.reshape(_without(x, dim)), wrong
+
+
+def values(x: Tensor, dim: int, scale: float, tolerance: float, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(nonzero, sum, sum of |whole numbers| in units of ``scale``, number of elements that are none, 0-d).
+
+    ``dtype`` of the two sums: float32 is twice as fast, where it holds them exactly.
+    """
+    three = axes(x, dim)
+    nonzero, total, magnitude = (torch.zeros(three.shape[0] * three.shape[2], dtype=d) for d in (torch.float32, dtype, dtype))
+    parts = (np.float32(1 / scale), np.float32(tolerance), nonzero.numpy(), total.numpy(), magnitude.numpy())
+    wrong = _run(three, _values_by_column, _values_by_row, parts)
+    shape = _without(x, dim)
+    return nonzero.reshape(shape), total.reshape(shape), magnitude.reshape(shape), wrong
+
+
+def firing(x: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Of x (rows, neurons), contiguous: nonzero elements of each row (float64) and column; how many are not ``scale``."""
+    rows, neurons = x.shape
+    by_neuron = torch.zeros(neurons)
+    flat, columns = _flat(x.detach()), by_neuron.numpy()
+
+    def work(start: int, stop: int) -> Any:
+        found = np.zeros(rows + 1)
+        _firing(flat, rows, neurons, start, stop, np.float32(scale), found, columns, found[rows:])
+        return found
+
+    found = torch.from_numpy(sum(_on_threads(work, neurons, x.numel())))
+    return found[:rows], by_neuron, found[rows]
+
+
+def _run(x: Tensor, by_column: Callable[..., None], by_row: Callable[..., None], parts: tuple[Any, ...]) -> Tensor:
+    """Whichever kernel walks along memory, over all (outer, inner) places."""
+    (O, R, I), (outer, reduce, inner) = x.shape, x.stride()
+    flat = _flat(x)
+    columns = inner == 1 and I > 1
+    kernel, stride = (by_column, reduce) if columns else (by_row, inner)
+
+    def work(start: int, stop: int) -> float:
+        wrong = np.zeros(1)
+        kernel(flat, outer, stride, R, I, start, stop, *parts, wrong)
+        return float(wrong[0])
+
+    return torch.tensor(float(sum(_on_threads(work, O * I, x.numel()))), dtype=torch.float64)
+
+
+def _flat(x: Tensor) -> Any:
+    """The memory that ``x`` spans, as a flat array."""
+    span = 1 + sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))
+    return x.as_strided((span,), (1,)).numpy()
+
+
+def _without(x: Tensor, dim: int) -> tuple[int, ...]:
+    dim %= x.dim()
+    return (*x.shape[:dim], *x.shape[dim + 1 :])
+
+
+def _on_threads(work: Callable[[int, int], Any], places: int, elements: int) -> list[Any]:
+    """``work(start, stop)`` over all places in equal parts, on as many threads as torch uses; the calling thread does the first."""
+    count = max(1, min(torch.get_num_threads(), elements // _GRAIN))
+    share = -(-(-(-places // count)) // 16) * 16  # whole cache lines, so that no two threads write one
+    starts = range(0, places, share)
+    others = [_pool(os.getpid()).submit(work, start, min(start + share, places)) for start in starts[1:]]
+    return [work(0, min(share, places)), *(other.result() for other in others)]
+
+
+@cache
+def _pool(pid: int) -> ThreadPoolExecutor:
+    """One pool a process: threads do not survive a fork."""
+    return ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="spikebench-count")
