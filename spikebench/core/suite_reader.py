@@ -97,6 +97,10 @@ class Reader:
             self._attempt(("report", "formats", index), lambda name=name: REGISTRIES["formats"].path(name))  # type: ignore[misc]
         from spikebench.core.records import Selector
 
+        for name in file.check:
+            if name != "confidence":
+                self._attempt(("check", name), lambda text=name: _known_metric(Selector.parse(text)))  # type: ignore[misc]
+
         for index, text in enumerate(file.report.columns):
             self._attempt(("report", "columns", index), lambda text=text: _known_metric(Selector.parse(text)))  # type: ignore[misc]
 

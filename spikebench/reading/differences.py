@@ -86,7 +86,7 @@ def _table(address: str, group: Sequence[Pair]) -> Table:
 
 def _side(pair: Pair, values: Mapping[int, float], notes: Footnotes) -> Cell:
     if not values:
-        reasons = [record.reason for side in (pair.old, pair.new) for record in side.values() if record.reason]
+        reasons = [record.reason for side in (pair.old, pair.new) for record in side.values() if record.value is None]
         return Absent(notes.mark(reasons[0] if reasons else "Only one of the two has it."))
     interval = mean_interval(list(values.values()))
     return Number(interval.estimate, half_width(pair.metric, interval), interval.n)

@@ -26,16 +26,17 @@ class Executor:
     """The work that launchers are handed: runs a job and keeps its records in ``folder``. Picklable."""
 
     folder: Path
+    fresh: bool = False
 
     def __call__(self, job: Job) -> Iterator[Event]:
-        return execute(job, self.folder)
+        return execute(job, self.folder, self.fresh)
 
 
-def execute(job: Job, folder: Path) -> Iterator[Event]:
+def execute(job: Job, folder: Path, fresh: bool = False) -> Iterator[Event]:
     """Run one job and store its records as they come.
 
     An exception of the harness (out of memory included) becomes failed records with the reason, and the next job is unharmed.
-    Closing the generator leaves a ``.partial`` from which the next run goes on. Raises StorageError if the results cannot be
+    ``fresh``: take up nothing of earlier runs. Closing the generator leaves a ``.partial`` from which the next run goes on. Raises StorageError if the results cannot be
     written.
     """
     started = time.perf_counter()
@@ -43,7 +44,7 @@ def execute(job: Job, folder: Path) -> Iterator[Event]:
     harness = REGISTRIES["harnesses"].get(job.harness.name)()
     header = job_header(job)
     path = store.job_path(job.job_id, header["machine_id"])
-    previous = store.read_partial(path) if harness.resumes else ()
+    previous = _previous(store, path) if harness.resumes and not fresh else ()
     store.put_facts("machines", header["machine_id"], _machine())
     store.put_facts("sources", header["source_id"], source())
     writer = store.writer(header, keep=previous)
@@ -117,6 +118,13 @@ def log(folder: Path, event: str, **details: Any) -> None:
     except OSError:
         # The log tells how it went; on a full disk the records are what matters, and they raise.
         return
+
+
+def _previous(store: ResultsFolder, path: Path) -> tuple[Record, ...]:
+    """What an interrupted run of the job had recorded; else what a failed one did measure before or beside its failure."""
+    kept = store.read_partial(path)
+    finished = store.read_job_file(path) if not kept and path.exists() else None
+    return tuple(record for record in finished.records if record.status != "failed") if finished and finished.failed else kept
 
 
 def _measure(harness: Any, subject: Subject, job: Job) -> Iterator[Record]:

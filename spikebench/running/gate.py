@@ -8,21 +8,21 @@ from pathlib import Path
 
 from spikebench.core.errors import StorageError
 from spikebench.core.store import ResultsFolder
+from spikebench.core.suite import Suite, load
 from spikebench.reading.check import Gate, check
 from spikebench.reading.frame import Frame, load_results
+from spikebench.reading.tolerances import Tolerances
+from spikebench.running import rules
 from spikebench.running.progress import show
 from spikebench.running.runner import bind
 
 
-def measure_anew(path: Path) -> Frame:
-    """All of a suite's results, measured now, whatever is on disk. Raises InputError for a bad suite."""
+def measure_anew(suite: Suite) -> Frame:
+    """All of a suite's results, measured now, whatever is on disk."""
     from rich.console import Console
 
-    from spikebench.core.suite import load
-    from spikebench.running import rules
     from spikebench.running.main import workers
 
-    suite = load(path, rules)
     with tempfile.TemporaryDirectory(prefix="spikebench-") as folder:
         run = bind(suite, Path(folder) / suite.name)
         show(run.events(), [planned.job for planned in run.plan.pending], workers(run), Console(stderr=True))
@@ -40,7 +40,9 @@ def check_suite(path: Path, against: Path) -> Gate:
         raise StorageError("\n".join(store.notices or [f"{against}: the baseline holds no results"]))
     if baseline.notices:
         raise StorageError("\n".join(baseline.notices))
-    return check(baseline, measure_anew(path))
+    suite = load(path, rules)
+    Tolerances.parse(suite.check)
+    return check(baseline, measure_anew(suite))
 
 
 def outputs(

@@ -29,12 +29,13 @@ class Run:
     plan: Plan
     failures: dict[str, str] = dataclasses.field(default_factory=dict)
     changed: bool = False
+    fresh: bool = False
 
     def events(self) -> Iterator[Event]:
         """Do the pending jobs. Closing it, or Ctrl-C, leaves a folder from which the next run goes on."""
         self._prepare()
         jobs = {planned.job.job_id: planned.job for planned in self.plan.jobs}
-        work = Executor(self.store.path)
+        work = Executor(self.store.path, self.fresh)
         shared, exclusive = self.plan.shared_chains(), self.plan.exclusive_chains()
         for launcher, chains in ((self.suite.launcher, shared), (Choice("inline"), exclusive)):
             if not chains:
@@ -96,7 +97,7 @@ def bind(suite: Suite, folder: Path, fresh: bool = False) -> Run:
             raise StorageError(f"{folder}: holds results of the suite {name!r}, not of {suite.name!r}; give another --results")
     elif folder.is_dir() and any(folder.iterdir()) and not (folder / "jobs").is_dir():
         raise StorageError(f"{folder}: is not empty and not a results folder; give another --results")
-    return Run(suite, store, make_plan(suite, store, fresh))
+    return Run(suite, store, make_plan(suite, store, fresh), fresh=fresh)
 
 
 def _readable_suite(store: ResultsFolder) -> str | None:

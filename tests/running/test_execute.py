@@ -111,3 +111,21 @@ def test_a_dead_worker_leaves_its_reason_and_its_records(tmp_path: Path) -> None
     store_failure(tmp_path, job(), "killed")
     assert values(tmp_path) == [("ticks", 0, ""), ("tocks", None, "killed")]
     assert REGISTRIES["harnesses"].get("clock") is Clock
+
+
+def test_a_failed_job_is_tried_again_without_what_it_had_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ResultsFolder(tmp_path).create()
+    list(execute(job(fail="memory"), tmp_path))
+    # The same job id: the machine has more memory now.
+    whole = Clock.run
+    monkeypatch.setattr(Clock, "run", lambda self, subject, options: whole(self, subject, Clock.Options()))
+    fresh = [event.record.value for event in execute(job(fail="memory"), tmp_path) if isinstance(event, Measured)]
+    assert fresh == [2, 3]
+    assert values(tmp_path) == [("ticks", 0, ""), ("ticks", 1, ""), ("ticks", 2, ""), ("tocks", 3, "")]
+
+
+def test_fresh_takes_up_nothing(tmp_path: Path) -> None:
+    ResultsFolder(tmp_path).create()
+    for _ in range(2):
+        events = list(execute(job(), tmp_path, fresh=True))
+        assert len([event for event in events if isinstance(event, Measured)]) == 4

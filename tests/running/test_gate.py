@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 from spikebench.core.errors import StorageError
+from spikebench.core.suite import Suite, from_document
+from spikebench.core.yaml_nodes import parse
 from spikebench.networks.attentions import ssa
 from spikebench.networks.encoder import MLP
 from spikebench.networks.neurons._base import KernelNeuron
 from spikebench.networks.stems import sps
 from spikebench.reading.check import Gate, check
 from spikebench.reading.frame import Frame
+from spikebench.running import rules
 from spikebench.running.gate import check_suite, measure_anew
 
 SUITE = """
@@ -30,14 +33,12 @@ measure: [{activity: {samples: 16}}, {memory: {batch_sizes: [4]}}]
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("gate") / "gate.yaml"
-    path.write_text(SUITE)
-    return path
+def suite() -> Suite:
+    return from_document(parse(SUITE), rules)
 
 
 @pytest.fixture(scope="module")
-def baseline(suite: Path) -> Frame:
+def baseline(suite: Suite) -> Frame:
     return measure_anew(suite)
 
 
@@ -45,13 +46,13 @@ def failures(gate: Gate) -> str:
     return "\n".join(judgement.message for judgement in gate.judgements if judgement.outcome == "fail" and judgement.gating)
 
 
-def test_unchanged_code_passes(suite: Path, baseline: Frame) -> None:
+def test_unchanged_code_passes(suite: Suite, baseline: Frame) -> None:
     gate = check(baseline, measure_anew(suite))
     assert gate.exit_code == 0, failures(gate)
     assert len(gate.judgements) > 10
 
 
-def test_an_attention_that_loses_its_scale(suite: Path, baseline: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attention_that_loses_its_scale(suite: Suite, baseline: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ssa.Attention.mix
     monkeypatch.setattr(ssa.Attention, "mix", lambda self, *qkv: whole(self, *qkv) / self.options.scale)
     gate = check(baseline, measure_anew(suite))
@@ -59,7 +60,7 @@ def test_an_attention_that_loses_its_scale(suite: Path, baseline: Frame, monkeyp
     assert "blocks.0.attention" in failures(gate)
 
 
-def test_a_stem_with_one_more_channel(suite: Path, baseline: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stem_with_one_more_channel(suite: Suite, baseline: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = sps.Stage
 
     def wider(context: object, in_channels: int, channels: int, *more: object, **options: object) -> object:
@@ -73,7 +74,7 @@ def test_a_stem_with_one_more_channel(suite: Path, baseline: Frame, monkeypatch:
     assert "stem.stages." in failures(gate)
 
 
-def test_a_neuron_that_fires_above_its_threshold_only(suite: Path, baseline: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_neuron_that_fires_above_its_threshold_only(suite: Suite, baseline: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
     # H >= the next float after the threshold is H > threshold. Counts times 0.125 meet the attention's threshold exactly.
     whole = KernelNeuron.__init__
 
@@ -87,7 +88,7 @@ def test_a_neuron_that_fires_above_its_threshold_only(suite: Path, baseline: Fra
 
 
 def test_a_layer_that_keeps_a_tensor_more_for_the_backward_pass(
-    suite: Path, baseline: Frame, monkeypatch: pytest.MonkeyPatch
+    suite: Suite, baseline: Frame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = MLP.forward
 
@@ -103,6 +104,6 @@ def test_a_layer_that_keeps_a_tensor_more_for_the_backward_pass(
     assert "blocks.0.mlp" in found[0].message
 
 
-def test_a_missing_baseline_costs_no_measurement(suite: Path, tmp_path: Path) -> None:
+def test_a_missing_baseline_costs_no_measurement(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no such folder"):
-        check_suite(suite, tmp_path / "none")
+        check_suite(tmp_path / "no suite either", tmp_path / "none")
