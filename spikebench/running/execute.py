@@ -36,8 +36,8 @@ def execute(job: Job, folder: Path, fresh: bool = False) -> Iterator[Event]:
     """Run one job and store its records as they come.
 
     An exception of the harness (out of memory included) becomes failed records with the reason, and the next job is unharmed.
-    ``fresh``: take up nothing of earlier runs. Closing the generator leaves a ``.partial`` from which the next run goes on. Raises StorageError if the results cannot be
-    written.
+    ``fresh``: take up nothing of earlier runs. Closing the generator leaves a ``.partial`` from which the next run goes on.
+    Raises StorageError if the results cannot be written.
     """
     started = time.perf_counter()
     store = ResultsFolder(folder)
