@@ -70,6 +70,18 @@ def test_auto_is_the_papers_patch_size(size, patch):
         assert model.stem(torch.zeros(1, 1, 1, size, size)).shape[-1] == size // patch
 
 
+@pytest.mark.parametrize("stem", sorted(REGISTRIES["stems"]))
+@pytest.mark.parametrize("patch", [1, 2, 3, 4])
+def test_stems_divide_the_image_by_their_patch_size(stem, patch):
+    residual = "membrane" if REGISTRIES["stems"].get(stem).emits_potentials else "add"
+    spec = TINY.replace(stem={"name": stem, "patch_size": patch}, residual=residual)
+    inputs = InputSpec(2, 12, 3)
+    if check(spec, inputs):
+        assert patch == 3 or (stem, patch) == ("scs", 1)
+    else:
+        assert build(spec, inputs).stem(torch.rand(2, 3, 2, 12, 12)).shape == (2, 3, 16, 12 // patch, 12 // patch)
+
+
 def test_a_network_takes_images_and_sequences():
     model = build(TINY, INPUTS).eval()
     x = torch.rand(3, 2, 8, 8)

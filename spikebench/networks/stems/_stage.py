@@ -16,8 +16,8 @@ Layer = Literal["conv", "norm", "neuron", "pool"]
 class Stage(nn.Module):
     """``order`` says what follows what: ``conv norm neuron pool`` is Spikformer's, pooling spikes.
 
-    Kernel 3 keeps the size of the image (padding 1); another has no padding, and cuts patches (``stride`` = kernel) unless told
-    otherwise. ``pool`` halves the image.
+    Kernel 3 without a ``stride`` keeps the size of the image (padding 1). Any other has no padding, and its own size as stride
+    unless told otherwise: it cuts patches. ``pool`` halves the image.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.order = tuple(order)
-        stride, padding = (1, 1) if kernel == 3 else (stride or kernel, 0)
+        stride, padding = (1, 1) if stride is None and kernel == 3 else (stride or kernel, 0)
         self.conv = Conv2d(in_channels, channels, kernel, stride=stride, padding=padding, bias=bias)
         self.norm = BatchNorm2d(channels)
         if "neuron" in order:

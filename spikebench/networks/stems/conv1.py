@@ -30,6 +30,7 @@ class Stem(StemBase):
             context.spec.dim,
             last_order("conv norm neuron", context),
             kernel=context.patch_size,
+            stride=context.patch_size,
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -27,7 +27,14 @@ class Stem(StemBase):
         super().__init__()
         dim = context.spec.dim
         self.pixels = Stage(context, context.inputs.channels, dim // 2, order_of("conv norm neuron"))
-        self.patches = Stage(context, dim // 2, dim, last_order("conv norm neuron", context), kernel=context.patch_size)
+        self.patches = Stage(
+            context,
+            dim // 2,
+            dim,
+            last_order("conv norm neuron", context),
+            kernel=context.patch_size,
+            stride=context.patch_size,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, B, dim, H / patch_size, W / patch_size)."""
