@@ -101,11 +101,9 @@ def test_the_reference_is_exact_in_float64(neuron: dict[str, Any]) -> None:
             torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
-# ragged in channels and positions, one position, several tiles and several programs a channel; half precision on two of them
-SHAPES = [(1, 1, 3, 7), (4, 2, 16, 49), (3, 5, 33, 8), (2, 1, 200, 1), (8, 2, 5, 31, 3), (2, 9, 2, 1024)]
-CASES = [(shape, torch.float32) for shape in SHAPES] + [
-    (shape, dtype) for shape in SHAPES[1:3] for dtype in (torch.bfloat16, torch.float16)
-]
+# ragged in channels and positions, one position, several tiles and several programs a channel; half precision on one each
+SHAPES = [(1, 1, 3, 7), (4, 2, 16, 49), (3, 2, 33, 8), (2, 1, 200, 1), (8, 2, 5, 31, 3), (2, 9, 2, 1024)]
+CASES = [(shape, torch.float32) for shape in SHAPES] + [(SHAPES[1], torch.bfloat16), (SHAPES[2], torch.float16)]
 
 
 @pytest.mark.parametrize(("shape", "dtype"), CASES, ids=str)
@@ -127,6 +125,15 @@ def test_fused_spikes_are_the_references_to_the_bit(layout: Any, shape: tuple[in
         for a, b in zip(got[1:], expected[1:], strict=True):
             tolerance = {torch.float32: 2e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3}[dtype]
             torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance * b.abs().max().item())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_fires_at_the_threshold(backend: str) -> None:
+    """Quarters, normalised by nothing: membranes meet the threshold exactly."""
+    x = (4 * torch.randn(4, 2, 8, 50, generator=torch.Generator().manual_seed(2)) + 3).round().to(DEVICE) / 4
+    ones, zeros = torch.ones(8, device=DEVICE), torch.zeros(8, device=DEVICE)
+    got = bn_lif_op(x, ones, zeros, (zeros, ones), False, backend, Dynamics().encode())
+    assert torch.equal(got, lif(x, backend="reference"))
 
 
 def test_variance_does_not_cancel_under_a_large_mean() -> None:
