@@ -271,6 +271,24 @@ def test_attention_equals_spikingjellys(name, theirs, tokens, lively):
         assert torch.equal(ours(tokens), theirs(tokens))
 
 
+def test_sdsa_with_its_membrane_shortcut_equals_spikingjellys(tokens, lively):
+    torch.manual_seed(1)
+    theirs = lively(sj.SpikeDrivenSelfAttention(C, H).double())
+    ours = make("sdsa", "membrane").eval()
+    with torch.no_grad():
+        for part in ("q", "k", "v", "proj"):
+            layer, conv, norm = getattr(ours, part), getattr(theirs, f"{part}_conv"), getattr(theirs, f"{part}_bn")
+            layer.linear.weight.copy_(conv.weight[:, :, 0, 0])
+            for key in ("weight", "bias", "running_mean", "running_var"):
+                getattr(layer.norm, key).copy_(getattr(norm, key))
+        ours.proj.linear.bias.copy_(theirs.proj_conv.bias)
+        x = tokens * 1.7
+        functional.reset_net(theirs)
+        expected = theirs(x.view(T, B, C, GRID, GRID)).flatten(3)
+        torch.testing.assert_close(x + ours(x), expected, rtol=0, atol=1e-12)
+        assert (expected - x).std(3).mean() > 0.05
+
+
 def test_fire_of_these_tests_is_spikingjellys_lif():
     x = torch.randn(6, 3, 4, dtype=torch.float64) * 2
     node = neuron.LIFNode(tau=2.0, surrogate_function=surrogate.Sigmoid(alpha=4.0), step_mode="m")

@@ -32,11 +32,12 @@ def load_foreign(
     """The published network with its weights, in evaluation mode, on the CPU.
 
     ``source``: a state dict, or the path of a .pth, .pth.tar or .safetensors file (never run as code). ``layout``: a name of
-    ``LAYOUTS``. Depth, width, MLP and classes are read from the tensors; ``num_heads`` cannot be and is the published one for the
-    width, unless given. ``size``: side of the images if not that of the layout's data set. ``classes``: another number than the
-    checkpoint's gives a new, random head, for fine-tuning. ``ema``: the averaged weights of a checkpoint that has both.
-    ``batch_first``: sequences as (B, T, C, H, W), as the authors' event code takes them. ``spec``: VariantSpec fields that differ
-    from the published network (``T=6``, ``attention="sdsa"``): weights without a place then stay out, new components are random.
+    ``LAYOUTS``; CIFAR and ImageNet twins can have the same tensors and differ in pooling, so the name decides. Depth, width, MLP
+    and classes are read from the tensors; ``num_heads`` cannot be and is the published one for the width, unless given. ``size``:
+    side of the images if not that of the layout's data set. ``classes``: another number than the checkpoint's gives a new, random
+    head, for fine-tuning. ``ema``: the averaged weights of a checkpoint that has both. ``batch_first``: sequences as
+    (B, T, C, H, W), as the authors' event code takes them. ``spec``: VariantSpec fields that differ from the published network
+    (``T=6``, ``attention="sdsa"``): weights without a place then stay out, new components are random.
 
     Raises InputError: a file that cannot be read, an unknown layout, tensors that are missing, unknown or of a wrong shape (the
     first are named, and the layout that fits best), or fields that make no network.
