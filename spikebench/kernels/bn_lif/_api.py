@@ -92,7 +92,7 @@ def why_not(backend: str, x: Tensor, dynamics: Dynamics | None = None) -> str | 
 def _choose(backend: str, T: int, device: torch.device, dtype: torch.dtype, neuron: str) -> str:
     x, dynamics = torch.empty(T, 0, 0, dtype=dtype, device=device), Dynamics.decode(neuron)
     if backend == "auto":
-        return next(name for name in BACKENDS if why_not(name, x, dynamics) is None)
+        return "triton" if device.type == "cuda" and why_not("triton", x, dynamics) is None else "unfused"
     reason = why_not(backend, x, dynamics)
     if reason is not None:
         raise InputError(Problem(f"the backend {backend!r} cannot run: {reason}", key="backend"))

@@ -95,6 +95,8 @@ def prepare(
     detach_reset: bool,
     surrogate: Surrogate,
 ) -> tuple[str, Tensor | None]:
+    if not isinstance(x, Tensor):
+        raise InputError(Problem(f"must be a tensor, got {type(x).__name__}", key="x"))
     if x.dim() == 0 or x.shape[0] == 0:
         raise InputError(Problem(f"needs at least one time step (T, ...), got shape {tuple(x.shape)}", key="x"))
     if not x.is_floating_point():

@@ -15,7 +15,7 @@ from spikebench.core.registry import REGISTRIES
 from spikebench.kernels.dynamics import Dynamics
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-FASTEST_FIRST = ("triton", "numba", "torch", "reference")
+FASTEST_FIRST = {"cuda": ("triton", "torch", "reference"), "cpu": ("numba", "torch", "reference")}
 
 
 class Backend(Protocol):
@@ -83,7 +83,7 @@ def _choose(name: str, device: torch.device, dtype: torch.dtype, neuron: str, le
         return name
     return next(
         name
-        for name in FASTEST_FIRST  # the last of them always can
+        for name in FASTEST_FIRST.get(device.type, ("torch", "reference"))  # the last of them always can
         if get(name).why_not(x, dynamics, learned_tau) is None
     )
 

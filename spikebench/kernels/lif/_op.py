@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikebench.core.errors import InputError
 from spikebench.kernels import _layout
 from spikebench.kernels.dynamics import Dynamics
 from spikebench.kernels.lif._choice import get
@@ -78,8 +79,13 @@ def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return dx, None if tau is None else dtau, None, None, None
 
 
+def _no_second_derivative(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    raise InputError("a surrogate gradient has no derivative: lif can be differentiated once")
+
+
 _library.impl("lif", _forward, "CompositeExplicitAutograd")
 _library.impl("lif_backward", _backward, "CompositeExplicitAutograd")
 torch.library.register_fake("spikebench::lif", _fake_forward, lib=_library)
 torch.library.register_fake("spikebench::lif_backward", _fake_backward, lib=_library)
 torch.library.register_autograd("spikebench::lif", _differentiate, setup_context=_save, lib=_library)
+torch.library.register_autograd("spikebench::lif_backward", _no_second_derivative, lib=_library)

@@ -21,6 +21,7 @@ X = torch.linspace(-1, 3, 24).reshape(4, 6)
     ("arguments", "says"),
     [
         ({"x": torch.zeros(0, 3)}, "at least one time step"),
+        ({"x": [1.0, 2.0]}, "x: must be a tensor, got list"),
         ({"x": torch.tensor(1.0)}, "at least one time step"),
         ({"x": torch.zeros(2, 3, dtype=torch.int32)}, "must be floating point, got torch.int32"),
         ({"tau": 0.5}, "tau: must be a finite number >= 1"),
@@ -68,6 +69,12 @@ def test_auto_takes_the_fastest_that_can_and_says_which(monkeypatch: pytest.Monk
     monkeypatch.setattr(_choice.get("numba"), "why_not", lambda *_, **__: "not today")
     assert which_backend(X) == "torch"
     assert explain(X)["numba"] == "not today"
+
+
+def test_auto_never_takes_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert explain(X)["triton"] is None
+    assert which_backend(X) == "numba"
 
 
 def test_use_backend_holds_inside_the_block_alone() -> None:
@@ -141,6 +148,31 @@ def test_autocast_does_not_change_the_membrane() -> None:
         assert torch.equal(lif(x, 3.0), lif(x.float(), 3.0).bfloat16())
         assert lif(x).dtype == torch.bfloat16
         assert lif(x.float()).dtype == torch.float32
+
+
+def test_a_second_derivative_is_refused() -> None:
+    x = X.clone().requires_grad_()
+    (first,) = torch.autograd.grad(lif(x).sum(), x, create_graph=True)
+    with pytest.raises(InputError, match="differentiated once"):
+        first.sum().backward()
+
+
+def test_meta_tensors_and_inference_mode() -> None:
+    spikes = lif(torch.empty(4, 2, 3, 5, device="meta").transpose(2, 3), spike_dtype=torch.int8)
+    assert (spikes.shape, spikes.dtype, spikes.device.type) == ((4, 2, 5, 3), torch.int8, "meta")
+    with torch.inference_mode():
+        assert torch.equal(lif(X), lif(X, backend="reference"))
+
+
+@pytest.mark.slow
+def test_more_than_two_to_the_31_elements() -> None:
+    """One step, expanded over 66,000: half of the neurons fire always, half never."""
+    current = torch.tensor([3.0, -3.0]).repeat_interleave(17_000)
+    spikes = lif(current.expand(66_000, -1), spike_dtype=torch.int8)
+    assert spikes.numel() > 2**31
+    for row in (0, 32_767, 65_536, -1):
+        assert spikes[row, :17_000].all()
+        assert not spikes[row, 17_000:].any()
 
 
 def test_the_operators_string_brings_the_neuron_back() -> None:
