@@ -21,7 +21,9 @@ def machine(threads: int) -> dict[str, Any]:
     """
     facts: dict[str, Any] = {
         "schema": 1,
-        "cpu": _cpu_model(),
+        "cpu": _cpu_info("model name") or platform.processor() or "unknown",
+        # Virtual machines share a model name; which instructions they have decides how sums round.
+        "instructions": sorted(INSTRUCTIONS & set(_cpu_info("flags").split())),
         "cores": os.cpu_count(),
         "architecture": platform.machine(),
         "system": platform.system(),
@@ -34,14 +36,16 @@ def machine(threads: int) -> dict[str, Any]:
     return {"machine_id": digest(facts), **facts}
 
 
-def _cpu_model() -> str:
+INSTRUCTIONS = frozenset({"avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_tile"})
+
+
+def _cpu_info(key: str) -> str:
+    """A line of Linux's /proc/cpuinfo; empty elsewhere."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        pass
-    return platform.processor() or "unknown"
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), "")
 
 
 def _minor(version: str | None) -> str | None:
