@@ -119,10 +119,20 @@ def report(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where files go; FOLDER/report by default.")] = None,
     sections: Annotated[list[str] | None, typer.Option("--section", help="Only these sections.")] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="All records in a .parquet or .csv file.")
+    ] = None,
 ) -> None:
     """Make tables and plots from results. Measures nothing."""
     from spikebench.reading.report import make
 
+    if export is not None:
+        from spikebench.reading.export import export as write
+        from spikebench.reading.frame import load_results
+
+        print(write(load_results(*folders), export))
+        if not (formats or sections or out):
+            return
     for path in make(folders, formats=formats, out=out, sections=sections):
         print(path)
 
@@ -149,11 +159,12 @@ def show(
     dataset: Annotated[str, typer.Option("--dataset", help="Data set that gives image size, channels and classes.")] = "auto",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, as in a suite.")] = None,
     audit: Annotated[bool, typer.Option("--audit", help="Which layers receive anything but binary spikes.")] = False,
+    cross_check: Annotated[bool, typer.Option("--cross-check", help="Dense MACs by fvcore and torch beside ours.")] = False,
 ) -> None:
     """Show a network layer by layer: shapes, parameters, operations. Trains nothing."""
     from spikebench.running.show import show_variant
 
-    show_variant(variant, dataset, set_ or [], audit)
+    show_variant(variant, dataset, set_ or [], audit, cross_check)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from spikebench.running.evaluate import parse_changes
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from torch import nn
+    from torch import Tensor, nn
 
     from spikebench.derived.sites import Site
 
@@ -23,8 +23,10 @@ CIFAR = InputSpec(3, 32, 10)
 DVS = InputSpec(2, 128, 10, events=True)
 
 
-def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool) -> None:
-    """Print the layer table; with ``audit`` which layers receive anything but binary spikes. Raises InputError."""
+def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool, cross_check: bool) -> None:
+    """Print the layer table; with ``audit`` which layers receive anything but binary spikes; with ``cross_check`` what fvcore and
+    torch count. Raises InputError.
+    """
     import torch
     from rich.console import Console
 
@@ -47,11 +49,23 @@ def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool
     console.print(f"[bold]{variant}[/bold] on {size}: {parameters:,} parameters, T = {spec.T}", highlight=False)
     console.print(", ".join(f"{field} {getattr(spec, field)}" for field in COMPONENTS), highlight=False)
     console.print((_audit_table if audit else _layer_table)(analysis.sites, model))
+    if cross_check:
+        console.print(_cross_check(analysis.sites, model, image), highlight=False)
     for missing in analysis.not_counted:
         console.print(f"not counted: {missing.operation} in {missing.scope}: {missing.reason}", highlight=False)
     console.print(
         "per image over all T; events of untrained weights on one random image, BatchNorm with its statistics", style="dim"
     )
+
+
+def _cross_check(sites: Sequence[Site], model: nn.Module, image: Tensor) -> str:
+    """fvcore and torch know no elementwise product of activations, so ours is shown without."""
+    from spikebench.activity.cross_check import dense_macs_elsewhere
+
+    ours = sum(site.dense_macs for site in sites if site.synaptic and site.operation != "hadamard")
+    others = dense_macs_elsewhere(model.eval(), image)
+    counted = ", ".join(f"{tool} {macs:,} ({'equal' if macs == ours else f'{macs - ours:+,}'})" for tool, macs in others.items())
+    return f"dense MACs without elementwise products: ours {ours:,}, {counted}"
 
 
 def _layer_table(sites: Sequence[Site], model: nn.Module) -> Table:
