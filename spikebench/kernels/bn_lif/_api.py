@@ -11,7 +11,7 @@ from spikebench.kernels.bn_lif._op import backend_of, bn_lif_op, statistics_op
 from spikebench.kernels.dynamics import Dynamics
 from spikebench.kernels.lif import lif
 from spikebench.kernels.lif._api import Surrogate, prepare
-from spikebench.kernels.lif._choice import constant_when_traced
+from spikebench.kernels.lif._choice import constant_when_traced, default_backend
 
 BACKENDS = ("triton", "unfused", "reference")
 
@@ -58,7 +58,7 @@ def bn_lif(
     numbers = x.numel() // x.shape[2] if x.shape[2] else 0
     if batch_statistics and numbers == 1:
         raise InputError(Problem("a channel of one number has no variance to train with", key="x"))
-    name = _choose(backend, x.shape[0], x.device, x.dtype, neuron)
+    name = _choose(backend, default_backend(), x.shape[0], x.device, x.dtype, neuron)
     if name == "unfused" or x.numel() == 0:
         folded = F.batch_norm(x.flatten(0, 1), running_mean, running_var, weight, bias, batch_statistics, momentum, eps)
         y = torch.unflatten(folded, 0, x.shape[:2])
@@ -89,10 +89,11 @@ def why_not(backend: str, x: Tensor, dynamics: Dynamics | None = None) -> str | 
 
 
 @constant_when_traced
-def _choose(backend: str, T: int, device: torch.device, dtype: torch.dtype, neuron: str) -> str:
+def _choose(backend: str, default: str, T: int, device: torch.device, dtype: torch.dtype, neuron: str) -> str:
     x, dynamics = torch.empty(T, 0, 0, dtype=dtype, device=device), Dynamics.decode(neuron)
     if backend == "auto":
-        return "triton" if device.type == "cuda" and why_not("triton", x, dynamics) is None else "unfused"
+        wanted = device.type == "cuda" and default in ("auto", "triton")  # use_backend("torch") must not meet Triton
+        return "triton" if wanted and why_not("triton", x, dynamics) is None else "unfused"
     reason = why_not(backend, x, dynamics)
     if reason is not None:
         raise InputError(Problem(f"the backend {backend!r} cannot run: {reason}", key="backend"))

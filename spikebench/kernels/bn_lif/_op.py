@@ -16,6 +16,7 @@ from torch import Tensor
 from spikebench.kernels import _layout
 from spikebench.kernels.bn_lif._channels import channels_of, rows
 from spikebench.kernels.dynamics import Dynamics
+from spikebench.kernels.lif._op import no_second_derivative
 
 _library: Any = torch.library.Library("spikebench", "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define("bn_statistics(Tensor x, str backend) -> (Tensor, Tensor)", tags=[torch.Tag.pt2_compliant_tag])
@@ -140,3 +141,4 @@ for _name, _function, _fake in (
     _library.impl(_name, _function, "CompositeExplicitAutograd")
     torch.library.register_fake(f"spikebench::{_name}", _fake, lib=_library)
 torch.library.register_autograd("spikebench::bn_lif", _differentiate, setup_context=_save, lib=_library)
+torch.library.register_autograd("spikebench::bn_lif_backward", no_second_derivative, lib=_library)

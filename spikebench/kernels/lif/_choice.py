@@ -57,6 +57,11 @@ def use_backend(name: str) -> Iterator[None]:
         _default = before
 
 
+def default_backend() -> str:
+    """What ``use_backend`` set, or ``auto``."""
+    return _default
+
+
 def constant_when_traced(function: Function) -> Function:
     """torch.compile calls such a function once, on plain arguments, and keeps what it returned.
 

@@ -79,8 +79,9 @@ def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return dx, None if tau is None else dtau, None, None, None
 
 
-def _no_second_derivative(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-    raise InputError("a surrogate gradient has no derivative: lif can be differentiated once")
+def no_second_derivative(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    """In place of the backward pass's own backward pass: InputError, where torch would give zeros without a word."""
+    raise InputError("a surrogate gradient has no derivative: this operator can be differentiated once")
 
 
 _library.impl("lif", _forward, "CompositeExplicitAutograd")
@@ -88,4 +89,4 @@ _library.impl("lif_backward", _backward, "CompositeExplicitAutograd")
 torch.library.register_fake("spikebench::lif", _fake_forward, lib=_library)
 torch.library.register_fake("spikebench::lif_backward", _fake_backward, lib=_library)
 torch.library.register_autograd("spikebench::lif", _differentiate, setup_context=_save, lib=_library)
-torch.library.register_autograd("spikebench::lif_backward", _no_second_derivative, lib=_library)
+torch.library.register_autograd("spikebench::lif_backward", no_second_derivative, lib=_library)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from spikebench.core.errors import InputError
 from spikebench.kernels import _layout
-from spikebench.kernels.bn_lif import bn_lif, why_not
+from spikebench.kernels.bn_lif import _api, bn_lif, why_not
 from spikebench.kernels.bn_lif._op import bn_lif_op
 from spikebench.kernels.dynamics import Dynamics
 from spikebench.kernels.lif import lif
@@ -143,6 +143,15 @@ def test_variance_does_not_cancel_under_a_large_mean() -> None:
     _, var = torch.ops.spikebench.bn_statistics(x, "triton")
     # E[x^2] - mean^2 in float32 would be off by more than the variance itself.
     torch.testing.assert_close(var.double(), x.double().var((0, 1, 3), correction=0), rtol=1e-3, atol=0)
+
+
+def test_use_backend_keeps_the_fused_kernel_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_api, "why_not", lambda *_: None)
+    neuron = Dynamics().encode()
+    cuda = torch.device("cuda")
+    monkeypatch.setattr(_api.torch, "empty", lambda *_, **__: None)
+    chosen = {default: _api._choose("auto", default, 4, cuda, torch.float32, neuron) for default in ("auto", "triton", "torch")}
+    assert chosen == {"auto": "triton", "triton": "triton", "torch": "unfused"}
 
 
 @pytest.mark.skipif(INTERPRETED, reason="needs no kernel")
