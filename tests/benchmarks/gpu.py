@@ -195,15 +195,42 @@ def ratios(samples: dict[str, list[float]], bytes_moved: int, copied: int) -> Ro
     return row | {"samples": samples}
 
 
-def networks() -> Iterator[Row]:
-    """Latency, power and a training step of whole networks: the harnesses on data set ``random``."""
-    yield from ()  # the networks' part goes here: spikformer-8-512 and spikformer-v2-8-512 through harnesses.latency and power
+def networks(out: Path) -> Iterator[Row]:
+    """Latency, power, memory and a training step of whole networks: suites/gpu.yaml, whose results folder is OUT/gpu."""
+    import yaml
+
+    from spikebench.core.suite import from_document
+    from spikebench.core.yaml_nodes import parse
+    from spikebench.running import rules
+    from spikebench.running.events import Measured
+    from spikebench.running.runner import bind
+
+    data = yaml.safe_load((Path(__file__).parents[2] / "suites" / "gpu.yaml").read_text())
+    if not CUDA:
+        data |= SMALL_SUITE
+    for event in bind(from_document(parse(yaml.safe_dump(data)), rules), out / "gpu").events():
+        if isinstance(event, Measured):
+            record = event.record
+            yield {"metric": record.metric, "value": record.value, "cell": record.cell_id, **record.conditions} | (
+                {"reason": record.reason} if record.value is None else {}
+            )
 
 
-PARTS: dict[str, Callable[[], Iterator[Row]]] = {
-    "check": check,
-    "lif": lif_table,
-    "bn_lif": bn_lif_table,
+SMALL_SUITE: Row = {
+    "dataset": "digits",
+    "variants": {"base": "spikformer-2-64"},
+    "measure": [
+        {"latency": {"batch_sizes": [2], "backends": ["spikebench", "spikingjelly"], "seconds": 0.2}},
+        {"memory": {"batch_sizes": [2]}},
+        {"power": {"batch_sizes": [2], "seconds": 0.2, "windows": 1}},
+    ],
+}
+
+
+PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    "check": lambda out: check(),
+    "lif": lambda out: lif_table(),
+    "bn_lif": lambda out: bn_lif_table(),
     "networks": networks,
 }
 
@@ -228,9 +255,9 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for part in arguments.parts:
         start = time.perf_counter()
-        print(f"{part}: {(PARTS[part].__doc__ or '').splitlines()[0]}")
+        print(f"{part}:")
         with (arguments.out / f"{part}.jsonl").open("w") as file:
-            for row in PARTS[part]():
+            for row in PARTS[part](arguments.out):
                 file.write(json.dumps(about | row) + "\n")
                 file.flush()
                 shown = {key: value for key, value in row.items() if key != "samples"}
