@@ -18,7 +18,7 @@ from spikebench.activity.tracking import OUTSIDE, UNWRITTEN, WEIGHT, ZEROS, adde
 from spikebench.core.values import BINARY
 
 if TYPE_CHECKING:
-    from spikebench.activity.observer import ActivityObserver
+    from spikebench.activity.recorder import Recorder
 
 aten = torch.ops.aten
 Args = tuple[Any, ...]
@@ -36,115 +36,115 @@ def tensors_in(args: Any) -> list[Tensor]:
     return found
 
 
-def move(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Any) -> None:
+def move(recorder: Recorder, args: Args, kwargs: Kwargs, out: Any) -> None:
     """Copies, joins and picks values without arithmetic: the output holds what the inputs hold."""
     parents = tensors_in(args)
     # Indices and masks choose values but are not among them; zeros and constants 0 fit any kind of spikes.
     sources = [tensor for tensor in parents if tensor.is_floating_point() or len(parents) == 1]
-    observer.made(out, parents, join(observer.tracker.values(tensor) for tensor in sources if not observer.blank(tensor)))
+    recorder.made(out, parents, join(recorder.tracker.values(tensor) for tensor in sources if not recorder.blank(tensor)))
 
 
-def duplicate(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+def duplicate(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
     """The same values in another place, order or number format: what is known of them stays known."""
-    origin = observer.tracker.get(args[0])
-    observer.tracker.set(out, WEIGHT if origin is None else origin)
+    origin = recorder.tracker.get(args[0])
+    recorder.tracker.set(out, WEIGHT if origin is None else origin)
 
 
-def pad(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+def pad(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
     fits = (args[2] if len(args) > 2 else 0) == 0
-    observer.made(out, args[:1], observer.tracker.values(args[0]) if fits else None)
+    recorder.made(out, args[:1], recorder.tracker.values(args[0]) if fits else None)
 
 
-def masked_fill(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+def masked_fill(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
     fits = not isinstance(args[2], Tensor) and args[2] == 0
-    observer.made(out, args[:2], observer.tracker.values(args[0]) if fits else None)
+    recorder.made(out, args[:2], recorder.tracker.values(args[0]) if fits else None)
 
 
-def copy_(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+def copy_(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
     target, source = args[0], args[1]
-    observer.tracker.write(target, observer.tracker.is_activation(source), observer.tracker.values(source))
+    recorder.tracker.write(target, recorder.tracker.is_activation(source), recorder.tracker.values(source))
 
 
-def unwritten(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
-    observer.tracker.set(out, UNWRITTEN)
+def unwritten(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+    recorder.tracker.set(out, UNWRITTEN)
 
 
-def zeros(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
-    observer.tracker.set(out, ZEROS)
+def zeros(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+    recorder.tracker.set(out, ZEROS)
 
 
-def constant(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
-    observer.tracker.set(out, WEIGHT)
+def constant(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+    recorder.tracker.set(out, WEIGHT)
 
 
-def fresh(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+def fresh(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
     """New data from Python or NumPy. A single number is a constant; whether more is depends on where it came from."""
-    observer.tracker.set(out, WEIGHT if out.numel() == 1 else OUTSIDE)
+    recorder.tracker.set(out, WEIGHT if out.numel() == 1 else OUTSIDE)
 
 
-def zero_(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
-    observer.tracker.set(args[0], ZEROS)
+def zero_(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+    recorder.tracker.set(args[0], ZEROS)
 
 
-def add(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+def add(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
     a, b = args[0], args[1]
     if not isinstance(b, Tensor) or not isinstance(a, Tensor):
-        observer.other("elementwise", out.numel(), tensors_in(args), out)
-        observer.made(out, tensors_in(args), None)
+        recorder.other("elementwise", out.numel(), tensors_in(args), out)
+        recorder.made(out, tensors_in(args), None)
         return
-    both = observer.tracker.is_activation(a) and observer.tracker.is_activation(b)
-    observer.other("residual" if both else "bias", out.numel(), (a, b), out)
+    both = recorder.tracker.is_activation(a) and recorder.tracker.is_activation(b)
+    recorder.other("residual" if both else "bias", out.numel(), (a, b), out)
     factor = kwargs.get("alpha", 1)
-    observer.made(out, (a, b), added(observer.tracker.values(a), observer.tracker.values(b)) if factor in (1, -1) else None)
+    recorder.made(out, (a, b), added(recorder.tracker.values(a), recorder.tracker.values(b)) if factor in (1, -1) else None)
 
 
-def multiply(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+def multiply(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
     a, b = args[0], args[1]
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        if observer.tracker.is_activation(a) and observer.tracker.is_activation(b):
-            hadamard(observer, a, b, out)
+        if recorder.tracker.is_activation(a) and recorder.tracker.is_activation(b):
+            hadamard(recorder, a, b, out)
             return
-        observer.other("scale", out.numel(), (a, b), out)
-        both = multiplied(observer.tracker.values(a), observer.tracker.values(b))
-        observer.made(out, (a, b), both)
+        recorder.other("scale", out.numel(), (a, b), out)
+        both = multiplied(recorder.tracker.values(a), recorder.tracker.values(b))
+        recorder.made(out, (a, b), both)
         return
     x, factor = (a, b) if isinstance(a, Tensor) else (b, a)
-    observer.other("scale", out.numel(), (x,), out)
-    observer.made(out, (x,), scaled(observer.tracker.values(x), float(factor)))
+    recorder.other("scale", out.numel(), (x,), out)
+    recorder.made(out, (x,), scaled(recorder.tracker.values(x), float(factor)))
 
 
-def divide(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+def divide(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
     a, b = args[0], args[1]
     constant_divisor = isinstance(a, Tensor) and not isinstance(b, Tensor) and b != 0 and kwargs.get("rounding_mode") is None
-    observer.other("scale" if constant_divisor else "elementwise", out.numel(), tensors_in(args), out)
-    observer.made(out, tensors_in(args), scaled(observer.tracker.values(a), 1.0 / float(b)) if constant_divisor else None)
+    recorder.other("scale" if constant_divisor else "elementwise", out.numel(), tensors_in(args), out)
+    recorder.made(out, tensors_in(args), scaled(recorder.tracker.values(a), 1.0 / float(b)) if constant_divisor else None)
 
 
-def total(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
-    observer.other("sum", args[0].numel(), args[:1], out)
-    observer.made(out, args[:1], summed(observer.tracker.values(args[0])))
+def total(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+    recorder.other("sum", args[0].numel(), args[:1], out)
+    recorder.made(out, args[:1], summed(recorder.tracker.values(args[0])))
 
 
-def compare(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
-    observer.other("comparison", out.numel(), tensors_in(args), out)
-    observer.made(out, tensors_in(args), BINARY)
+def compare(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+    recorder.other("comparison", out.numel(), tensors_in(args), out)
+    recorder.made(out, tensors_in(args), BINARY)
 
 
 def keep(kind: str, window: bool = False) -> Rule:
     """Operations that only choose among values: ReLU of spikes is the spikes, their maximum over a window too."""
 
-    def rule(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Any) -> None:
+    def rule(recorder: Recorder, args: Args, kwargs: Kwargs, out: Any) -> None:
         first = out[0] if isinstance(out, (tuple, list)) else out
-        observer.other(kind, _window(args, first) if window else args[0].numel(), args[:1], first)
-        observer.made(out, tensors_in(args), join(observer.tracker.values(tensor) for tensor in tensors_in(args)))
+        recorder.other(kind, _window(args, first) if window else args[0].numel(), args[:1], first)
+        recorder.made(out, tensors_in(args), join(recorder.tracker.values(tensor) for tensor in tensors_in(args)))
 
     return rule
 
 
-def magnitude(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tensor) -> None:
-    values = observer.tracker.values(args[0])
-    observer.other("elementwise", out.numel(), args[:1], out)
-    observer.made(
+def magnitude(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+    values = recorder.tracker.values(args[0])
+    recorder.other("elementwise", out.numel(), args[:1], out)
+    recorder.made(
         out, args[:1], None if values is None else replace(values, kind="integer" if values.kind == "binary" else values.kind)
     )
 
@@ -152,12 +152,12 @@ def magnitude(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Tenso
 def arithmetic(kind: str, per_element: int = 1, reads: bool = False, window: bool = False) -> Rule:
     """Whatever comes out is not spikes any more. ``reads``: counted by element read, ``window``: by element of each window."""
 
-    def rule(observer: ActivityObserver, args: Args, kwargs: Kwargs, out: Any) -> None:
+    def rule(recorder: Recorder, args: Args, kwargs: Kwargs, out: Any) -> None:
         first = out[0] if isinstance(out, (tuple, list)) else out
         inputs = tensors_in(args)
         elements = _window(args, first) if window else (inputs[0] if reads and inputs else first).numel()
-        observer.other(kind, elements * per_element, inputs, first)
-        observer.made(out, inputs, None)
+        recorder.other(kind, elements * per_element, inputs, first)
+        recorder.made(out, inputs, None)
 
     return rule
 

@@ -79,7 +79,9 @@ def _in_memory_order(x: Tensor) -> Tensor:
 
 
 def _firing(x: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Of x (rows, neurons): how many outputs of each row and of each neuron are nonzero, and how many of these are not ``scale``."""
+    """Of x (rows, neurons): how many outputs of each row and of each neuron are nonzero, and how many of these are not
+    ``scale``.
+    """
     if loops.fits(x):
         return loops.firing(x, scale)
     # Comparing into a float buffer: summing that is several times faster than summing booleans, and exact below 2**24 rows.
@@ -109,7 +111,7 @@ class NeuronSums:
     pending: list[_Call] = field(default_factory=list)
 
     def fired(self, inputs: Sequence[Tensor], spikes: Tensor, values: Values | None, multi_step: bool) -> Fired:
-        """One call: ``spikes`` (T, B, ...) or, of a single-step neuron, (B, ...). Returns what layers that read them may reuse."""
+        """One call: ``spikes`` (T, B, ...) or, of a single-step neuron, (B, ...). Returns what readers may reuse."""
         x = _in_memory_order(spikes if multi_step else spikes.unsqueeze(0))
         low = high = wrong = None
         if values is None:

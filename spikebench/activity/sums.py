@@ -65,8 +65,8 @@ class Operand:
         kind = _kind(low, high, wrong) if declared is None else declared.kind
         if declared is not None and wrong:
             raise WrongDeclarationError(
-                f"{where}: an input was declared {declared.kind} (scale {declared.scale:g}), but {wrong:.0f} of its {seen.elements} "
-                "elements are something else"
+                f"{where}: an input was declared {declared.kind} (scale {declared.scale:g}), but {wrong:.0f} of its "
+                f"{seen.elements} elements are something else"
             )
         self.observed |= declared is None
         self.kind = kind if self.kind is None else max(self.kind, kind, key=KINDS.index)

@@ -17,21 +17,21 @@ from spikebench.activity.sums import Call, Seen
 from spikebench.activity.tracking import multiplied, summed
 
 if TYPE_CHECKING:
-    from spikebench.activity.observer import ActivityObserver
+    from spikebench.activity.recorder import Recorder
 
 aten = torch.ops.aten
-Rule = Callable[["ActivityObserver", tuple[Any, ...], Mapping[str, Any], Any], None]
+Rule = Callable[["Recorder", tuple[Any, ...], Mapping[str, Any], Any], None]
 
 
-def convolution(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
+def convolution(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
     """input (L, C, *size) or unbatched (C, *size); weight (C_out, C / groups, *kernel), transposed (C, C_out / groups,
     *kernel).
     """
     x, weight, bias, stride, padding, dilation, transposed, _, groups = args
     kernel = weight.shape[2:]
-    if not observer.tracker.is_activation(x) or observer.tracker.is_activation(weight):
-        observer.no_rule(
-            "convolution", out, "of a constant" if not observer.tracker.is_activation(x) else "with activations as weights"
+    if not recorder.tracker.is_activation(x) or recorder.tracker.is_activation(weight):
+        recorder.no_rule(
+            "convolution", out, "of a constant" if not recorder.tracker.is_activation(x) else "with activations as weights"
         )
         return
     batched = x.dim() == weight.dim()
@@ -40,9 +40,9 @@ def convolution(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mappi
     axes = axes_of(x_.shape[2:], out_.shape[2:], kernel, stride, padding, dilation, transposed)
     inside = x_.shape[0] * x_.shape[1] * fan_out * prod(sum(axis) for axis in axes)
     dense = (x_ if transposed else out_).numel() * prod(kernel) * (fan_out if transposed else x_.shape[1] // groups)
-    values = observer.tracker.values(x)
+    values = recorder.tracker.values(x)
     taps = coverage(axes, x.device)
-    found = observer.measure_rows(x_, 1, values) if taps is None else observer.measure(x_, 1, values)
+    found = recorder.measure_rows(x_, 1, values) if taps is None else recorder.measure(x_, 1, values)
 
     def over_space(sums: Tensor) -> Tensor:
         sums = sums if taps is None else sums * taps
@@ -53,36 +53,35 @@ def convolution(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mappi
     counts = {"events": events, "events_left": events}
     if found.magnitude is not None:
         counts["unit_acs"] = events if found.magnitude is found.nonzero else over_space(found.magnitude)
-    observer.site(
+    recorder.site(
         f"conv{'_transpose' if transposed else ''}{len(kernel)}d",
         Call(counts, [Seen.of(found, values)]),
         reads=(x, weight, bias),
         writes=out,
-        weights=weight.numel(),
         dense_macs=dense,
         dense_macs_inside=inside,
         events_right=inside,
         other_ops=0 if bias is None else out.numel(),
     )
-    observer.made(out, (x,), None)
+    recorder.made(out, (x,), None)
 
 
-def matrix_product(observer: ActivityObserver, a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
+def matrix_product(recorder: Recorder, a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
     """a (..., n, k) times b (..., k, m), both 2-d or both with one leading axis."""
-    left, right = (observer.tracker.is_activation(operand) for operand in (a, b))
+    left, right = (recorder.tracker.is_activation(operand) for operand in (a, b))
     n, k, m = a.shape[-2], a.shape[-1], b.shape[-1]
     macs = out.numel() * k
     bias_ops = 0 if bias is None else out.numel()
     shapes = {"dense_macs": macs, "dense_macs_inside": macs, "other_ops": bias_ops}
     if not left and not right:
-        observer.made(out, (a, b), None)
+        recorder.made(out, (a, b), None)
         return
     if left and right:
-        _product(observer, a, b, out, shapes)
+        _product(recorder, a, b, out, shapes)
         return
-    x, weight, fan_out = (a, b, m) if left else (b, a, n)
-    values = observer.tracker.values(x)
-    found = observer.measure_rows(x, -1, values) if left else observer.measure(x, -2, values)
+    x, fan_out = (a, m) if left else (b, n)
+    values = recorder.tracker.values(x)
+    found = recorder.measure_rows(x, -1, values) if left else recorder.measure(x, -2, values)
     # A weight on the left mixes the rows of x: samples can be told apart by x's leading axis alone.
     leading = 1.0 * fan_out if left or x.dim() == 3 else None
 
@@ -93,26 +92,25 @@ def matrix_product(observer: ActivityObserver, a: Tensor, b: Tensor, bias: Tenso
     counts = {"events": events, "events_left": events}
     if found.magnitude is not None:
         counts["unit_acs"] = events if found.magnitude is found.nonzero else fanned(found.magnitude)
-    observer.site(
+    recorder.site(
         "linear",
         Call(counts, [Seen.of(found, values)]),
         reads=(a, b, bias),
         writes=out,
-        weights=weight.numel(),
         events_right=macs,
         **shapes,
     )
-    observer.made(out, (a, b), None)
+    recorder.made(out, (a, b), None)
 
 
-def _product(observer: ActivityObserver, a: Tensor, b: Tensor, out: Tensor, shapes: Mapping[str, int]) -> None:
+def _product(recorder: Recorder, a: Tensor, b: Tensor, out: Tensor, shapes: Mapping[str, int]) -> None:
     """Both operands are activations: an event needs both nonzero. For each k, (nonzero in a's column) x (nonzero in b's row)."""
-    kinds = [observer.tracker.values(operand) for operand in (a, b)]
+    kinds = [recorder.tracker.values(operand) for operand in (a, b)]
     made = summed(multiplied(*kinds))
-    left, right = observer.fired(a, kinds[0]), observer.fired(b, kinds[1])
+    left, right = recorder.fired(a, kinds[0]), recorder.fired(b, kinds[1])
     if left is not None and right is not None and made is not None and out.dtype == torch.float32:
         # The product of spikes counts what fired together, exactly; who reads it (the next product) needs its sums anyway.
-        together = observer.measure(out, -2, made).magnitude
+        together = recorder.measure(out, -2, made).magnitude
         assert together is not None
         fan_out, fan_in = b.shape[-1], a.shape[-2]
         events = together.sum(-1).reshape(-1)
@@ -123,11 +121,11 @@ def _product(observer: ActivityObserver, a: Tensor, b: Tensor, out: Tensor, shap
             "unit_acs": events,
         }
     else:
-        left, right = observer.measure(a, -2, kinds[0]), observer.measure(b, -1, kinds[1])
+        left, right = recorder.measure(a, -2, kinds[0]), recorder.measure(b, -1, kinds[1])
         counts = _pairs(left, right, a.shape[-2], b.shape[-1])
     operands = [Seen.of(found, values) for found, values in zip((left, right), kinds, strict=True)]
-    observer.site("matmul", Call(counts, operands), reads=(a, b), writes=out, weights=0, **shapes)
-    observer.made(out, (a, b), made)
+    recorder.site("matmul", Call(counts, operands), reads=(a, b), writes=out, **shapes)
+    recorder.made(out, (a, b), made)
 
 
 def _pairs(left: Measure, right: Measure, rows: int, columns: int) -> dict[str, Tensor]:
@@ -147,9 +145,9 @@ def _pairs(left: Measure, right: Measure, rows: int, columns: int) -> dict[str, 
     return counts
 
 
-def hadamard(observer: ActivityObserver, a: Tensor, b: Tensor, out: Tensor) -> None:
+def hadamard(recorder: Recorder, a: Tensor, b: Tensor, out: Tensor) -> None:
     """Elementwise product of two activations with broadcasting: spike-driven attention (arXiv 2307.01694), masks, gates."""
-    kinds = [observer.tracker.values(operand) for operand in (a, b)]
+    kinds = [recorder.tracker.values(operand) for operand in (a, b)]
     wide = [(operand.unsqueeze(-1) if not out.dim() else operand).expand(out.shape or (1,)) for operand in (a, b)]
     left, right = (measure(operand.unsqueeze(-1), -1, values) for operand, values in zip(wide, kinds, strict=True))
 
@@ -167,37 +165,36 @@ def hadamard(observer: ActivityObserver, a: Tensor, b: Tensor, out: Tensor) -> N
         counts["unit_acs"] = by_row(left.magnitude * right.magnitude)
     size = out.numel()
     operands = [Seen.of(found, values) for found, values in zip((left, right), kinds, strict=True)]
-    observer.site(
+    recorder.site(
         "hadamard",
         Call(counts, operands),
         reads=(a, b),
         writes=out,
-        weights=0,
         dense_macs=size,
         dense_macs_inside=size,
         other_ops=0,
     )
-    observer.made(out, (a, b), multiplied(*kinds))
+    recorder.made(out, (a, b), multiplied(*kinds))
 
 
-def _mm(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
-    matrix_product(observer, args[0], args[1], None, out)
+def _mm(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
+    matrix_product(recorder, args[0], args[1], None, out)
 
 
-def _addmm(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
-    matrix_product(observer, args[1], args[2], args[0], out)
+def _addmm(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
+    matrix_product(recorder, args[1], args[2], args[0], out)
 
 
-def _addmv(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
-    matrix_product(observer, args[1], args[2].unsqueeze(-1), args[0], out)
+def _addmv(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
+    matrix_product(recorder, args[1], args[2].unsqueeze(-1), args[0], out)
 
 
-def _mv(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
-    matrix_product(observer, args[0], args[1].unsqueeze(-1), None, out)
+def _mv(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
+    matrix_product(recorder, args[0], args[1].unsqueeze(-1), None, out)
 
 
-def _dot(observer: ActivityObserver, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
-    matrix_product(observer, args[0].unsqueeze(0), args[1].unsqueeze(-1), None, out)
+def _dot(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
+    matrix_product(recorder, args[0].unsqueeze(0), args[1].unsqueeze(-1), None, out)
 
 
 RULES: Mapping[Any, Rule] = {

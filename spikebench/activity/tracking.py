@@ -17,7 +17,9 @@ from spikebench.core.values import INTEGER, Values
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """Spikes of a neuron layer: ``by_row`` (T B,) nonzero outputs by step and sample, ``wrong`` as in ``Measure``, ``elements`` in all."""
+    """Spikes of a neuron layer: ``by_row`` (T B,) nonzero outputs by step and sample, ``wrong`` as in ``Measure``, ``elements``
+    in all.
+    """
 
     by_row: Tensor
     wrong: Tensor

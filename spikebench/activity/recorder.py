@@ -1,0 +1,182 @@
+"""What one pass has seen so far; rules read and write it through these few methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from spikebench.activity import elementwise, synaptic
+from spikebench.activity.analysis import ActivityAnalysis
+from spikebench.activity.elementwise import tensors_in
+from spikebench.activity.measure import Measure, measure, of_counts
+from spikebench.activity.sums import Call, SiteSums
+from spikebench.activity.tracking import WEIGHT, Origin, Tracker
+from spikebench.core.values import Values
+
+RULES: Mapping[Any, synaptic.Rule] = {**elementwise.RULES, **synaptic.RULES}
+
+
+@dataclass
+class Frame:
+    """A module's call: its path, and how often each operation has run in it so far."""
+
+    scope: str
+    ordinals: dict[str, int] = field(default_factory=dict)
+
+
+class Recorder:
+    """``frames``: the modules that are running, outermost first. ``samples``: images in this call of the network."""
+
+    def __init__(self, analysis: ActivityAnalysis) -> None:
+        self.analysis = analysis
+        self.tracker = Tracker()
+        self.frames: list[Frame] = []
+        self.samples = 0
+        self._measures: dict[tuple[Any, ...], tuple[Measure, StorageWeakRef]] = {}
+        self._in_place = False
+
+    def forget(self) -> None:
+        """The pass is over, or has failed: its tensors may go."""
+        self.tracker.forget()
+        self._measures.clear()
+
+    def saw(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], run: Any) -> Any:
+        """One ATen operation: run it, then count it."""
+        packet = func.overloadpacket
+        in_place = func._schema.is_mutable
+        rule = RULES.get(packet)
+        if in_place:
+            self._measures.clear()
+        before = (args[0].clone(), *args[1:]) if packet is torch.ops.aten.mul_ and isinstance(args[0], Tensor) else args
+        if before is not args:
+            self.tracker.set(before[0], self.tracker.get(args[0]) or WEIGHT)
+        out = run()
+        if rule is None:
+            self._no_rule_for(func, args, out)
+            return out
+        if not in_place and rule not in (elementwise.unwritten, elementwise.zeros, elementwise.constant):
+            self._check_written(func, args)
+        self._in_place = in_place
+        rule(self, before, kwargs, out)
+        return out
+
+    def _check_written(self, func: Any, args: tuple[Any, ...]) -> None:
+        for tensor in tensors_in(args):
+            origin = self.tracker.get(tensor)
+            if origin is not None and origin.unwritten:
+                self.uncounted(
+                    "kernel", f"memory that no PyTorch operator wrote is read by {func.overloadpacket}: a kernel of one's own"
+                )
+                self.tracker.set(tensor, Origin(True))
+
+    def _no_rule_for(self, func: Any, args: tuple[Any, ...], out: Any) -> None:
+        name = str(func.overloadpacket)
+        outputs = tensors_in((out,))
+        if any(tensor.is_floating_point() or tensor.is_complex() for tensor in outputs):
+            self.uncounted(name, "there is no rule for this operation")
+        for tensor in outputs:
+            self.tracker.set(tensor, Origin(any(self.tracker.is_activation(parent) for parent in tensors_in(args))))
+
+    def no_rule(self, operation: str, out: Tensor, why: str) -> None:
+        """An operation that is known but used in a way that no rule covers."""
+        self.uncounted(operation, f"{operation} {why} has no rule")
+        self.tracker.set(out, Origin(True))
+
+    def uncounted(self, operation: str, reason: str) -> None:
+        """Something happened whose arithmetic cannot be counted."""
+        self.analysis.uncounted(self.frames[-1].scope, operation, reason)
+
+    def measure(self, x: Tensor, dim: int, values: Values | None) -> Measure:
+        """``measure``, once for a tensor that several layers read (q, k and v)."""
+        storage = x.untyped_storage()
+        key = (storage._cdata, x.storage_offset(), x.shape, x.stride(), x.dtype, dim % x.dim(), values)
+        if key not in self._measures:
+            # A weak reference keeps the address from being given away, but not the memory.
+            self._measures[key] = (measure(x, dim, values), StorageWeakRef(storage))  # type: ignore[no-untyped-call]
+        return self._measures[key][0]
+
+    def fired(self, x: Tensor, values: Values | None) -> Measure | None:
+        """Spikes that their neuron has been looked at for, and that nothing has changed or cut since, by step and sample."""
+        origin = self.tracker.get(x)
+        if values is None or values.kind != "binary" or origin is None or origin.fired is None:
+            return None
+        known = origin.fired
+        if not known.elements == x.numel() == x.untyped_storage().nbytes() // x.element_size():
+            return None
+        return of_counts(known.by_row, values.scale, known.wrong, known.elements)
+
+    def measure_rows(self, x: Tensor, dim: int, values: Values | None) -> Measure:
+        """``measure`` for layers that need no more than sums over leading axes: spikes were summed so when their neuron was
+        seen.
+        """
+        return self.fired(x, values) or self.measure(x, dim, values)
+
+    def made(self, out: Any, parents: Sequence[Tensor], values: Values | None) -> None:
+        """``out`` was computed from ``parents`` and holds ``values``."""
+        activation = outside = False
+        for parent in parents:
+            origin = self.tracker.get(parent)
+            if origin is not None:
+                activation |= origin.activation
+                outside |= origin.outside
+        for tensor in tensors_in((out,)):
+            if self._in_place:
+                self.tracker.write(tensor, activation, values)
+            else:
+                self.tracker.set(tensor, Origin(activation, values, outside=outside and not activation))
+
+    def blank(self, tensor: Tensor) -> bool:
+        origin = self.tracker.get(tensor)
+        return origin is not None and origin.blank
+
+    def site(self, operation: str, call: Call, *, reads: Sequence[Tensor | None], writes: Tensor, **amounts: int) -> None:
+        """A call of a synaptic operation."""
+        found = self._place(operation)
+        found.pending.append(call)
+        self._moved(found, reads, writes)
+        found.add(**amounts)
+
+    def other(self, operation: str, ops: int, reads: Sequence[Tensor], writes: Tensor) -> None:
+        """A call of an operation that is not synaptic; arithmetic on weights alone is not what an image costs."""
+        if not any(self.tracker.is_activation(tensor) for tensor in reads):
+            return
+        found = self._place(operation)
+        self._moved(found, reads, writes)
+        found.add(other_ops=ops)
+
+    def _place(self, operation: str) -> SiteSums:
+        frame = self.frames[-1]
+        ordinal = frame.ordinals.get(operation, 0)
+        frame.ordinals[operation] = ordinal + 1
+        key = (frame.scope, operation, ordinal)
+        found = self.analysis.site_sums.get(key)
+        if found is None:
+            found = self.analysis.site_sums[key] = SiteSums(self.analysis.next_place(), frame.scope, operation)
+        found.calls += 1
+        return found
+
+    def _moved(self, found: SiteSums, reads: Sequence[Tensor | None], writes: Tensor) -> None:
+        """Each image by itself: weights are read again for each, whatever the batch."""
+        inputs, weights, read = 0, 0, 0
+        for tensor in reads:
+            if tensor is None:
+                continue
+            elements, size = tensor.numel(), tensor.element_size()
+            if self.tracker.is_activation(tensor):
+                inputs += elements
+                read += elements * size
+            else:
+                weights += elements
+                read += elements * size * max(1, self.samples)
+        found.add(
+            bytes_read=read,
+            bytes_written=writes.numel() * writes.element_size(),
+            input_elements=inputs,
+            output_elements=writes.numel(),
+            weight_elements=weights,
+        )
