@@ -1,6 +1,7 @@
 """The CPU's way to measure: one read of the tensor instead of five, compiled by numba and kept in its cache on disk.
 
-A tensor is three axes: ``outer`` and ``inner`` are kept, ``reduce`` is summed over. Of the last two one must be contiguous in memory.
+A tensor is three axes: ``outer`` and ``inner`` are kept, ``reduce`` is summed over. Of the last two one must be contiguous in
+memory.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,7 @@ _WIDE_BLOCK = 1 << 15
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "nsz"}}
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+def _compiled(function: Any) -> Callable[..., None]:
     try:
         kernel: Callable[..., None] = njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # numba's word for "no folder to keep it in": then it is compiled once per process
@@ -38,12 +40,12 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @_compiled
-def _spikes_by_column(x, outer, reduce, R, I, start, stop, scale, nonzero, wrong):  # type: ignore[no-untyped-def]
-    """``nonzero[o * I + i]`` for start <= o * I + i < stop; ``wrong``: elements that are neither 0 nor ``scale``."""
-    zero, one, bad, first = np.float32(0), np.float32(1), 0.0, start
+def _spikes_by_column(x, outer, reduce, R, inners, start, stop, scale, nonzero, wrong):  # type: ignore[no-untyped-def]
+    """``nonzero[o * inners + i]`` for start <= o * inners + i < stop; ``wrong``: elements that are neither 0 nor ``scale``."""
+    zero, one, bad, first = np.float32(0), np.float32(1), np.float64(0), start
     while first < stop:
-        o, i = first // I, first % I
-        n = min(min(I - i, stop - first), _BLOCK)
+        o, i = first // inners, first % inners
+        n = min(min(inners - i, stop - first), _BLOCK)
         sums = nonzero[first : first + n]
         for r in range(R):
             row = x[o * outer + r * reduce + i : o * outer + r * reduce + i + n]
@@ -58,10 +60,10 @@ def _spikes_by_column(x, outer, reduce, R, I, start, stop, scale, nonzero, wrong
 
 
 @_compiled
-def _spikes_by_row(x, outer, inner, R, I, start, stop, scale, nonzero, wrong):  # type: ignore[no-untyped-def]
-    zero, one, bad = np.float32(0), np.float32(1), 0.0
+def _spikes_by_row(x, outer, inner, R, inners, start, stop, scale, nonzero, wrong):  # type: ignore[no-untyped-def]
+    zero, one, bad = np.float32(0), np.float32(1), np.float64(0)
     for place in range(start, stop):
-        base = (place // I) * outer + (place % I) * inner
+        base = (place // inners) * outer + (place % inners) * inner
         row = x[base : base + R]
         total, off = zero, zero
         for r in range(R):
@@ -74,11 +76,11 @@ def _spikes_by_row(x, outer, inner, R, I, start, stop, scale, nonzero, wrong):  
 
 
 @_compiled
-def _values_by_column(x, outer, reduce, R, I, start, stop, inverse, tolerance, nonzero, total, magnitude, wrong):  # type: ignore[no-untyped-def]
-    zero, one, half, bad, first = np.float32(0), np.float32(1), np.float32(0.5), 0.0, start
+def _values_by_column(x, outer, reduce, R, inners, start, stop, inverse, tolerance, nonzero, total, magnitude, wrong):  # type: ignore[no-untyped-def]
+    zero, one, half, bad, first = np.float32(0), np.float32(1), np.float32(0.5), np.float64(0), start
     while first < stop:
-        o, i = first // I, first % I
-        n = min(min(I - i, stop - first), _BLOCK)
+        o, i = first // inners, first % inners
+        n = min(min(inners - i, stop - first), _BLOCK)
         counts, sums, sizes = nonzero[first : first + n], total[first : first + n], magnitude[first : first + n]
         for r in range(R):
             row = x[o * outer + r * reduce + i : o * outer + r * reduce + i + n]
@@ -97,10 +99,10 @@ def _values_by_column(x, outer, reduce, R, I, start, stop, inverse, tolerance, n
 
 
 @_compiled
-def _values_by_row(x, outer, inner, R, I, start, stop, inverse, tolerance, nonzero, total, magnitude, wrong):  # type: ignore[no-untyped-def]
-    zero, one, half, bad = np.float32(0), np.float32(1), np.float32(0.5), 0.0
+def _values_by_row(x, outer, inner, R, inners, start, stop, inverse, tolerance, nonzero, total, magnitude, wrong):  # type: ignore[no-untyped-def]
+    zero, one, half, bad = np.float32(0), np.float32(1), np.float32(0.5), np.float64(0)
     for place in range(start, stop):
-        base = (place // I) * outer + (place % I) * inner
+        base = (place // inners) * outer + (place % inners) * inner
         row = x[base : base + R]
         count, off, sums, sizes = zero, zero, total[place], magnitude[place]
         for r in range(R):
@@ -119,7 +121,7 @@ def _values_by_row(x, outer, inner, R, I, start, stop, inverse, tolerance, nonze
 @_compiled
 def _firing(x, rows, F, start, stop, scale, by_row, by_neuron, wrong):  # type: ignore[no-untyped-def]
     """Of x (rows, F): nonzero elements of each row, between the columns ``start`` and ``stop``, and of each column."""
-    zero, one, bad = np.float32(0), np.float32(1), 0.0
+    zero, one, bad = np.float32(0), np.float32(1), np.float64(0)
     for first in range(start, stop, _WIDE_BLOCK):
         n = min(_WIDE_BLOCK, stop - first)
         columns = by_neuron[first : first + n]
@@ -193,17 +195,17 @@ def firing(x: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
 
 def _run(x: Tensor, by_column: Callable[..., None], by_row: Callable[..., None], parts: tuple[Any, ...]) -> Tensor:
     """Whichever kernel walks along memory, over all (outer, inner) places."""
-    (O, R, I), (outer, reduce, inner) = x.shape, x.stride()
+    (outers, R, inners), (outer, reduce, inner) = x.shape, x.stride()
     flat = _flat(x)
-    columns = inner == 1 and I > 1
+    columns = inner == 1 and inners > 1
     kernel, stride = (by_column, reduce) if columns else (by_row, inner)
 
     def work(start: int, stop: int) -> float:
         wrong = np.zeros(1)
-        kernel(flat, outer, stride, R, I, start, stop, *parts, wrong)
+        kernel(flat, outer, stride, R, inners, start, stop, *parts, wrong)
         return float(wrong[0])
 
-    return torch.tensor(float(sum(_on_threads(work, O * I, x.numel()))), dtype=torch.float64)
+    return torch.tensor(float(sum(_on_threads(work, outers * inners, x.numel()))), dtype=torch.float64)
 
 
 def _flat(x: Tensor) -> Any:
@@ -218,9 +220,9 @@ def _without(x: Tensor, dim: int) -> tuple[int, ...]:
 
 
 def _on_threads(work: Callable[[int, int], Any], places: int, elements: int) -> list[Any]:
-    """``work(start, stop)`` over all places in equal parts, on as many threads as torch uses; the calling thread does the first."""
+    """``work(start, stop)`` over all places in equal parts, on torch's number of threads; the calling thread does the first."""
     count = max(1, min(torch.get_num_threads(), elements // _GRAIN))
-    share = -(-(-(-places // count)) // 16) * 16  # whole cache lines, so that no two threads write one
+    share = 16 * ceil(places / count / 16)  # whole cache lines, so that no two threads write one
     starts = range(0, places, share)
     others = [_pool(os.getpid()).submit(work, start, min(start + share, places)) for start in starts[1:]]
     return [work(0, min(share, places)), *(other.result() for other in others)]

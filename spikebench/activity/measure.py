@@ -18,10 +18,10 @@ _TOLERANCE = 1e-3
 class Measure:
     """Of a tensor x, kept on its device. The first three have x's shape without the axis, float64, whole numbers exact.
 
-    ``nonzero``: how many elements are not 0. ``total``: sum of x. ``magnitude``: sum of |x| in units of the declared scale, rounded to
-    whole numbers (``nonzero`` itself for spikes); None for declared real values. ``low``, ``high``: 0-d, extremes of x (``low`` only if x was not declared). ``wrong``:
-    0-d, how many elements are not what was declared: for spikes neither 0 nor the scale, else no whole number in its units; None
-    where that was not asked (declared real). ``elements``: of x.
+    ``nonzero``: how many elements are not 0. ``total``: sum of x. ``magnitude``: sum of |x| in units of the declared scale,
+    rounded to whole numbers (``nonzero`` itself for spikes); None for declared real values. ``low``, ``high``: 0-d, extremes of
+    x (``low`` only if x was not declared). ``wrong``: 0-d, how many elements are not what was declared: for spikes neither 0
+    nor the scale, else no whole number in its units; None where that was not asked (declared real). ``elements``: of x.
     """
 
     nonzero: Tensor
@@ -62,7 +62,9 @@ def _spikes(x: Tensor, dim: int, scale: float) -> Measure:
 
 
 def of_counts(nonzero: Tensor, scale: float, wrong: Tensor, elements: int) -> Measure:
-    """The measure of ``elements`` spikes of height ``scale`` from how many there are; their extremes follow, if nothing is wrong."""
+    """The measure of ``elements`` spikes of height ``scale`` from how many there are; their extremes follow, if nothing is
+    wrong.
+    """
     nonzero = nonzero.double()
     found = nonzero.sum()
     low, high = (found == elements) * scale, (found > 0) * scale

@@ -42,7 +42,7 @@ def counted(records: Iterable[Record]) -> Iterator[Counted]:
         job = found.setdefault(ids, Counted(ids))
         if record.metric == "time_steps" and record.value is not None:
             job.time_steps = int(record.value)
-        elif record.metric == "events" and not record.scope and "site" not in record.conditions:
+        elif record.metric == "events" and not record.scope and not {"site", "operation"} & set(record.conditions):
             job.complete = record.conditions.get("complete") is not False
             job.reason = record.reason
         elif record.metric in ("membrane_updates", "spikes") and record.scope and record.value is not None:

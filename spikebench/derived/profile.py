@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -14,12 +16,61 @@ from spikebench.core.errors import InputError, Problem
 from spikebench.core.registry import REGISTRIES
 
 
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """Joules of a multiply-accumulate and of an accumulate. ``low`` and ``high``: the range that sources give, where they
+    differ.
+    """
+
+    mac: float
+    ac: float
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(joules) and joules >= 0 for joules in (self.mac, self.ac)):
+            raise ValueError("mac and ac must be joules, at least 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Membrane:
+    """Joules of one access to a membrane potential, of which an update takes ``accesses``: it is read and written."""
+
+    access: float
+    accesses: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Joules of one access to a local memory, by its size, and what finding the place costs.
+
+    ``access``: [bytes, joules] points, linear between them and constant beyond the last. ``word_bytes``: of one number.
+    ``queue_bytes``: the queue that spikes wait in. ``address_add``, ``address_mac``: joules of an addition and a
+    multiply-accumulate on addresses.
+    """
+
+    access: tuple[tuple[float, float], ...]
+    word_bytes: int = 4
+    queue_bytes: int = 4000
+    address_add: float = 0.0
+    address_mac: float = 0.0
+
+    def joules(self, size: float) -> float:
+        """Of one access to a memory of ``size`` bytes."""
+        points = ((0.0, 0.0), *self.access)
+        for (a, low), (b, high) in itertools.pairwise(points):
+            if size <= b:
+                return low + (high - low) * (size - a) / (b - a)
+        return points[-1][1]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Profile:
-    """Joules per operation. A term that is None is not modelled: the profile says so in ``leaves_out``.
+    """A way to charge energy. What it does not model it names in ``leaves_out``.
 
-    ``mac``, ``ac``: multiply-accumulate, accumulate. ``membrane``: per membrane access (one read and one write at each update).
-    ``convention``: the one it was published with, and the rules that it changes (see ``conventions.Rules``).
+    ``mac``, ``ac``: joules of a multiply-accumulate and of an accumulate. ``convention``: how many of them there are, unless
+    another is asked for, with the ``rules`` that this profile changes (``conventions.Rules``). ``membrane``, ``memory``: see
+    there; None where not modelled. ``twin``: charge the quantised artificial network of equal capacity instead of this one.
     """
 
     name: str
@@ -30,21 +81,22 @@ class Profile:
     leaves_out: tuple[str, ...] = ()
     convention: str = "events"
     rules: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Energy:
-    mac: float
-    ac: float
+    range: tuple[float, float] | None = None
+    membrane: Membrane | None = None
+    memory: Memory | None = None
+    twin: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class _File:
     source: str
-    energy: _Energy
+    energy: Operation
     technology: str = ""
     leaves_out: tuple[str, ...] = ()
     convention: dict[str, Any] = dataclasses.field(default_factory=dict)
+    membrane: Membrane | None = None
+    memory: Memory | None = None
+    twin: bool = False
 
 
 @cache
@@ -54,19 +106,23 @@ def load_profile(name: str) -> Profile:
     Raises InputError for an unknown name, a file that is missing or is not TOML, and for keys and values that a profile cannot
     have.
     """
+    from spikebench.derived.conventions import rules_of
+
     path = Path(name) if name.endswith(".toml") else REGISTRIES["profiles"].get(name)
     try:
         data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(Problem(f"cannot read the energy profile: {error.strerror}", file=str(path))) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(Problem(f"not TOML: {error}", file=str(path))) from error
     try:
         file: _File = build_options(_File, data, owner="an energy profile")
+        rules = dict(file.convention)
+        convention = str(rules.pop("name", "events"))
+        rules_of(convention, **rules)
     except InputError as error:
         raise InputError([dataclasses.replace(problem, file=str(path)) for problem in error.problems]) from error
-    rules = dict(file.convention)
-    convention = str(rules.pop("name", "events"))
+    low, high = file.energy.low, file.energy.high
     return Profile(
         name=Path(path).stem,
         mac=file.energy.mac,
@@ -76,4 +132,8 @@ def load_profile(name: str) -> Profile:
         leaves_out=file.leaves_out,
         convention=convention,
         rules=rules,
+        range=None if low is None or high is None else (low, high),
+        membrane=file.membrane,
+        memory=file.memory,
+        twin=file.twin,
     )

@@ -39,8 +39,9 @@ class Site:
 
     Sums over one pass are int; a row made of records holds means per image, which may be fractions.
 
-    ``bytes_read`` and ``bytes_written`` as a machine without caches would move them, in the number format of this pass;
-    ``input_elements``, ``output_elements``, ``weight_elements``: how many numbers that were.
+    ``bytes_read`` and ``bytes_written``: as a machine without caches would move them, in the number format of this pass, weights
+    once for each image. ``input_elements``, ``output_elements``: how many numbers are activations; ``weight_elements``: how many
+    are not, biases among them, once for each call.
     """
 
     site: int
@@ -120,7 +121,7 @@ class NeuronLayer:
 
 def neuron_site(site: int, scope: str, membrane_updates: Number) -> Site:
     """A neuron layer as a row of operations, for conventions that charge neurons too."""
-    return Site(site=site, scope=scope, operation="neuron", other_ops=membrane_updates)
+    return Site(site=site, scope=scope, operation="neuron", input="real", other_ops=membrane_updates)
 
 
 @dataclass(frozen=True, slots=True)

@@ -419,8 +419,8 @@ def test_other_operations_by_kind() -> None:
 
 def test_bytes_and_elements() -> None:
     (site,) = count(nn.Linear(3, 5), torch.rand(2, 3)).sites
-    assert (site.input_elements, site.weight_elements, site.output_elements) == (6 + 5, 15, 10)
-    assert (site.bytes_read, site.bytes_written) == (4 * (6 + 15 + 5), 40)
+    assert (site.input_elements, site.weight_elements, site.output_elements) == (6, 15 + 5, 10)
+    assert (site.bytes_read, site.bytes_written) == (4 * (6 + 2 * (15 + 5)), 40)
 
 
 def test_scopes_add_up(network: tuple[nn.Module, Tensor]) -> None:

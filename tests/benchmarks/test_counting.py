@@ -1,8 +1,9 @@
 """What counting costs: a counted forward pass over a plain one, as a ratio of one run; the target is 1.10.
 
-Both sides take turns in one process on one thread, the network as declared (without shortcuts) on both; the ratio is that of the
-shortest times, which other work on the machine spoils least. Times are the process's own: time that others take does not count. An
-observer lives over many batches, so setting it up is left out, as is compiling its loops; what it does at the end of each is not.
+Both sides take turns in one process on one thread, the network as declared (without shortcuts) on both; the ratio is that of
+the shortest times, which other work on the machine spoils least. Times are the process's own: time that others take does not
+count. An observer lives over many batches, so setting it up is left out, as is compiling its loops; what it does at the end of
+each is not.
 
     pytest tests/benchmarks/test_counting.py --benchmark-columns=min,median --benchmark-json=counting.json
 """
@@ -25,7 +26,9 @@ from spikebench.networks.shortcuts import without_shortcuts
 ROUNDS = 4
 TARGET = 1.10
 LIMIT = 1.25
-"""What fails: the loops that count wait for memory, and the layers beside them for arithmetic, so a busy machine spoils the ratio."""
+"""What fails: the loops that count wait for memory, and the layers beside them for arithmetic, so a busy machine spoils the
+ratio.
+"""
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from spikebench.core.metrics import Metric
-from spikebench.core.records import Record, Scalar
-from spikebench.derived.conventions import operations, rules_of
+from spikebench.core.records import Record, Scalar, spell
+from spikebench.derived.conventions import rules_of
 from spikebench.derived.counted import IDS, Counted, counted
 from spikebench.derived.profile import Profile, load_profile
+from spikebench.derived.terms import TERMS, charged, twin_bits
 
 ENERGY = Metric(
     "energy",
@@ -24,12 +25,23 @@ ENERGY = Metric(
     exact=True,
     note="estimated from counts, per image over all T; conditions name the profile and the convention",
 )
+TERM = Metric(
+    "energy_term",
+    "J",
+    "lower",
+    "estimated",
+    "Energy by term",
+    display_unit="mJ",
+    display_factor=1e3,
+    exact=True,
+    note="a part of the estimate: operations, addressing, memory or membrane; parts add up to the energy",
+)
 
 
 class Derivation:
     """Energy of the whole network and of every site, under each profile and one convention (each profile's own if not named)."""
 
-    metrics = (ENERGY,)
+    metrics = (ENERGY, TERM)
 
     def __call__(
         self,
@@ -42,29 +54,33 @@ class Derivation:
 
         Raises InputError for an unknown profile, convention or option.
         """
+        loaded = [load_profile(name) for name in profiles]
         jobs = list(counted(records))
-        for name in profiles:
-            profile = load_profile(name)
+        for profile in loaded:
             for job in jobs:
                 yield from _energy(job, profile, convention, options)
 
 
 def _energy(job: Counted, profile: Profile, convention: str | None, options: dict[str, Any]) -> Iterator[Record]:
-    conditions: dict[str, Scalar] = {"profile": profile.name, "convention": convention or profile.convention}
-    conditions |= {name: str(value) for name, value in options.items()}
+    name = convention or profile.convention
+    conditions: dict[str, Scalar] = {"profile": profile.name, "convention": name}
+    conditions |= {option: spell(value) for option, value in options.items()}
+    if profile.twin:
+        conditions["bits"] = twin_bits(job.time_steps)
     ids: dict[str, Any] = dict(zip(IDS, job.ids, strict=True))
     if not job.sites:
         yield Record.absent(ENERGY, f"there are no counts to make it from: {job.reason}", conditions=conditions, **ids)
         return
-    own = profile.rules if convention in (None, profile.convention) else {}
-    rules = rules_of(convention or profile.convention, **{**own, **options})
-    found = [
-        (site, profile.mac * ops.macs + profile.ac * ops.acs)
-        for site, ops in operations(job.sites, rules, job.time_steps)
-        if ops.macs or ops.acs or site.synaptic
-    ]
+    # What a profile changes in its own convention it does not change in another one that somebody asks for.
+    own = profile.rules if name == profile.convention else {}
+    found = list(charged(job, profile, rules_of(name, **{**own, **options})))
     complete: dict[str, Scalar] = {} if job.complete else {"complete": False}
-    yield Record.of(ENERGY, sum(joules for _, joules in found), conditions={**conditions, **complete}, **ids)
-    for site, joules in found:
+    whole = {**conditions, **complete}
+    yield Record.of(ENERGY, sum(sum(terms.values()) for _, terms in found), conditions=whole, **ids)
+    for term in TERMS:
+        parts = [terms[term] for _, terms in found if term in terms]
+        if profile.memory is not None or profile.membrane is not None:
+            yield Record.of(TERM, sum(parts), conditions={**whole, "term": term}, **ids)
+    for site, terms in found:
         where: dict[str, Scalar] = {"site": site.site, "operation": site.operation, "input": site.input}
-        yield Record.of(ENERGY, joules, scope=site.scope, conditions={**conditions, **where}, **ids)
+        yield Record.of(ENERGY, sum(terms.values()), scope=site.scope, conditions={**conditions, **where}, **ids)
