@@ -123,6 +123,21 @@ def test_no_autograd_graph_and_no_hook_stay() -> None:
     assert model(torch.rand(2, 3)).requires_grad
 
 
+def test_the_loops_of_the_cpu_and_torch_s_own_operators_agree(
+    network: tuple[nn.Module, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other devices and number formats go through torch's operators; here the CPU is made to."""
+    from spikebench.activity import loops
+
+    model, x = network
+    fast = count(model, x[:5])
+    monkeypatch.setattr(loops, "fits", lambda x: False)
+    slow = count(model, x[:5])
+    assert fast.to_pandas().equals(slow.to_pandas())
+    assert fast.neurons().equals(slow.neurons())
+    assert fast.by_sample("unit_acs") == slow.by_sample("unit_acs")
+
+
 def test_half_precision_counts_in_whole_numbers() -> None:
     x = (torch.rand(2, 3000) < 0.9).to(torch.bfloat16)
     found = count(nn.Linear(3000, 5, bias=False).to(torch.bfloat16), x)
