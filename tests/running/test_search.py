@@ -11,20 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 
-from spikebench.core.cells import Job
 from spikebench.core.errors import InputError
-from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite import load
 from spikebench.networks import checks
 from spikebench.reading.trials import Trials, load_trials
-from spikebench.running import search_study
-from spikebench.running.events import Measured
 from spikebench.running.search_main import run_search
-from spikebench.running.search_trial import JobStopped, StoppableWork
 
 SUITE = """\
 suite: tiny
@@ -33,7 +27,7 @@ variants: {base: {preset: spikformer-2-64, depth: 1, dim: 16, num_heads: 2, T: 1
 train: {epochs: 1, batch_size: 256, lr: 4.0e-3}
 measure: [accuracy, {activity: {samples: 8}}]
 energy: [spikformer-paper]
-report: {formats: [markdown, csv]}
+report: {formats: []}
 search:
   space:
     dim: {choice: [8, 16, 32]}
@@ -91,7 +85,7 @@ class Searched:
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     """The suite above, searched once for the tests that only look."""
     folder = tmp_path_factory.mktemp("searched")
-    (folder / "tiny.yaml").write_text(SUITE)
+    (folder / "tiny.yaml").write_text(SUITE.replace("formats: []", "formats: [markdown, csv]"))
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         failed = search(folder / "tiny.yaml", folder)
     return Searched(folder, failed, out.getvalue(), err.getvalue())
@@ -254,53 +248,6 @@ def test_an_ambiguous_objective_is_named_with_its_place(suite: Path, tmp_path: P
     suite.write_text(SUITE)
     with pytest.raises(InputError, match="another search"):
         search(suite, tmp_path)
-
-
-class Strict(optuna.pruners.BasePruner):
-    """Stops every trial but the first after its first epoch."""
-
-    def prune(self, study: Any, trial: Any) -> bool:
-        return bool(trial.number > 0)
-
-
-def test_a_pruned_trial_stops_and_measures_nothing(suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_study, "make_pruner", lambda choice, epochs: Strict())
-    text = SUITE.replace('[accuracy, "energy{profile=spikformer-paper}"]', "[accuracy]").replace("epochs: 1", "epochs: 3")
-    text = text.replace("num_heads: {choice: [1, 2]}", "lr: {float: [1.0e-3, 1.0e-2]}")
-    suite.write_text(text.replace("trials: 6", "trials: 3\n  pruner: median"))
-    assert not search(suite, tmp_path)
-    trials = found(tmp_path)
-    counted = [trial for trial in trials.rows if trial.state != "refused"]
-    assert [trial.state for trial in counted] == ["complete", "pruned", "pruned"]
-    study = trials.study.get_trials()
-    assert [list(study[trial.number].intermediate_values) for trial in counted] == [[1, 2, 3], [1], [1]]
-    assert {header["cell_id"] for header in headers(tmp_path, "train")} == {counted[0].cell_id}
-    assert {header["cell_id"] for header in headers(tmp_path, "activity")} == {counted[0].cell_id}
-    assert not (tmp_path / "results/tiny/stop").exists()
-
-
-def test_work_in_another_process_stops_by_a_file(suite: Path, tmp_path: Path) -> None:
-    loaded = load(suite, checks)
-    jobs = loaded.jobs(loaded.cells[0], "cpu")
-    steps: list[int] = []
-
-    def work(job: Job) -> Iterator[Any]:
-        try:
-            for epoch in range(5):
-                steps.append(epoch)
-                yield Measured(job.job_id, Record("epoch_accuracy", 0.5, "1", conditions={"epoch": epoch}))
-        finally:
-            steps.append(-1)
-
-    stoppable = StoppableWork(work, tmp_path)
-    events = stoppable(jobs[0])
-    assert [type(next(events)) for _ in range(2)] == [Measured, Measured]
-    (tmp_path / loaded.cells[0].cell_id).touch()
-    assert [type(event) for event in events] == [JobStopped]
-    assert steps == [0, 1, -1]
-    # The rest of the chain does not begin.
-    assert [type(event) for event in stoppable(jobs[1])] == [JobStopped]
-    assert steps == [0, 1, -1]
 
 
 def test_when_the_time_is_up_no_trial_begins(suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

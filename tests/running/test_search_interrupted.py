@@ -98,8 +98,9 @@ def test_kill_9_then_the_same_command(tmp_path: Path, launcher: str) -> None:
         assert whole(tmp_path / "undisturbed/tiny").rows == found.rows
 
 
+@pytest.mark.slow
 def test_ctrl_c_prints_the_table_and_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(SUITE.replace("epochs: 3", "epochs: 30").replace("trials: 6", "trials: 2"))
+    (tmp_path / "tiny.yaml").write_text(SUITE.replace("epochs: 3", "epochs: 12").replace("trials: 6", "trials: 2"))
     folder = tmp_path / "results/tiny"
     process = start(tmp_path)
     wait_for(folder, 1)
