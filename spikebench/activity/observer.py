@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -49,7 +50,8 @@ class ActivityObserver:
         self._steps = 1
         self._steps_known = False
         self._stack = ExitStack()
-        self._mode = _Mode(self, self._recorder)
+        mode = _ModeBesideCompiler if "torch._dynamo" in sys.modules else _Mode
+        self._mode = mode(self, self._recorder)
 
     # the pass
 
@@ -184,6 +186,8 @@ class ActivityObserver:
 class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Hands every ATen operation to the recorder."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, observer: ActivityObserver, recorder: Recorder) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._observer = observer
@@ -191,14 +195,16 @@ class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """torch would wrap ``__torch_dispatch__``, which costs 10 us a call and the import of its compiler; nothing is compiled
-        here.
-        """
+        """torch would hide ``__torch_dispatch__`` from its compiler, which imports it and costs 10 us a call."""
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
         if not self._observer.watching:
+            return func(*args, **kwargs)
+        if not isinstance(func, torch._ops.OpOverload):
+            # Flexible attention, control flow: an operator that takes functions, run by a kernel of its own.
+            self._recorder.uncounted(str(func), "an operator that takes functions cannot be seen into")
             return func(*args, **kwargs)
         if torch.is_inference_mode_enabled() and func.overloadpacket not in RULES:
             # In inference mode linear, matmul, flatten and the like arrive whole: take them apart as autograd would have done.
@@ -209,3 +215,9 @@ class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func.is_view or func.overloadpacket in SILENT:
             return func(*args, **kwargs)
         return self._recorder.saw(func, args, kwargs, lambda: func(*args, **kwargs))
+
+
+class _ModeBesideCompiler(_Mode):  # type: ignore[no-untyped-call]
+    """Where the compiler is loaded, flexible attention calls it even now."""
+
+    __torch_dispatch__ = torch._disable_dynamo(_Mode.__torch_dispatch__, recursive=True)

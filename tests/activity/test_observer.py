@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention.flex_attention import flex_attention
 
 import spikebench
 from spikebench.activity import ActivityObserver, WrongDeclarationError, count
@@ -364,6 +365,8 @@ class Open(torch.autograd.Function):
         (lambda x: torch.fft.fft(x).real, "no rule"),
         (lambda x: torch.linalg.solve(torch.eye(4), x), "no rule"),
         (lambda x: torch.cdist(x, x), "no rule"),
+        (lambda x: torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,)), "takes functions"),
+        (lambda x: flex_attention(*[x.expand(1, 1, 4, 4).contiguous()] * 3)[0, 0], "takes functions"),
     ],
 )
 def test_what_cannot_be_counted_is_listed_with_its_scope(function: object, word: str) -> None:
