@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ measure: [{activity: {samples: 8}}, {latency: {batch_sizes: [1, 4], seconds: 0.2
 
 def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     root = str(Path(__file__).resolve().parents[1])
-    words = [sys.executable, "-m", "pytest", "-p", "spikebench.plugin", "-p", "no:cacheprovider", "-q", *arguments]
+    # Where the package is installed its entry point brings the plugin; naming it once more would be an error.
+    installed = any(entry.value == "spikebench.plugin" for entry in entry_points(group="pytest11"))
+    named = [] if installed else ["-p", "spikebench.plugin"]
+    words = [sys.executable, "-m", "pytest", *named, "-p", "no:cacheprovider", "-q", *arguments]
     environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "PYTEST_ADDOPTS": "", "COLUMNS": "200"}
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
 

@@ -12,7 +12,7 @@ from spikebench.running.subject import initial_model
 
 @dataclasses.dataclass(frozen=True)
 class Guess:
-    """``seconds``: None if nothing is pending that could be guessed."""
+    """``seconds``: None if there is no training to do."""
 
     parameters: int
     seconds: float | None
@@ -45,7 +45,7 @@ def _estimate(plan: Plan) -> dict[str, Guess]:
         if key not in known:
             known[key] = _time_cell(cell, trains)
         parameters, seconds = known[key]
-        guesses[cell.cell_id] = Guess(parameters, seconds if pending else None)
+        guesses[cell.cell_id] = Guess(parameters, seconds if trains else None)
     return guesses
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from spikebench.running.plan import Plan
+from spikebench.running.plan import Plan, PlannedJob
 from spikebench.running.progress import show
 from spikebench.running.runner import Run, open_run
 
@@ -59,17 +61,21 @@ def show_plan(path: Path, results: Path, fresh: bool) -> None:
             variant_label(run, cell),
             str(cell.seed),
             f"{guess.parameters:,}",
-            " ".join(planned.job.harness.name for planned in jobs if not planned.done) or "-",
-            " ".join(planned.job.harness.name for planned in jobs if planned.done) or "-",
+            _harnesses(planned for planned in jobs if not planned.done),
+            _harnesses(planned for planned in jobs if planned.done),
             guess.spell(),
         )
     console = Console()
     console.print(table)
     total = sum(guess.seconds or 0 for guess in guesses.values()) / max(1, workers(run))
     pending = len(run.plan.pending)
-    console.print(
-        f"{pending} jobs to do, about {total / 60:.1f} min: estimated from two training steps of each variant, timed here"
-    )
+    trainings = f"about {total / 60:.1f} min of training, by two steps of each variant timed here" if total else "no training"
+    console.print(f"{pending} jobs to do, {trainings}; measurements come on top", highlight=False)
+
+
+def _harnesses(jobs: Iterable[PlannedJob]) -> str:
+    counted = Counter(planned.job.harness.name for planned in jobs)
+    return " ".join(name if count == 1 else f"{name}×{count}" for name, count in counted.items()) or "-"
 
 
 def variant_label(run: Run, cell: Any) -> str:

@@ -33,7 +33,15 @@ def records(folder: Path) -> dict[tuple[Any, ...], Any]:
 
 def start(suite: Path, results: str, folder: Path) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "spikebench", "run", str(suite), "--results", results]
-    return subprocess.Popen(words, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # A background job of a shell ignores Ctrl-C, and so would all that it starts.
+    return subprocess.Popen(
+        words,
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
 
 
 @pytest.mark.slow
