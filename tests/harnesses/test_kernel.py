@@ -272,6 +272,18 @@ def test_an_interrupted_sweep_measures_only_what_is_missing(
     assert len(built) == made
 
 
+def test_a_missing_ratio_is_measured_with_its_base_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: list[Record]
+) -> None:
+    """Else it would compare a time of today with one of another day."""
+    lost = Selector.parse("kernel_speedup{shape=2x3, backend=numba, phase=forward}").one(whole)
+    built = []
+    monkeypatch.setattr(_kernel_race, "Lif", lambda *arguments: built.append(arguments[1]) or Lif(*arguments))
+    (found,) = run(tmp_path, previous=[record for record in whole if record is not lost], shapes=[[2, 3], [3, 3]])
+    assert label(found) == label(lost)
+    assert built == [Way(backend, "forward") for backend in ("reference", "numba", "spikingjelly")]
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     """An undisturbed sweep of two shapes, 23 records each."""
