@@ -148,6 +148,13 @@ def test_half_precision_counts_in_whole_numbers() -> None:
 # kinds
 
 
+def filled(first: Tensor, second: Tensor) -> Tensor:
+    """Written step by step into one buffer."""
+    buffer = torch.zeros(2, *first.shape[1:])
+    buffer[0], buffer[1] = first[0], second[1]
+    return buffer
+
+
 def kinds(function: object, *inputs: Tensor) -> list[str]:
     return [f"{site.input} {site.known_by}" for site in count(Function(function), inputs).sites if site.synaptic]
 
@@ -182,6 +189,9 @@ SPIKES = (torch.rand(2, 4, 4) < 0.5).float()
         (lambda s: s.mean(1, keepdim=True).expand(2, 4, 4), "real observed"),
         (lambda s: s + 0.5, "real observed"),
         (lambda s: s + s * 0.25, "real observed"),
+        (lambda s: F.pad(s, (1, 1), value=0.5)[..., 1:5], "binary observed"),
+        (lambda s: filled(s, s), "binary declared"),
+        (lambda s: filled(s + s, s), "integer declared"),
         (lambda s: s @ W, "real observed"),
     ],
 )
@@ -224,6 +234,23 @@ def test_observed_kind_holds_over_all_batches() -> None:
     assert [(site.input, site.unit_acs, site.calls) for site in sites] == [("real", None, 3)]
 
 
+def test_sums_of_large_counts_are_exact() -> None:
+    x = torch.full((1, 64), 2.0**20 + 1)
+    site = count(Function(lambda x: declare(x.clone(), INTEGER) @ torch.ones(64, 1)), x).sites[-1]
+    assert site.unit_acs == 64 * (2**20 + 1)
+
+
+def test_a_tensor_that_changes_between_its_readers_is_measured_again() -> None:
+    def model(x: Tensor) -> Tensor:
+        x = declare(x.clone(), BINARY)
+        first = x @ W
+        x.mul_(0)
+        return first + x @ W
+
+    linears = [site.events for site in count(Function(model), SPIKES).sites if site.operation == "linear"]
+    assert linears == [int(SPIKES.sum()) * 4, 0]
+
+
 # neurons
 
 
@@ -242,6 +269,45 @@ def test_what_happens_inside_a_neuron_belongs_to_the_neuron() -> None:
     assert layer.dead_fraction == pytest.approx((~fired).all(0).all(0).float().mean().item())
     assert layer.saturated_fraction == pytest.approx(fired.all(0).all(0).float().mean().item())
     assert found.spikes_by_sample() == fired.sum((0, 2, 3)).tolist()
+
+
+class Reader(nn.Module):
+    """Neurons q and k, and what ``read`` makes of their spikes."""
+
+    def __init__(self, read: object) -> None:
+        super().__init__()
+        self.q, self.k, self.read = Threshold(), Threshold(), read
+
+    def forward(self, q: Tensor, k: Tensor) -> Tensor:
+        return self.read(self.q(q), self.k(k))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("chained", [False, True])
+def test_products_of_spikes_are_counted_from_their_result(chained: bool) -> None:
+    """n = 5, k = 3, m = 7: spikes that neurons were seen to fire are not read again for their product."""
+    torch.manual_seed(0)
+    q, k = torch.randn(2, 4, 5, 3), torch.randn(2, 4, 3, 7)
+    read = (lambda q, k: (q @ k) @ k.transpose(-1, -2)) if chained else (lambda q, k: q @ k)
+    found = count(Reader(read), (q, k), T=2, samples=4)
+    site = found.sites[0]
+    fired = [(x > 0).double() for x in (q, k)]
+    together = (fired[0].unsqueeze(-1) * fired[1].unsqueeze(-3)).sum()
+    assert site.input == "binary x binary"
+    assert (site.events, site.unit_acs) == (int(together), int(together))
+    assert (site.events_left, site.events_right) == (int(fired[0].sum()) * 7, int(fired[1].sum()) * 5)
+    if chained:
+        second, scores = found.sites[1], fired[0] @ fired[1]
+        assert second.unit_acs == int((scores @ fired[1].transpose(-1, -2)).sum())
+        assert second.events == int(((scores != 0).double() @ fired[1].transpose(-1, -2)).sum())
+
+
+def test_a_layer_that_reads_some_of_a_neuron_s_spikes_counts_these() -> None:
+    torch.manual_seed(0)
+    q = torch.randn(2, 4, 6, 4)
+    for part in (lambda q: q[:, :, :3], lambda q: q[:, :, :3].clone(), lambda q: torch.cat([q, q], 2), lambda q: q.flip(0)):
+        site = count(Reader(lambda q, k, part=part: part(q) @ W), (q, q), T=2, samples=4).sites[-1]
+        assert site.operation == "linear"
+        assert site.events == int(part(q > 0).sum()) * 4
 
 
 def test_dead_and_saturated_are_judged_over_all_batches() -> None:

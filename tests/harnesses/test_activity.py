@@ -108,6 +108,16 @@ def test_records_carry_all_that_conventions_and_energy_need(ran: tuple[Any, list
     (job,) = counted(stored)
     assert job.time_steps == 4
     assert job.complete
+    counted_rows, rows = ([site for site in sites if site.synaptic] for sites in (analysis.sites, job.sites))
+    for counted_row, row in zip(counted_rows, rows, strict=True):
+        for column in ("dense_macs", "dense_macs_inside", "events", "events_left", "events_right", "other_ops", "input_elements"):
+            assert getattr(row, column) * 40 == pytest.approx(getattr(counted_row, column)), (row.scope, column)
+        assert (row.scope, row.operation, row.input, row.maximum) == (
+            counted_row.scope,
+            counted_row.operation,
+            counted_row.input,
+            counted_row.maximum,
+        )
     for convention in CONVENTIONS:
         assert total(job.sites, convention, job.time_steps) * 40 == pytest.approx(analysis.total(convention)), convention
     found = [r for r in Derivation()(stored, profiles=REGISTRIES["profiles"].names()) if r.metric == "energy" and not r.scope]
