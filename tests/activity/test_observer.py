@@ -523,3 +523,20 @@ def test_weights_on_the_left_are_a_linear_layer_too() -> None:
     (site,) = found.sites
     assert (site.operation, site.events) == ("linear", int(SPIKES.sum()) * 4)
     assert found.by_sample("events") == [int(sample.sum()) * 4 for sample in SPIKES]
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_copy_into_another_memory_order_is_followed_in_inference_mode(training: bool) -> None:
+    class Reordered(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x).contiguous(memory_format=torch.channels_last)
+
+    model, x = Reordered().train(training), torch.randn(2, 3, 8, 8)
+    with torch.inference_mode():
+        found = count(model, x)
+    assert found.not_counted == ()
+    assert found.total() == count(model, x).total()
