@@ -50,3 +50,11 @@ def test_dense_macs_equal_fvcore_and_half_of_torch(preset: str) -> None:
             model(x)
     assert dense == sum(found[name] for name in ("conv", "linear", "matmul"))
     assert 2 * dense == flops.get_total_flops()
+
+
+def test_the_published_network_on_cifar() -> None:
+    """Spikformer-4-384 at T = 4, one 32x32 image: counted by hand, with and without taps that fall on padding."""
+    model = spikebench.build("spikformer-4-384", CIFAR).eval()
+    found = count(model, torch.rand(1, 3, 32, 32))
+    assert found.total("dense") == 3_736_145_664
+    assert sum(site.dense_macs_inside for site in found.sites) == 3_591_198_720
