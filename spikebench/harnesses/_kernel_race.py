@@ -23,6 +23,7 @@ from spikebench.harnesses.kernel import (
     COPY_FRACTION,
     KERNEL_BANDWIDTH,
     KERNEL_SPEEDUP,
+    KERNEL_SPOILED,
     KERNEL_TIME,
     Point,
     Way,
@@ -142,6 +143,9 @@ class Field:
         if metric is KERNEL_TIME:
             samples = [sample.seconds for sample in series.samples]
             return Record.of(metric, series.median, conditions=conditions, samples=samples, reason=self._reason(way))
+        if metric is KERNEL_SPOILED:
+            flags = [int(sample.spoiled) for sample in series.samples]
+            return Record.of(metric, sum(flags), conditions=conditions, samples=flags)
         if metric is KERNEL_BANDWIDTH:
             return Record.of(metric, floor / series.median, conditions=conditions)
         if metric is KERNEL_SPEEDUP:

@@ -84,6 +84,15 @@ COPY_FRACTION = Metric(
     tolerance=0.05,
     note="bandwidth as a fraction of that of a device copy, median of the ratios of the rounds that both ran in",
 )
+KERNEL_SPOILED = Metric(
+    "kernel_spoiled",
+    "1",
+    "lower",
+    "counted",
+    "Spoiled calls",
+    portable=False,
+    note="calls that something else on the machine disturbed; left out of the medians, unless most are",
+)
 Address: TypeAlias = tuple[Hashable, ...]
 ITEM_SIZE: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "fp16": 2}
 
@@ -156,7 +165,7 @@ class Harness:
             if not (self.seconds > 0 and self.precision > 0):
                 raise ValueError("seconds and precision must be above 0")
 
-    metrics = (KERNEL_TIME, KERNEL_SPEEDUP, KERNEL_BANDWIDTH, COPY_FRACTION, COPY_BANDWIDTH)
+    metrics = (KERNEL_TIME, KERNEL_SPOILED, KERNEL_SPEEDUP, KERNEL_BANDWIDTH, COPY_FRACTION, COPY_BANDWIDTH)
     version = 1
     needs_weights = False
     exclusive = True
@@ -186,7 +195,7 @@ class Harness:
 def emitted(way: Way, backends: tuple[str, ...]) -> tuple[Metric, ...]:
     """The metrics of one way. SpikingJelly is no speed-up over itself, and without it there are none."""
     ratio = SPIKINGJELLY in backends and way.backend != SPIKINGJELLY
-    return (KERNEL_TIME, *((KERNEL_SPEEDUP,) if ratio else ()), KERNEL_BANDWIDTH, COPY_FRACTION)
+    return (KERNEL_TIME, KERNEL_SPOILED, *((KERNEL_SPEEDUP,) if ratio else ()), KERNEL_BANDWIDTH, COPY_FRACTION)
 
 
 def _addresses(point: Point, way: Way, options: Harness.Options) -> list[Address]:

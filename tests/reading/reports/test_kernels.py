@@ -21,6 +21,7 @@ def records(cell_id: str, shapes=("4x2x8",), machine_id: str = "m1", scale: floa
                 time = None if factor is None else seconds * factor * scale
                 values = {
                     "kernel_time": time,
+                    "kernel_spoiled": time and 3,
                     "kernel_speedup": time and 4.0,
                     "kernel_bandwidth": time and 1e6 / time,
                     "copy_fraction": time and 0.0005 / time,
@@ -49,7 +50,8 @@ def test_a_row_for_each_backend_with_what_it_gains(make_cell) -> None:
     one = make_cell()
     (table,) = Section()(frame_of([one], records(one["cell_id"])))
     assert [column.key for column in table.columns] == [
-        "phase", "backend", "kernel_time", "kernel_speedup", "copy_fraction", "kernel_bandwidth", "spread", "n"]  # fmt: skip
+        "phase", "backend",
+        "kernel_time", "kernel_speedup", "copy_fraction", "kernel_bandwidth", "spread", "n", "kernel_spoiled"]  # fmt: skip
     assert table.caption == "One LIF layer alone, shape 4x2x8, dtype fp32; measured on EPYC, 1 thread."
     assert [cell.text for cell in column(table, "phase")] == ["forward"] * 3 + ["forward+backward"] * 3
     assert [cell.text for cell in column(table, "backend")] == ["numba", "triton", "spikingjelly"] * 2
@@ -64,6 +66,7 @@ def test_a_row_for_each_backend_with_what_it_gains(make_cell) -> None:
     # quantiles of 0.9, 1, 1, 1.1 times the median by hand: 0.925 and 1.075
     assert [cell.value for cell in column(table, "spread") if isinstance(cell, Number)] == pytest.approx([0.15] * 4)
     assert [cell.value for cell in column(table, "n") if isinstance(cell, Number)] == [4] * 4
+    assert [cell.value for cell in column(table, "kernel_spoiled") if isinstance(cell, Number)] == [3] * 4
 
 
 def test_what_could_not_run_is_a_dash_with_the_reason(make_cell) -> None:
@@ -96,7 +99,7 @@ def test_seeds_are_means_and_machines_are_not_pooled(make_cell) -> None:
     found = [*records(cells[0]["cell_id"]), *records(cells[1]["cell_id"], scale=3.0)]
     (table,) = Section()(frame_of(cells, found))
     assert column(table, "kernel_time")[0].value == pytest.approx(0.002)
-    assert column(table, "n")[0].value == 8
+    assert (column(table, "n")[0].value, column(table, "kernel_spoiled")[0].value) == (8, 6)
     machines = {"m1": {"cpu": "EPYC"}, "m2": {"cpu": "Xeon"}}
     elsewhere = [*records(cells[0]["cell_id"]), *records(cells[0]["cell_id"], machine_id="m2", scale=3.0)]
     tables = Section()(frame_of(cells[:1], elsewhere, machines))

@@ -13,12 +13,13 @@ from spikebench.reading.reports import columns
 from spikebench.reading.reports.document import Absent, Block, Cell, Column, Display, Footnotes, Label, Number, Row, Table
 from spikebench.reading.summary import summarise
 
-TIME, SPEEDUP, BANDWIDTH, FRACTION, COPY = (
+TIME, SPEEDUP, BANDWIDTH, FRACTION, COPY, SPOILED = (
     "kernel_time",
     "kernel_speedup",
     "kernel_bandwidth",
     "copy_fraction",
     "copy_bandwidth",
+    "kernel_spoiled",
 )
 SHOWN = (TIME, SPEEDUP, FRACTION, BANDWIDTH)
 """The answer first: a narrow terminal cuts the table behind its first three."""
@@ -46,7 +47,7 @@ class Section:
 
 
 def _table(frame: Frame, machine_id: str, key: str) -> Table:
-    found = {name: _by_key(frame, name, machine_id) for name in (*SHOWN, COPY)}
+    found = {name: _by_key(frame, name, machine_id) for name in (*SHOWN, COPY, SPOILED)}
     keys = _ordered(found[TIME])
     names = frame.factors()
     notes = Footnotes()
@@ -63,8 +64,9 @@ def _table(frame: Frame, machine_id: str, key: str) -> Table:
             body[k].append(cell)
         heads.append(_column(frame, name, cells.values(), found[COPY], notes))
     heads += [Column("spread", "IQR", Display("%", 100.0, 1), notes.mark(_SPREAD)), Column("n", "n", columns.WHOLE)]
+    heads.append(Column(SPOILED, "spoiled", columns.WHOLE, notes.mark(_SPOILED)))
     for k in keys:
-        body[k] += _spread(found[TIME][k], notes)
+        body[k] += [*_spread(found[TIME][k], notes), _spoiled(found[SPOILED].get(k, ()), notes)]
     same = "".join(f", {name} {keys[0][LABELS.index(name) + 1]}" for name in shared)
     caption = f"One LIF layer alone{same}; measured on {frame.machine_name(machine_id)}."
     return Table(
@@ -133,6 +135,12 @@ def _spread(records: Sequence[Record], notes: Footnotes) -> list[Cell]:
     return [Number(max(ranges)), Number(sum(len(samples) for samples in several if samples))]
 
 
+def _spoiled(records: Sequence[Record], notes: Footnotes) -> Cell:
+    """Spoiled calls, of all seeds together."""
+    counts = [record.value for record in records if record.value is not None]
+    return Number(sum(counts)) if counts else Absent(notes.mark(next((record.reason for record in records), _NOT_RECORDED)))
+
+
 def _fastest(frame: Frame, times: Mapping[Key, Sequence[Record]], keys: Sequence[Key]) -> set[Key]:
     """Of each shape, dtype and phase, where at least two have a time."""
     known = {k: interval.estimate for k in keys if (interval := summarise(frame.groups[k[0]], times[k]).interval()) is not None}
@@ -142,6 +150,9 @@ def _fastest(frame: Frame, times: Mapping[Key, Sequence[Record]], keys: Sequence
     return {min(same, key=lambda k: known[k]) for same in rivals.values() if len(same) > 1}
 
 
-_SPREAD = "IQR: interquartile range of the calls' times as a fraction of their median; n: calls, spoiled ones too."
+_SPREAD = "IQR: interquartile range of the calls' times as a fraction of their median; n: calls, the spoiled among them."
+_SPOILED = (
+    "spoiled: calls that something else disturbed; the medians leave them out, unless most are: then trust the order alone."
+)
 _NO_BASE = "SpikingJelly was not timed in this run."
 _NOT_RECORDED = "Not recorded."
