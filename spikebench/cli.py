@@ -210,15 +210,13 @@ def check(
 baseline = typer.Typer(name="baseline", help="Keep results as the reference that `check` compares with.", no_args_is_help=True)
 app.add_typer(baseline)
 RootOption = Annotated[Path, typer.Option("--root", metavar="DIR", help="Where baselines are kept: DIR/<suite>/.")]
+ResultsPath = Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder.")]
 ROOT = Path("results/reference")
 
 
 @baseline.command("update")
 @guarded
-def baseline_update(
-    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder without failures.")],
-    root: RootOption = ROOT,
-) -> None:
+def baseline_update(results: ResultsPath, root: RootOption = ROOT) -> None:
     """Make RESULTS the baseline of its suite, sorted and rounded so that a reviewer can read the diff."""
     from spikebench.reading.baseline import update
 
@@ -236,9 +234,7 @@ def baseline_show(suite: Annotated[str, typer.Argument(metavar="NAME", help="A s
 
 @baseline.command("diff")
 @guarded
-def baseline_diff(
-    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder.")], root: RootOption = ROOT
-) -> None:
+def baseline_diff(results: ResultsPath, root: RootOption = ROOT) -> None:
     """Say what `update` would change. Exit codes as of `check`."""
     from spikebench.reading.baseline import diff
 
@@ -268,7 +264,7 @@ def compare(
 @app.command()
 @guarded
 def explain(
-    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder.")],
+    results: ResultsPath,
     metric: Annotated[str, typer.Option("--metric", help="A metric or selector.")] = "energy",
     group: Annotated[
         str | None,
