@@ -9,7 +9,7 @@ from spikebench.reading.reports.document import Block
 from spikebench.reading.reports.sections.comparison import HEADLINE, chosen_quantities, table
 from spikebench.reading.summary import quantities
 
-ELSEWHERE = ("epoch_", "first_step_loss", "learning_rate")
+ELSEWHERE = ("epoch_", "first_step_loss", "learning_rate", "kernel_", "copy_")
 
 
 class Section:
