@@ -31,7 +31,9 @@ def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     installed = any(entry.value == "spikebench.plugin" for entry in entry_points(group="pytest11"))
     named = [] if installed else ["-p", "spikebench.plugin"]
     words = [sys.executable, "-m", "pytest", *named, "-p", "no:cacheprovider", "-q", *arguments]
-    environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "PYTEST_ADDOPTS": "", "COLUMNS": "200"}
+    # pytest-benchmark measures nothing in a worker of pytest-xdist, which this process may be.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    environment = {**inherited, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "PYTEST_ADDOPTS": "", "COLUMNS": "200"}
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
