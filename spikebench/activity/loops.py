@@ -178,10 +178,13 @@ def values(x: Tensor, dim: int, scale: float, tolerance: float, dtype: torch.dty
     return nonzero.reshape(shape), total.reshape(shape), magnitude.reshape(shape), wrong
 
 
-def firing(x: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Of x (rows, neurons), contiguous: nonzero elements of each row (float64) and column; how many are not ``scale``."""
+def firing(x: Tensor, scale: float, by_neuron: Tensor) -> tuple[Tensor, Tensor]:
+    """Of x (rows, neurons), contiguous: nonzero elements of each row, float64, and how many of them are not ``scale``, 0-d.
+
+    Those of each neuron are added to ``by_neuron`` (float32), which outlives the pass: memory that large between what a network
+    allocates and frees would break up the heap.
+    """
     rows, neurons = x.shape
-    by_neuron = torch.zeros(neurons)
     flat, columns = _flat(x.detach()), by_neuron.numpy()
 
     def work(start: int, stop: int) -> Any:
@@ -190,7 +193,7 @@ def firing(x: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
         return found
 
     found = torch.from_numpy(sum(_on_threads(work, neurons, x.numel())))
-    return found[:rows], by_neuron, found[rows]
+    return found[:rows], found[rows]
 
 
 def _run(x: Tensor, by_column: Callable[..., None], by_row: Callable[..., None], parts: tuple[Any, ...]) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,12 +58,9 @@ def reset_states(model: nn.Module) -> None:
 
 @dataclass
 class _Call:
-    """``fired`` (T, B): nonzero outputs by step and sample; ``by_neuron`` (neurons,): steps in which each fired, over all
-    samples.
-    """
+    """``fired`` (T, B): nonzero outputs by step and sample; the others 0-d, where the outputs' kind is not declared."""
 
     fired: Tensor
-    by_neuron: Tensor
     low: Tensor | None
     high: Tensor | None
     wrong: Tensor | None
@@ -78,15 +74,17 @@ def _in_memory_order(x: Tensor) -> Tensor:
     return x.permute(0, 1, *inner).reshape(*x.shape[:2], -1)
 
 
-def _firing(x: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Of x (rows, neurons): how many outputs of each row and of each neuron are nonzero, and how many of these are not
-    ``scale``.
+def _firing(x: Tensor, scale: float, by_neuron: Tensor) -> tuple[Tensor, Tensor]:
+    """Of x (rows, neurons): how many outputs of each row are nonzero, and how many in all are neither 0 nor ``scale``.
+
+    The outputs of each neuron are added to ``by_neuron``: exact up to 2**24 steps times samples.
     """
     if loops.fits(x):
-        return loops.firing(x, scale)
-    # Comparing into a float buffer: summing that is several times faster than summing booleans, and exact below 2**24 rows.
+        return loops.firing(x, scale, by_neuron)
+    # Comparing into a float buffer: summing that is several times faster than summing booleans.
     nonzero = torch.ne(x, 0, out=torch.empty_like(x, dtype=torch.float32))
-    return nonzero.sum(1, dtype=torch.float64), nonzero.sum(0), (x.ne(0) & x.ne(scale)).sum()
+    by_neuron += nonzero.sum(0)
+    return nonzero.sum(1, dtype=torch.float64), (x.ne(0) & x.ne(scale)).sum()
 
 
 @dataclass
@@ -99,7 +97,6 @@ class NeuronSums:
     emits: ValueKind = "binary"
     observed: bool = False
     neurons: int = 0
-    steps_in_pass: int = 0
     time_steps: int = 0
     chances: int = 0
     updates: int = 0
@@ -117,9 +114,12 @@ class NeuronSums:
         if values is None:
             low, high = torch.aminmax(x)
             wrong = (x != x.round()).sum()
-        fired, by_neuron, off = _firing(x.flatten(0, 1).contiguous(), 1.0 if values is None else values.scale)
-        self.pending.append(_Call(fired.view(x.shape[:2]), by_neuron, low, high, wrong))
-        self.neurons = x.shape[2]
+        if self.by_neuron is None or self.neurons != x.shape[2]:
+            self.neurons, self.chances = x.shape[2], 0
+            with torch.inference_mode(False):  # later passes may run outside of it, and add to this
+                self.by_neuron = torch.zeros(self.neurons, device=x.device)
+        fired, off = _firing(x.flatten(0, 1).contiguous(), 1.0 if values is None else values.scale, self.by_neuron)
+        self.pending.append(_Call(fired.view(x.shape[:2]), low, high, wrong))
         self.chances += x.shape[0] * x.shape[1]
         self.updates += x.numel()
         self.observed |= values is None
@@ -153,8 +153,6 @@ class NeuronSums:
             if call.low is not None and call.high is not None and call.wrong is not None:
                 low, high, wrong = (host[id(tensor)][0] for tensor in (call.low, call.high, call.wrong))
                 self._widen("real" if wrong else "binary" if low >= 0 and high <= 1 else "integer")
-            found = call.by_neuron.to("cpu", torch.int64)
-            self.by_neuron = found if self.by_neuron is None or self.by_neuron.shape != found.shape else self.by_neuron + found
         if self.pending and self.by_sample is not None:
             self.by_sample += split
         self.time_steps = max(self.time_steps, step)
@@ -167,7 +165,7 @@ class NeuronSums:
         spikes = sum(self.by_step)
         size = max(1, self.neurons)
         each_step = max(1, self.updates // max(1, self.time_steps))
-        by_neuron: Any = self.by_neuron if self.by_neuron is not None else torch.zeros(1, dtype=torch.int64)
+        by_neuron = torch.zeros(1) if self.by_neuron is None else self.by_neuron
         return NeuronLayer(
             site=self.site,
             scope=self.scope,
