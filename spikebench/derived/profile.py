@@ -99,15 +99,23 @@ class _File:
     twin: bool = False
 
 
+_own: dict[str, str] = {}
+"""Name (the file's, without ending) -> path of every profile of one's own that was loaded: estimates carry the name."""
+
+
 @cache
 def load_profile(name: str) -> Profile:
-    """A registered profile by its name, or a TOML file of one's own by its path (``*.toml``).
+    """A registered profile by its name, or a TOML file of one's own by its path (``*.toml``), afterwards by its name too.
 
     Raises InputError for an unknown name, a file that is missing or is not TOML, and for keys and values that a profile cannot
     have.
     """
     from spikebench.derived.conventions import rules_of
 
+    if name.endswith(".toml"):
+        _own[Path(name).stem] = name
+    elif name in _own and name not in REGISTRIES["profiles"]:
+        name = _own[name]
     path = Path(name) if name.endswith(".toml") else REGISTRIES["profiles"].get(name)
     try:
         data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
