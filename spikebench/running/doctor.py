@@ -113,9 +113,6 @@ def _can_read(path: Path) -> bool:
 
 def _extras() -> Iterator[Finding]:
     needs = {
-        "vision": ("torchvision", "CIFAR and ImageNet loaders"),
-        "ray": ("ray", "the launcher `ray`"),
-        "slurm": ("submitit", "the launcher `slurm`"),
         "dashboard": ("optuna-dashboard", "look at a search in the browser"),
     }
     for extra, (package, what) in needs.items():
