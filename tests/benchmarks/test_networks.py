@@ -173,3 +173,24 @@ def test_cheaper_order(benchmark: Any, heads: int) -> None:
 
 def test_fused_qkv(benchmark: Any, ours: nn.Module) -> None:
     report(benchmark, inference(ours, shortcuts.fusing_qkv), inference(ours))
+
+
+def has_bf16() -> bool:
+    flags = Path("/proc/cpuinfo")
+    return flags.exists() and bool({"amx_bf16", "avx512_bf16"} & set(flags.read_text().split()))
+
+
+@pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16 instructions")
+@pytest.mark.parametrize(("phase", "target"), [("training", 2.3), ("inference", 2.5)])
+def test_bf16_against_the_released_layout_in_fp32(
+    benchmark: Any, pair: tuple[nn.Module, nn.Module], phase: str, target: float
+) -> None:
+    mine, theirs = pair
+    make = (lambda model: training_step(model.train())) if phase == "training" else inference
+    plain, other = make(mine), make(theirs)
+
+    def ours() -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            plain()
+
+    assert report(benchmark, ours, other, target) >= target
