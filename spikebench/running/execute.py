@@ -6,7 +6,7 @@ import dataclasses
 import json
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,7 @@ def execute(job: Job, folder: Path, fresh: bool = False) -> Iterator[Event]:
     header = job_header(job)
     path = store.job_path(job.job_id, header["machine_id"])
     previous = _previous(store, path) if harness.resumes and not fresh else ()
-    store.put_facts("machines", header["machine_id"], _machine())
-    store.put_facts("sources", header["source_id"], source())
-    writer = store.writer(header, keep=previous)
+    writer = _open(store, header, previous)
     yield JobStarted(job.job_id)
     subject = Subject(job, store.weights_folder(job.cell.cell_id), previous)
     emitted = {record.metric for record in previous}
@@ -77,9 +75,7 @@ def store_failure(folder: Path, job: Job, reason: str) -> None:
     header = job_header(job)
     harness = REGISTRIES["harnesses"].get(job.harness.name)()
     previous = store.read_partial(store.job_path(job.job_id, header["machine_id"]))
-    store.put_facts("machines", header["machine_id"], _machine())
-    store.put_facts("sources", header["source_id"], source())
-    writer: JobWriter = store.writer(header, keep=previous)
+    writer = _open(store, header, previous)
     for record in failed_records(harness, {record.metric for record in previous}, reason):
         writer.write(record)
     writer.finish()
@@ -118,6 +114,13 @@ def log(folder: Path, event: str, **details: Any) -> None:
     except OSError:
         # The log tells how it went; on a full disk the records are what matters, and they raise.
         return
+
+
+def _open(store: ResultsFolder, header: dict[str, Any], keep: Iterable[Record]) -> JobWriter:
+    """The job's file, once it is on disk which machine and source write it."""
+    store.put_facts("machines", header["machine_id"], _machine())
+    store.put_facts("sources", header["source_id"], source())
+    return store.writer(header, keep=keep)
 
 
 def _previous(store: ResultsFolder, path: Path) -> tuple[Record, ...]:
