@@ -6,7 +6,10 @@ import re
 
 from spikebench.core.errors import InputError
 
-_NUMBER = re.compile(r"^\s*(?P<number>[+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>.*?)\s*$")
+_WHOLE = r"(?:[1-9]\d{0,2}(?:,\d{3})+|\d+(?:_\d+)*)"
+"""Digits; commas stand between groups of three alone, since ``0,1`` is a tenth to half of the world."""
+_NUMBER = re.compile(rf"^\s*(?P<number>[+-]?(?:{_WHOLE}(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?![\d,_.])\s*(?P<unit>.*?)\s*$")
+_DECIMAL_COMMA = re.compile(r"^\s*[+-]?\d+,\d")
 _PREFIXES = {"p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _SPECIAL = {
     "1": {"": 1.0, "%": 1e-2, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
@@ -19,10 +22,12 @@ _SPECIAL = {
 def parse_quantity(text: str, unit: str) -> float:
     """``text`` in the base ``unit`` (``s``, ``J``, ``B``, ``1`` for counts and fractions, ``1/s``): ``0.1 mJ`` is 1e-4 for J.
 
-    SI prefixes are case-sensitive (m is milli, M mega). A quantity with a unit must name it: 0.1 alone is no energy. Raises
-    InputError saying which units would do.
+    SI prefixes are case-sensitive (m is milli, M mega). A quantity with a unit must name it: 0.1 alone is no energy. Commas and
+    underscores group thousands (``2,000,000``). Raises InputError saying which units would do, and for a decimal comma.
     """
     match = _NUMBER.match(text)
+    if match is None and _DECIMAL_COMMA.match(text):
+        raise InputError(f"a comma groups thousands (2,000,000), a point stands before decimals (0.1); got {text.strip()!r}")
     if match is None:
         raise InputError(f"expected a number{'' if unit == '1' else ' with a unit'}, got {text!r}")
     units = units_of(unit)

@@ -97,7 +97,8 @@ class ResultsFolder:
     def read_job_file(self, path: Path) -> JobFile | None:
         """None, with a notice naming the job, if the file is damaged or was written by a newer version."""
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            # Not splitlines(): it would also cut at U+2028 and the like, which JSON leaves as they are inside of a text.
+            lines = path.read_text(encoding="utf-8").split("\n")
             header = json.loads(lines[0])
             if header["schema"] > SCHEMA:
                 self._notice(

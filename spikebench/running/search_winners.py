@@ -47,7 +47,8 @@ def winner_suite(suite: Suite, cell: Cell, trial: Trial) -> str:
         data["pretrain"] = plain(cell.pretraining.options)
     data["train"] = "none" if cell.training is None else plain(cell.training.options)
     if cell.weights is not None:
-        data["weights"] = {"path": cell.weights.path, "layout": cell.weights.layout}
+        # As the suite has it, num_heads too, which no cell keeps; a relative path would begin elsewhere.
+        data["weights"] = {**suite.data["weights"], "path": cell.weights.path}
     data["measure"] = plain(suite.measure)
     here = Path(suite.document.file).parent
     data["energy"] = [str((here / name).resolve()) if name.endswith(".toml") else name for name in suite.energy]

@@ -207,10 +207,19 @@ def test_all_problems_at_once() -> None:
 @pytest.mark.parametrize(
     ("text", "unit", "value"),
     [("2M", "1", 2e6), ("1,000", "1", 1e3), ("97 %", "1", 0.97), ("0.1 mJ", "J", 1e-4), ("2.5e3 nJ", "J", 2.5e-6),
+     ("12,345,678.5", "1", 12345678.5), ("1_000_000", "1", 1e6), ("-1,000 mJ", "J", -1.0), ("5. ms", "s", 5e-3),
      ("5 ms", "s", 5e-3), ("2 min", "s", 120.0), ("1 MiB", "B", 2.0**20), ("1 MB", "B", 1e6), ("100 images/s", "1/s", 100.0)],
 )  # fmt: skip
 def test_quantities_in_base_units(text: str, unit: str, value: float) -> None:
     assert parse_quantity(text, unit) == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text", ["0,1 mJ", "0,100 mJ", "1,5 mJ", "1,50 mJ", "10,0000 mJ", "1,2,3 mJ", "1000,000 mJ", "1.000,5 mJ"]
+)
+def test_a_decimal_comma_is_refused_not_read_as_another_number(text: str) -> None:
+    with pytest.raises(InputError, match=r"a comma groups thousands|expected a number"):
+        parse_quantity(text, "J")
 
 
 def test_how_far_a_limit_is_passed() -> None:

@@ -86,6 +86,22 @@ def test_a_newer_schema_is_left_out_with_both_versions(tmp_path: Path) -> None:
     assert "schema 2, this one reads 1" in store.notices[0]
 
 
+@pytest.mark.parametrize("separator", list("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"))
+def test_a_reason_may_hold_whatever_separates_lines(tmp_path: Path, separator: str) -> None:
+    store = ResultsFolder(tmp_path).create()
+    lost = Record("power", None, "J", status="failed", reason=f"first{separator}second", conditions={"note": separator})
+    writer = store.writer(HEADER)
+    writer.write(lost)
+    writer.close()
+    (kept,) = store.read_partial(writer.path)
+    assert kept.reason == lost.reason
+    writer = store.writer(HEADER, [lost])
+    writer.finish()
+    (found,) = store.records()
+    assert (found.reason, found.conditions) == (lost.reason, lost.conditions)
+    assert not store.notices
+
+
 def test_unknown_keys_of_a_record_are_ignored(tmp_path: Path) -> None:
     assert Record.from_json('{"metric": "m", "value": 1, "unit": "s", "colour": "blue"}').value == 1
 
