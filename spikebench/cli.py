@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 
 from spikebench.core.errors import InputError, SpikebenchError
+from spikebench.core.text import printable
 
 app = typer.Typer(
     name="spikebench",
@@ -25,6 +26,8 @@ app = typer.Typer(
 )
 
 FAILED_CELLS = 4
+MOST_LINES = 50
+"""Of errors that are printed: a file that is wrong throughout fills no screen after screen."""
 INTERRUPTED = 130
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -57,8 +60,11 @@ def _fail(error: SpikebenchError) -> NoReturn:
     problems = getattr(error, "problems", ())
     if len(problems) > 1:
         print(f"{len(problems)} problems:", file=sys.stderr)
-    for line in str(error).splitlines():
+    lines = printable(str(error)).splitlines()
+    for line in lines[:MOST_LINES]:
         print(f"error: {line}" if len(problems) <= 1 else f"  {line}", file=sys.stderr)
+    if len(lines) > MOST_LINES:
+        print(f"  and {len(lines) - MOST_LINES} more", file=sys.stderr)
     raise typer.Exit(error.exit_code) from None
 
 

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from spikebench.core.text import printable
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -22,7 +24,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        return ": ".join(part for part in (place, self.key, self.message) if part)
+        return printable(": ".join(part for part in (place, self.key, self.message) if part))
 
     def within(self, key: str) -> Problem:
         """The same problem seen from one level further out: ``key`` is put before its own key."""
@@ -60,10 +62,16 @@ class NotComparableError(SpikebenchError):
     exit_code = 5
 
 
+MOST_NAMES = 24
+"""Names that an error lists."""
+
+
 def nearest(got: object, known: Iterable[str]) -> str:
-    """The end of an error message: the nearest known name, and all of them where they are few."""
-    names: Sequence[str] = sorted(known)
-    close = difflib.get_close_matches(str(got), names, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    listing = f" (known: {', '.join(names)})" if 0 < len(names) <= 24 else ""
+    """The end of an error message: the nearest known name, whatever its case, and all of them, or the first of many."""
+    names: Sequence[str] = sorted(map(str, known))
+    folded = {name.casefold(): name for name in reversed(names)}
+    close = difflib.get_close_matches(str(got).casefold(), folded, n=1, cutoff=0.5)
+    hint = f"; did you mean {folded[close[0]]!r}?" if close else ""
+    more = f", and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    listing = f" (known: {', '.join(names[:MOST_NAMES])}{more})" if names and not (more and close) else ""
     return hint + listing
