@@ -14,7 +14,7 @@ _HOMES = {
     "count": "spikebench.activity",
     "lif": "spikebench.kernels.lif",
     "load_foreign": "spikebench.networks.foreign",
-    "load_results": "spikebench.reading.frame",
+    "load_results": "spikebench.reading.model.frame",
     "run": "spikebench.api",
     "InputSpec": "spikebench.core.variant",
     "VariantSpec": "spikebench.core.variant",
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from spikebench.core.variant import InputSpec, VariantSpec
     from spikebench.kernels.lif import lif
     from spikebench.networks.foreign import load_foreign
-    from spikebench.reading.frame import load_results
+    from spikebench.reading.model.frame import load_results
 
 
 def __getattr__(name: str) -> Any:

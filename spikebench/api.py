@@ -14,7 +14,7 @@ from spikebench.core.variant import InputSpec, VariantSpec
 if TYPE_CHECKING:
     from torch import nn
 
-    from spikebench.reading.frame import Frame
+    from spikebench.reading.model.frame import Frame
 
 
 def build(variant: str | VariantSpec | Mapping[str, Any], inputs: str | InputSpec = "digits", **overrides: Any) -> nn.Module:
@@ -46,8 +46,8 @@ def run(suite: str | Path, results: str | Path = "results") -> Frame:
 
     Failed jobs do not raise: they are records with a reason. Raises InputError and StorageError.
     """
-    from spikebench.reading.frame import load_results
-    from spikebench.running.runner import open_run
+    from spikebench.reading.model.frame import load_results
+    from spikebench.running.run.runner import open_run
 
     opened = open_run(suite, results)
     for _ in opened.events():

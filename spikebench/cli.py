@@ -98,7 +98,7 @@ def run(
     ] = False,
 ) -> None:
     """Train and measure all that SUITE asks for and does not have yet, and print the table."""
-    from spikebench.running.main import run_suite, show_plan
+    from spikebench.running.verbs.run import run_suite, show_plan
 
     if plan:
         show_plan(suite, results, fresh)
@@ -110,7 +110,7 @@ def run(
 @guarded
 def search(suite: SuitePath, results: ResultsOption = Path("results")) -> None:
     """Look for the best variants in SUITE's search space, or take up a search where it was; test the winners once."""
-    from spikebench.running.search_main import run_search
+    from spikebench.running.verbs.search import run_search
 
     if run_search(suite, results):
         raise typer.Exit(FAILED_CELLS)
@@ -130,11 +130,11 @@ def report(
     ] = None,
 ) -> None:
     """Make tables and plots from results. Measures nothing."""
-    from spikebench.reading.report import make
+    from spikebench.reading.reports.report import make
 
     if export is not None:
-        from spikebench.reading.export import export as write
-        from spikebench.reading.frame import load_results
+        from spikebench.reading.model.export import export as write
+        from spikebench.reading.model.frame import load_results
 
         print(write(load_results(*folders), export))
         if not (formats or sections or out):
@@ -168,7 +168,7 @@ def show(
     cross_check: Annotated[bool, typer.Option("--cross-check", help="Dense MACs by fvcore and torch beside ours.")] = False,
 ) -> None:
     """Show a network layer by layer: shapes, parameters, operations. Trains nothing."""
-    from spikebench.running.show import show_variant
+    from spikebench.running.verbs.show import show_variant
 
     show_variant(variant, dataset, set_ or [], audit, cross_check)
 
@@ -188,7 +188,7 @@ def schema() -> None:
 @guarded
 def doctor() -> None:
     """Say what this machine can do, and why not more."""
-    from spikebench.running.doctor import examine
+    from spikebench.running.verbs.doctor import examine
 
     examine()
 
@@ -204,7 +204,7 @@ def check(
     github: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub Actions.")] = False,
 ) -> None:
     """Measure SUITE anew and compare with kept results: exit 0 pass, 1 regression, 3 cannot tell."""
-    from spikebench.running.gate import check_suite, outputs
+    from spikebench.running.verbs.check import check_suite, outputs
 
     gate = check_suite(suite, against)
     _print(gate.document())
@@ -224,7 +224,7 @@ ROOT = Path("results/reference")
 @guarded
 def baseline_update(results: ResultsPath, root: RootOption = ROOT) -> None:
     """Make RESULTS the baseline of its suite, sorted and rounded so that a reviewer can read the diff."""
-    from spikebench.reading.baseline import update
+    from spikebench.reading.gate.baseline import update
 
     print(update(results, root))
 
@@ -233,7 +233,7 @@ def baseline_update(results: ResultsPath, root: RootOption = ROOT) -> None:
 @guarded
 def baseline_show(suite: Annotated[str, typer.Argument(metavar="NAME", help="A suite's name.")], root: RootOption = ROOT) -> None:
     """Print the baseline of a suite."""
-    from spikebench.reading.baseline import show as document
+    from spikebench.reading.gate.baseline import show as document
 
     _print(document(suite, root))
 
@@ -242,7 +242,7 @@ def baseline_show(suite: Annotated[str, typer.Argument(metavar="NAME", help="A s
 @guarded
 def baseline_diff(results: ResultsPath, root: RootOption = ROOT) -> None:
     """Say what `update` would change. Exit codes as of `check`."""
-    from spikebench.reading.baseline import diff
+    from spikebench.reading.gate.baseline import diff
 
     gate = diff(results, root)
     _print(gate.document())
@@ -256,9 +256,9 @@ def compare(
     new: Annotated[Path, typer.Argument(metavar="B", help="Another one of the same suite.")],
 ) -> None:
     """Compare two results folders: every difference with its interval, then what the gate would say. Measures nothing."""
-    from spikebench.reading.check import check as judge
-    from spikebench.reading.differences import compare as differences
-    from spikebench.reading.frame import load_results
+    from spikebench.reading.gate.check import check as judge
+    from spikebench.reading.gate.differences import compare as differences
+    from spikebench.reading.model.frame import load_results
 
     frames = load_results(old), load_results(new)
     _print(differences(*frames))
@@ -278,8 +278,8 @@ def explain(
     ] = None,
 ) -> None:
     """Say where a number comes from: by stage, layer and kind, the formula with the numbers put in, and other conventions."""
-    from spikebench.reading.explain import explain as document
-    from spikebench.reading.frame import load_results
+    from spikebench.reading.model.frame import load_results
+    from spikebench.reading.reports.explain import explain as document
 
     _print(document(load_results(results), metric, group))
 
@@ -298,7 +298,7 @@ def eval_(
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is there already.")] = False,
 ) -> None:
     """Measure somebody else's checkpoint without training it."""
-    from spikebench.running.evaluate import evaluate
+    from spikebench.running.verbs.eval import evaluate
 
     weights = {"layout": layout, "ema": ema, **({"num_heads": num_heads} if num_heads else {})}
     if evaluate(checkpoint, weights, dataset, set_ or [], measure or ["accuracy", "activity"], results, fresh):

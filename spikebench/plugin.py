@@ -72,8 +72,8 @@ class SuiteFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         from spikebench.core.errors import SpikebenchError
         from spikebench.core.suite import load
-        from spikebench.running import rules
-        from spikebench.running.plan import resolve_device
+        from spikebench.running.jobs import rules
+        from spikebench.running.jobs.plan import resolve_device
 
         try:
             suite = load(self.path, rules)
@@ -179,8 +179,8 @@ class Bench:
         benchmark.extra_info.update(extra_info(job, records))
 
     def _run(self, job: Job) -> list[Record]:
-        from spikebench.running.events import JobEnded, Measured
-        from spikebench.running.execute import execute
+        from spikebench.running.jobs.events import JobEnded, Measured
+        from spikebench.running.jobs.execute import execute
 
         records: list[Record] = []
         for event in execute(job, self.folder):
@@ -198,7 +198,7 @@ class Bench:
     def _train_first(self, job: Job) -> None:
         """Where a measurement is run alone (``-k``), the training that it needs was not."""
         from spikebench.core.registry import REGISTRIES
-        from spikebench.running.subject import has_weights
+        from spikebench.running.jobs.subject import has_weights
 
         stages = [stage for stage in self.suite.jobs(job.cell, self.device) if stage.harness.name in ("pretrain", "train")]
         if job in stages or not REGISTRIES["harnesses"].get(job.harness.name).needs_weights:

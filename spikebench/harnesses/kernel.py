@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, get_args
 from spikebench.core.metrics import Metric
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record, Scalar
-from spikebench.harnesses._ways import SPIKINGJELLY, Dtype, check_lists
+from spikebench.harnesses._ways.ways import SPIKINGJELLY, Dtype, check_lists
 
 Phase: TypeAlias = Literal["forward", "forward+backward"]
 Shape: TypeAlias = tuple[int, ...]
@@ -178,7 +178,7 @@ class Harness:
         rest goes on. Records that ``subject.previous`` holds already are not measured again, but a ratio that is missing is
         measured with its base beside it.
         """
-        from spikebench.harnesses import _kernel_race
+        from spikebench.harnesses._kernel import heat
 
         done: set[Address] = {_address(record) for record in subject.previous}
         ways = list(dict.fromkeys(Way(backend, phase) for phase, backend in product(options.phases, options.backends)))
@@ -186,7 +186,7 @@ class Harness:
             missing = [way for way in ways if not all(address in done for address in _addresses(point, way, options))]
             if missing or _key(COPY_BANDWIDTH, point.conditions) not in done:
                 bases = [way for way in ways if way.backend == SPIKINGJELLY and way.phase in {other.phase for other in missing}]
-                for record in _kernel_race.race(subject, point, list(dict.fromkeys([*missing, *bases])), options):
+                for record in heat.race(subject, point, list(dict.fromkeys([*missing, *bases])), options):
                     if _address(record) not in done:
                         done.add(_address(record))  # a shape that the suite names twice is measured once
                         yield record

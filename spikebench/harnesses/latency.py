@@ -14,7 +14,7 @@ from typing import TypeAlias
 from spikebench.core.metrics import Metric
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record
-from spikebench.harnesses._ways import OURS, Dtype, Mode, Phase, Way, check_lists
+from spikebench.harnesses._ways.ways import OURS, Dtype, Mode, Phase, Way, check_lists
 
 LATENCY = Metric(
     "latency",
@@ -122,7 +122,7 @@ class Harness:
         What cannot be run here is ``unavailable`` with the reason; what breaks, out of memory included, is ``failed``, and
         the rest goes on. Records that ``subject.previous`` holds already are not measured again.
         """
-        from spikebench.harnesses import _race
+        from spikebench.harnesses._latency import heat
 
         done: set[Address] = {(record.metric, *_address(record)) for record in subject.previous}
         for batch_size in options.batch_sizes:
@@ -131,7 +131,7 @@ class Harness:
                     ways = [Way(backend, mode, dtype, phase) for backend, mode in product(options.backends, options.modes)]
                     missing = [way for way in ways if not _is_done(done, way, batch_size)]
                     if missing:
-                        found = _race.race(subject, missing, batch_size, options)
+                        found = heat.race(subject, missing, batch_size, options)
                         yield from (record for record in found if (record.metric, *_address(record)) not in done)
 
 

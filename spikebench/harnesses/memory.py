@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from spikebench.core.metrics import Metric
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record, Scalar, Status
-from spikebench.harnesses._ways import OURS, Dtype, Phase, Way, check_lists
+from spikebench.harnesses._ways.ways import OURS, Dtype, Phase, Way, check_lists
 
 if TYPE_CHECKING:
-    from spikebench.harnesses._contender import Contender
+    from spikebench.harnesses._ways.contender import Contender
 
 MIB = 2.0**-20
 PEAK_ALLOCATED = Metric(
@@ -104,7 +104,7 @@ class Harness:
 
     def run(self, subject: Subject, options: Options) -> Iterator[Record]:
         """Sizes of the network itself, then every combination; one that runs out of memory fails alone."""
-        from spikebench.harnesses._memory import bytes_of, checkpoint_size
+        from spikebench.harnesses._memory.allocations import bytes_of, checkpoint_size
 
         yield Record.of(PARAMETER_BYTES, bytes_of(subject.model.parameters()))
         yield Record.of(CHECKPOINT_SIZE, checkpoint_size(subject.model))
@@ -120,7 +120,7 @@ def _conditions(way: Way, batch_size: int) -> dict[str, Scalar]:
 
 
 def _measure(subject: Subject, way: Way, batch_size: int) -> Iterator[Record]:
-    from spikebench.harnesses._contender import Contender, UnavailableError, first_batch
+    from spikebench.harnesses._ways.contender import Contender, UnavailableError, first_batch
 
     conditions = _conditions(way, batch_size)
     try:
@@ -145,7 +145,7 @@ def _expected(way: Way) -> tuple[Metric, ...]:
 def _records(contender: Contender, conditions: dict[str, Scalar]) -> Iterator[Record]:
     from torch.optim import AdamW
 
-    from spikebench.harnesses._memory import Saved, bytes_of, peak
+    from spikebench.harnesses._memory.allocations import Saved, bytes_of, peak
 
     optimizer = AdamW(contender.model.parameters()) if contender.way.phase == "training" else None
 

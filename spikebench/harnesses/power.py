@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from spikebench.core.metrics import Metric
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record, Status
-from spikebench.harnesses._ways import OURS, Dtype, Mode, Way, check_lists
+from spikebench.harnesses._ways.ways import OURS, Dtype, Mode, Way, check_lists
 
 if TYPE_CHECKING:
-    from spikebench.harnesses._contender import Contender
-    from spikebench.harnesses._meters import Meter
+    from spikebench.harnesses._power.meters import Meter
+    from spikebench.harnesses._ways.contender import Contender
 
 ENERGY_PER_IMAGE = Metric(
     "energy_per_image",
@@ -80,7 +80,7 @@ class Harness:
 
     def run(self, subject: Subject, options: Options) -> Iterator[Record]:
         """``idle_power`` once, then both others for every combination; samples are the windows'."""
-        from spikebench.harnesses._meters import meter_for
+        from spikebench.harnesses._power.meters import meter_for
 
         ways = [Way(backend, mode, dtype) for dtype, backend, mode in product(options.dtypes, options.backends, options.modes)]
         try:
@@ -104,7 +104,7 @@ def _absent(way: Way, batch_size: int, reason: str, status: Status = "unavailabl
 def _measure(
     subject: Subject, way: Way, batch_size: int, options: Harness.Options, meter: Meter, idle: float
 ) -> Iterator[Record]:
-    from spikebench.harnesses._contender import Contender, UnavailableError, first_batch, settle
+    from spikebench.harnesses._ways.contender import Contender, UnavailableError, first_batch, settle
 
     try:
         x, y = first_batch(subject.dataset, batch_size, subject.device)

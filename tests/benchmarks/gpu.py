@@ -201,9 +201,9 @@ def networks(out: Path) -> Iterator[Row]:
 
     from spikebench.core.suite import from_document
     from spikebench.core.yaml_nodes import parse
-    from spikebench.running import rules
-    from spikebench.running.events import Measured
-    from spikebench.running.runner import bind
+    from spikebench.running.jobs import rules
+    from spikebench.running.jobs.events import Measured
+    from spikebench.running.run.runner import bind
 
     data = yaml.safe_load((Path(__file__).parents[2] / "suites" / "gpu.yaml").read_text())
     if not CUDA:

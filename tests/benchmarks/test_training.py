@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from spikebench import data
 from spikebench.core.variant import InputSpec, VariantSpec
-from spikebench.harnesses._contender import Contender
-from spikebench.harnesses._ways import Way
+from spikebench.harnesses._ways.contender import Contender
+from spikebench.harnesses._ways.ways import Way
 from spikebench.networks import build
 from spikebench.training.loop import Training
 from spikebench.training.options import TrainingOptions

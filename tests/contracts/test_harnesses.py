@@ -7,7 +7,7 @@ import pytest
 
 from spikebench.core.metrics import catalogue
 from spikebench.core.registry import REGISTRIES
-from spikebench.harnesses import _race
+from spikebench.harnesses._latency import heat
 from spikebench.testing import HarnessContract
 
 QUICK: Mapping[str, Mapping[str, Any]] = {
@@ -25,7 +25,7 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
 class TestHarnesses(HarnessContract):
     @pytest.fixture(autouse=True)
     def _chosen(self, member: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_race, "WINDOW_SECONDS", 0.002)
+        monkeypatch.setattr(heat, "WINDOW_SECONDS", 0.002)
         self.name, self.options = member, QUICK[member]
 
 

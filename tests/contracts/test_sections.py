@@ -6,7 +6,7 @@ import pytest
 
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
-from spikebench.reading.frame import Frame
+from spikebench.reading.model.frame import Frame
 from spikebench.reading.reports.document import Absent, Figure, Heading, Number, Table, Text, notes_of
 
 NAMES = REGISTRIES["sections"].names()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from spikebench.core.store import SCHEMA, ResultsFolder
-from spikebench.reading.frame import load_results
-from spikebench.reading.report import document
+from spikebench.reading.model.frame import load_results
+from spikebench.reading.reports.report import document
 
 HERE = Path(__file__).parent
 

@@ -12,10 +12,10 @@ import torch
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
 from spikebench.core.records import Record, Selector, label
-from spikebench.harnesses import _kernel, _kernel_race
-from spikebench.harnesses._kernel import Copy, Lif
-from spikebench.harnesses._kernel_race import COPY, Field
-from spikebench.harnesses._timing import Sample, Series
+from spikebench.harnesses._kernel import heat, timed
+from spikebench.harnesses._kernel.heat import COPY, Field
+from spikebench.harnesses._kernel.timed import Copy, Lif
+from spikebench.harnesses._timing.race import Sample, Series
 from spikebench.harnesses.kernel import Harness, Point, Way
 from spikebench.testing import TINY, make_subject
 
@@ -100,7 +100,7 @@ def test_ratios_of_a_busy_machine_leave_nothing_out_and_say_so() -> None:
 
 def test_what_cannot_run_here_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    monkeypatch.setattr(_kernel, "which_backend", _without_triton)
+    monkeypatch.setattr(timed, "which_backend", _without_triton)
     records = run(tmp_path, backends=["triton", "spikingjelly-compiled", "spikingjelly"], phases=["forward"])
     absent = {(r.conditions["backend"], r.metric): r for r in records if r.value is None}
     assert {backend for backend, _ in absent} == {"triton", "spikingjelly-compiled"}
@@ -134,13 +134,13 @@ def test_without_spikingjelly_there_are_no_ratios_to_it(tmp_path: Path) -> None:
 
 
 def test_a_wrong_result_has_no_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = _kernel.lif
+    right = timed.lif
 
     def wrong(x, *arguments, backend: str):
         spikes = right(x, *arguments, backend=backend)
         return spikes.index_fill(0, torch.tensor(0), 1.0) if backend == "torch" else spikes
 
-    monkeypatch.setattr(_kernel, "lif", wrong)
+    monkeypatch.setattr(timed, "lif", wrong)
     records = run(tmp_path)
     broken = [record for record in records if record.status != "ok"]
     assert {record.conditions["backend"] for record in broken} == {"torch"}
@@ -171,14 +171,14 @@ def test_out_of_memory_is_a_failed_record_and_the_others_are_unharmed(
 
 
 def test_an_input_that_cannot_even_be_made_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = _kernel.inputs_of
+    original = timed.inputs_of
 
     def bounded(point: Point, device: torch.device):
         if point.shape[0] == 7:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] can't allocate memory")
         return original(point, device)
 
-    monkeypatch.setattr(_kernel_race, "inputs_of", bounded)
+    monkeypatch.setattr(heat, "inputs_of", bounded)
     records = run(tmp_path, shapes=[[7, 3], [1, 3]])
     assert {(record.conditions["shape"], record.status) for record in records} == {("7x3", "failed"), ("1x3", "ok")}
     assert len(records) == 2 * 29
@@ -212,7 +212,7 @@ def test_an_interrupted_sweep_measures_only_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: list[Record], kept: int, made: int
 ) -> None:
     built = []
-    monkeypatch.setattr(_kernel_race, "Lif", lambda *arguments: built.append(1) or Lif(*arguments))
+    monkeypatch.setattr(heat, "Lif", lambda *arguments: built.append(1) or Lif(*arguments))
     rest = run(tmp_path, previous=whole[:kept], shapes=[[2, 3], [3, 3]])
     assert sorted(map(label, [*whole[:kept], *rest])) == sorted(map(label, whole))
     assert len(built) == made
@@ -224,7 +224,7 @@ def test_a_missing_ratio_is_measured_with_its_base_beside_it(
     """Else it would compare a time of today with one of another day."""
     lost = Selector.parse("kernel_speedup{shape=2x3, backend=numba, phase=forward}").one(whole)
     built = []
-    monkeypatch.setattr(_kernel_race, "Lif", lambda *arguments: built.append(arguments[1]) or Lif(*arguments))
+    monkeypatch.setattr(heat, "Lif", lambda *arguments: built.append(arguments[1]) or Lif(*arguments))
     (found,) = run(tmp_path, previous=[record for record in whole if record is not lost], shapes=[[2, 3], [3, 3]])
     assert label(found) == label(lost)
     assert built == [Way(backend, "forward") for backend in ("reference", "numba", "spikingjelly")]

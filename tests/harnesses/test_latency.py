@@ -10,9 +10,10 @@ import torch
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
 from spikebench.core.records import Record, Selector, label
-from spikebench.harnesses import _contender, _race
-from spikebench.harnesses._contender import Contender, UnavailableError, first_batch, settle
-from spikebench.harnesses._ways import Way
+from spikebench.harnesses._latency import heat
+from spikebench.harnesses._ways import contender as contenders
+from spikebench.harnesses._ways.contender import Contender, UnavailableError, first_batch, settle
+from spikebench.harnesses._ways.ways import Way
 from spikebench.harnesses.latency import Harness
 from spikebench.networks import collecting_rates
 from spikebench.testing import TINY, make_subject
@@ -23,7 +24,7 @@ ALL_OURS = ["spikebench", "reference", "torch", "numba"]
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(_race, "WINDOW_SECONDS", 0.002)
+    monkeypatch.setattr(heat, "WINDOW_SECONDS", 0.002)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -160,14 +161,14 @@ def test_out_of_memory_is_one_failed_record_and_the_others_are_unharmed(
 
 
 def test_a_batch_that_cannot_even_be_made_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = _contender.first_batch
+    original = contenders.first_batch
 
     def bounded(dataset, size: int, device):
         if size == 7:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] can't allocate memory")
         return original(dataset, size, device)
 
-    monkeypatch.setattr(_race, "first_batch", bounded)
+    monkeypatch.setattr(heat, "first_batch", bounded)
     records = run(tmp_path, batch_sizes=[7, 1])
     assert [(record.status, record.conditions["batch_size"]) for record in records] == [("failed", 7)] * 4 + [("ok", 1)] * 4
 
@@ -177,7 +178,7 @@ def test_an_interrupted_sweep_measures_only_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: list[Record], kept: int, built: int
 ) -> None:
     made = []
-    monkeypatch.setattr(_race, "Contender", lambda *arguments: made.append(1) or Contender(*arguments))
+    monkeypatch.setattr(heat, "Contender", lambda *arguments: made.append(1) or Contender(*arguments))
     rest = run(tmp_path, previous=whole[:kept], **SWEEP)
     assert sorted(map(label, [*whole[:kept], *rest])) == sorted(map(label, whole))
     assert len(made) == built

@@ -8,8 +8,8 @@ from torch import nn
 
 from spikebench.core.choice import Choice
 from spikebench.core.records import Record, Selector
-from spikebench.harnesses import _contender
-from spikebench.harnesses._memory import Saved, bytes_of, checkpoint_size, peak
+from spikebench.harnesses._memory.allocations import Saved, bytes_of, checkpoint_size, peak
+from spikebench.harnesses._ways import contender
 from spikebench.harnesses.memory import Harness
 from spikebench.testing import make_subject
 
@@ -124,14 +124,14 @@ def test_measuring_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_out_of_memory_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = _contender.Contender.__call__
+    original = contender.Contender.__call__
 
-    def bounded(self: _contender.Contender) -> None:
+    def bounded(self: contender.Contender) -> None:
         if len(self.x) == 8 and self.way.phase == "training":
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nlong story")
         original(self)
 
-    monkeypatch.setattr(_contender.Contender, "__call__", bounded)
+    monkeypatch.setattr(contender.Contender, "__call__", bounded)
     records = run(tmp_path, batch_sizes=[8, 2], backends=["torch"])
     failed = [record for record in records if record.status == "failed"]
     assert [record.metric for record in failed] == ["peak_allocated", "peak_reserved", "saved_bytes"]

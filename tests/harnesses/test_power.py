@@ -7,8 +7,10 @@ import torch
 
 from spikebench.core.choice import Choice
 from spikebench.core.records import Record, Selector
-from spikebench.harnesses import _contender, _meters, power
-from spikebench.harnesses._meters import Rapl
+from spikebench.harnesses import power
+from spikebench.harnesses._power import meters
+from spikebench.harnesses._power.meters import Rapl
+from spikebench.harnesses._ways import contender
 from spikebench.harnesses.power import Harness
 from spikebench.testing import make_subject
 
@@ -38,7 +40,7 @@ def test_rapl_adds_packages_but_not_their_parts_and_survives_the_counters_wrappi
 
 
 def test_no_counter_is_absent_with_the_reason_and_never_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_meters, "POWERCAP", tmp_path / "nowhere")
+    monkeypatch.setattr(meters, "POWERCAP", tmp_path / "nowhere")
     records = run(tmp_path, batch_sizes=[1, 4])
     assert len(records) == 1 + 2 * 2
     assert all(record.value is None and record.status == "unavailable" for record in records)
@@ -58,7 +60,7 @@ def test_nvml_that_is_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setitem(sys.modules, "pynvml", None)
     with pytest.raises(LookupError, match=r"spikebench\[gpu\]"):
-        _meters.meter_for(torch.device("cuda", 0))
+        meters.meter_for(torch.device("cuda", 0))
 
 
 class World:
@@ -88,8 +90,8 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(power, "time", world)
-    monkeypatch.setattr(_meters, "meter_for", lambda device: world)
-    monkeypatch.setattr(_contender.Contender, "__call__", lambda self: world.call())
+    monkeypatch.setattr(meters, "meter_for", lambda device: world)
+    monkeypatch.setattr(contender.Contender, "__call__", lambda self: world.call())
     return world
 
 
@@ -105,12 +107,12 @@ def test_idle_is_subtracted_and_both_are_stated(tmp_path: Path, world: World) ->
 
 
 def test_a_combination_that_breaks_fails_alone(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def bounded(self: _contender.Contender) -> None:
+    def bounded(self: contender.Contender) -> None:
         if len(self.x) == 8:
             raise torch.OutOfMemoryError("CUDA out of memory")
         world.call()
 
-    monkeypatch.setattr(_contender.Contender, "__call__", bounded)
+    monkeypatch.setattr(contender.Contender, "__call__", bounded)
     records = run(tmp_path, batch_sizes=[8, 4], modes=["eager", "cudagraph"])
     status = {
         (record.conditions["batch_size"], record.conditions["mode"]): record.status for record in records if record.conditions

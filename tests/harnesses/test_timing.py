@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from spikebench.harnesses import _observe
-from spikebench.harnesses._timing import Race, Rule, Sample, Series, median_interval, warm_up
+from spikebench.harnesses._timing import observe
+from spikebench.harnesses._timing.race import Race, Rule, Sample, Series, median_interval, warm_up
 
 
 class World:
@@ -151,20 +151,20 @@ def test_a_busy_series_never_counts_as_converged() -> None:
 
 
 def test_a_context_switch_spoils_a_short_call_and_not_a_long_one() -> None:
-    assert _observe.Disturbance(switches=1, steal=0).spoils(0.05)
-    assert not _observe.Disturbance(switches=1, steal=0).spoils(0.15)
-    assert _observe.Disturbance(switches=2, steal=0).spoils(0.15)
-    assert _observe.Disturbance(switches=0, steal=1).spoils(10.0)
-    assert not _observe.Disturbance(switches=0, steal=None).spoils(0.001)
+    assert observe.Disturbance(switches=1, steal=0).spoils(0.05)
+    assert not observe.Disturbance(switches=1, steal=0).spoils(0.15)
+    assert observe.Disturbance(switches=2, steal=0).spoils(0.15)
+    assert observe.Disturbance(switches=0, steal=1).spoils(10.0)
+    assert not observe.Disturbance(switches=0, steal=None).spoils(0.001)
 
 
 def test_steal_is_read_from_proc_stat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stat = tmp_path / "stat"
-    monkeypatch.setattr(_observe, "PROC_STAT", stat)
-    with _observe.watching() as unknown:
+    monkeypatch.setattr(observe, "PROC_STAT", stat)
+    with observe.watching() as unknown:
         pass
     assert unknown.steal is None  # no such file on this system
     stat.write_text("cpu  10 1 2 3 4 5 6 77 0 0\ncpu0 0\n")
-    with _observe.watching() as found:
+    with observe.watching() as found:
         stat.write_text("cpu  10 1 2 3 4 5 6 79 0 0\ncpu0 0\n")
     assert found.steal == 2

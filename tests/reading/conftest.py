@@ -10,8 +10,8 @@ from spikebench.core.cells import digest
 from spikebench.core.metrics import Metric
 from spikebench.core.records import Record
 from spikebench.core.store import ResultsFolder
-from spikebench.reading.frame import Frame
-from spikebench.reading.suite_facts import SuiteFacts
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.suite_facts import SuiteFacts
 
 SUITE = """
 suite: quickstart

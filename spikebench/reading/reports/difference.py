@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from spikebench.core.records import Record
 from spikebench.derived.statistics import mcnemar_exact, paired_interval
-from spikebench.reading.display import display_for, points
-from spikebench.reading.frame import Frame
+from spikebench.reading.gate.tolerances import is_fraction
+from spikebench.reading.model.display import display_for, points
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.summary import Quantity
 from spikebench.reading.reports.columns import Summaries, key
 from spikebench.reading.reports.document import Absent, Cell, Column, Display, Footnotes, Label, Number
-from spikebench.reading.summary import Quantity
-from spikebench.reading.tolerances import is_fraction
 
 Change = Callable[[float, float], float]
 Answers = Mapping[int, Sequence[int | float]]

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from spikebench.core.cells import Job
-from spikebench.running.events import JobEnded, WorkerDied
+from spikebench.running.jobs.events import JobEnded, WorkerDied
 
 Work = Callable[[Job], Iterator[Any]]
 

@@ -158,7 +158,7 @@ def test_a_suite_may_ask_for_more_columns(frame):
 
 
 def test_times_of_two_machines_are_two_columns(make_frame, make_cell):
-    from spikebench.reading.frame import Frame
+    from spikebench.reading.model.frame import Frame
 
     cells = [make_cell(0), make_cell(0, stem="scs")]
     one, two = make_frame(cells), make_frame(cells, machine_id="m2")

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from spikebench.core.records import Record
-from spikebench.reading.frame import Frame
-from spikebench.reading.report import document
+from spikebench.reading.model.frame import Frame
 from spikebench.reading.reports.document import Absent, Label, Number, Table, plain_text
+from spikebench.reading.reports.report import document
 from spikebench.reading.reports.sections.kernels import Section
 
 

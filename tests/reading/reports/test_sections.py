@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spikebench.core.metrics import Metric
 from spikebench.core.records import Record
-from spikebench.reading.frame import Frame
+from spikebench.reading.model.frame import Frame
 from spikebench.reading.published import load_all
 from spikebench.reading.reports.document import Absent, Number
 from spikebench.reading.reports.sections import failures, firing, pareto, published, stages, timesteps, training

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from spikebench.core.records import Selector
-from spikebench.reading.frame import Frame
-from spikebench.reading.layers import Layer, layers_of
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.layers import Layer, layers_of
+from spikebench.reading.model.summary import quantities
 from spikebench.reading.reports.document import Absent, Block, Cell, Column, Display, Footnotes, Label, Number, Row, Table, Text
-from spikebench.reading.summary import quantities
 
 SHARE = Display("%", 100.0, 1)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spikebench.core.records import Record, Selector
-from spikebench.reading.frame import Frame
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns, difference
 from spikebench.reading.reports.document import Block, Cell, Column, Footnotes, Number, Row, Table
-from spikebench.reading.summary import Quantity, quantities
 
 HEADLINE = ("accuracy", "parameters", "events", "unit_acs", "energy", "firing_rate")
 """The metrics of the first table, in order; a suite's ``report: {columns: [...]}`` adds others."""

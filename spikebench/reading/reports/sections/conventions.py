@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spikebench.reading.explain import conventions_blocks
-from spikebench.reading.frame import Frame
+from spikebench.reading.model.frame import Frame
 from spikebench.reading.reports.document import Block
+from spikebench.reading.reports.explain import conventions_blocks
 
 
 class Section:

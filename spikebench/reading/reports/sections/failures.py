@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spikebench.core.records import label
-from spikebench.reading.factors import name_of
-from spikebench.reading.frame import Frame
+from spikebench.reading.model.factors import name_of
+from spikebench.reading.model.frame import Frame
 from spikebench.reading.reports.document import Block, Column, Label, Row, Table
 
 MOST = 40

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spikebench.core.metrics import Metric
-from spikebench.reading.display import display_for
-from spikebench.reading.frame import Frame
+from spikebench.reading.model.display import display_for
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.columns import Summaries
 from spikebench.reading.reports.document import Block, Cell, Column, Figure, Label, Number, Row, Series, Table
-from spikebench.reading.summary import Quantity, quantities
 
 COSTS = ("energy", "events", "unit_acs")
 """The first that was recorded is the plot's axis."""

@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from spikebench.core.records import Record
-from spikebench.reading.display import display_for
-from spikebench.reading.factors import Factor
-from spikebench.reading.frame import Frame
+from spikebench.reading.model.display import display_for
+from spikebench.reading.model.factors import Factor
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.published import Published, load_all
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.document import Block, Cell, Column, Footnotes, Label, Number, Row, Table
-from spikebench.reading.summary import Quantity, quantities
 
 METRICS = ("accuracy", "parameters", "events", "energy")
 HEADS = (("variant", "this network"), ("published", "published as"), ("convention", "convention"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spikebench.reading.frame import Frame
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.trials import Trial, Trials
 from spikebench.reading.reports.document import Block, Figure, Series
 from spikebench.reading.reports.sections.search_trials import best
 from spikebench.reading.reports.trial_table import axis, display, searches, table
-from spikebench.reading.trials import Trial, Trials
 
 
 class Section:

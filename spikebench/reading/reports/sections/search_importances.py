@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 
-from spikebench.reading.frame import Frame
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.trials import Trials
 from spikebench.reading.reports.document import Block, Cell, Column, Display, Figure, Label, Number, Row, Series, Table, Text
 from spikebench.reading.reports.trial_table import label, searches
-from spikebench.reading.trials import Trials
 
 FEWEST = 8
 """Complete trials below which shares of the variance mean nothing."""

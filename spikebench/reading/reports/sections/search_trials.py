@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spikebench.reading.frame import Frame
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.trials import Trial, Trials
 from spikebench.reading.reports.document import Block, Text
 from spikebench.reading.reports.trial_table import ON_VALIDATION, searches, table, test_accuracy
-from spikebench.reading.trials import Trial, Trials
 
 MOST = 12
 """Rows beside the front."""

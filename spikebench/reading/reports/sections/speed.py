@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spikebench.reading.frame import Frame
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.summary import quantities
 from spikebench.reading.reports.document import Block
 from spikebench.reading.reports.sections.comparison import HEADLINE, chosen_quantities, table
-from spikebench.reading.summary import quantities
 
 ELSEWHERE = ("epoch_", "first_step_loss", "learning_rate", "kernel_", "copy_")
 

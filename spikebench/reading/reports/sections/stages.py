@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from spikebench.core.records import Selector
-from spikebench.reading.accounting import by_stage
-from spikebench.reading.display import display_for
-from spikebench.reading.frame import Frame
-from spikebench.reading.layers import layers_of
+from spikebench.reading.model.accounting import by_stage
+from spikebench.reading.model.display import display_for
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.layers import layers_of
+from spikebench.reading.model.stages import STAGES
+from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.document import Absent, Block, Cell, Column, Figure, Footnotes, Number, Row, Series, Table
-from spikebench.reading.stages import STAGES
-from spikebench.reading.summary import Quantity, quantities
 
 COSTS = ("energy", "events")
 MOST = 24

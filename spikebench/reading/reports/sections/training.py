@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spikebench.derived.statistics import mean_interval
-from spikebench.reading.display import display_for
-from spikebench.reading.frame import Frame
+from spikebench.reading.model.display import display_for
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.summary import quantity_of
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.document import Block, Cell, Column, Figure, Number, Row, Series, Table
-from spikebench.reading.summary import quantity_of
 
 CURVES = ("epoch_accuracy", "epoch_loss", "epoch_training_loss", "reconstruction_loss")
 

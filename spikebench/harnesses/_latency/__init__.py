@@ -1,0 +1,1 @@
+"""How the latency harness measures."""

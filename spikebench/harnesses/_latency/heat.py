@@ -1,0 +1,215 @@
+"""One round of the latency harness: all ways to run one batch, side by side."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from spikebench.core.protocols import Subject
+from spikebench.core.records import Record, Status
+from spikebench.harnesses._timing.observe import Gpu, watching
+from spikebench.harnesses._timing.race import Race, Rule, Sample, Series, warm_up
+from spikebench.harnesses._ways.contender import Contender, UnavailableError, first_batch, settle
+from spikebench.harnesses._ways.ways import Way
+from spikebench.harnesses.latency import FIRST_CALL, LATENCY, POWER_DRAW, SM_CLOCK, SPOILED, TEMPERATURE, THROUGHPUT
+
+if TYPE_CHECKING:
+    from spikebench.harnesses.latency import Harness
+
+WINDOWS = 5
+WINDOW_SECONDS = 0.1
+SETTLING = 8
+"""Samples whose BatchNorm statistics an untrained network is given."""
+
+
+def race(subject: Subject, missing: Sequence[Way], batch_size: int, options: Harness.Options) -> Iterator[Record]:
+    """Time ``missing`` against each other on one batch of ``batch_size`` test samples."""
+    field = Field(subject, missing, batch_size)
+    yield from field.start()
+    rule = Rule(options.seconds, options.precision, least=50 if subject.device.type == "cuda" else 10)
+    yield from field.warm_up(options.seconds / 2)
+    yield from field.measure(rule, _flush(subject.device) if options.flush_l2 else None)
+    field.clear()
+
+
+class Field:
+    """The contenders still in the race, and how each one's end becomes records."""
+
+    def __init__(self, subject: Subject, missing: Sequence[Way], batch_size: int) -> None:
+        self.subject, self.batch_size, self.missing = subject, batch_size, missing
+        self.device: torch.device = subject.device
+        self.contenders: dict[Way, Contender] = {}
+        self.remarks: dict[Way, list[str]] = {}
+
+    def start(self) -> Iterator[Record]:
+        """Make every contender and time its first call."""
+        try:
+            x, y = first_batch(self.subject.dataset, self.batch_size, self.device)
+            model = settle(self.subject.model, first_batch(self.subject.dataset, SETTLING, self.device)[0])
+        except Exception as error:
+            for way in self.missing:
+                yield from self._out(way, error)
+            return
+        for way in self.missing:
+            try:
+                contender = Contender(model, way, x, y)
+                seconds = _timed(contender).seconds
+                self.remarks[way] = [f"LIF by {contender.implementation()}"]
+            except Exception as error:
+                yield from self._out(way, error)
+                continue
+            self.contenders[way] = contender
+            yield Record.of(FIRST_CALL, seconds, conditions=way.conditions(self.batch_size))
+
+    def warm_up(self, seconds: float) -> Iterator[Record]:
+        for way, contender in list(self.contenders.items()):
+            try:
+                if not warm_up(lambda contender=contender: _timed(contender), seconds):  # type: ignore[misc]
+                    self.remarks[way].append(f"warm-up had not settled after {seconds:g} s")
+            except Exception as error:
+                yield from self._out(way, error)
+
+    def measure(self, rule: Rule, before: Callable[[], None] | None) -> Iterator[Record]:
+        """Latency by calls, then throughput by windows of calls; both interleaved."""
+        observed = Observed(self.device)
+
+        def call(contender: Contender) -> Sample:
+            if before is not None:
+                before()
+            sample = _timed(contender)
+            observed.look()
+            return sample
+
+        latencies = Race({way: lambda c=c: call(c) for way, c in self.contenders.items()}, rule)  # type: ignore[misc]
+        latencies.run()
+        for way, error in latencies.failed.items():
+            yield from self._out(way, error)
+        sizes = {way: _window_size(latencies.series[way].median) for way in self.contenders}
+        windows = Race(
+            {way: lambda c=c, n=sizes[way]: _window(c, n) for way, c in self.contenders.items()},  # type: ignore[misc]
+            Rule(math.inf, precision=0.0, least=WINDOWS, most=WINDOWS),
+        )
+        windows.run()
+        for way, error in windows.failed.items():
+            yield from self._out(way, error)
+        for way in list(self.contenders):
+            yield from self._records(way, latencies.series[way], windows.series[way], sizes[way])
+            yield from observed.records(way.conditions(self.batch_size))
+
+    def clear(self) -> None:
+        """Let go of every copy of the network, so that the next batch size finds the memory free."""
+        self.contenders.clear()
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _records(self, way: Way, calls: Series, windows: Series, size: int) -> Iterator[Record]:
+        conditions = way.conditions(self.batch_size)
+        remarks = [*self.remarks[way], _verdict(calls)]
+        samples = [sample.seconds for sample in calls.samples]
+        yield Record.of(LATENCY, calls.median, conditions=conditions, samples=samples, reason="; ".join(remarks))
+        flags = [int(sample.spoiled) for sample in calls.samples]
+        yield Record.of(SPOILED, sum(flags), conditions=conditions, samples=flags)
+        rates = [size * self.batch_size / sample.seconds for sample in windows.samples]
+        yield Record.of(THROUGHPUT, median(rates), conditions=conditions, samples=rates, reason=f"windows of {size} calls")
+
+    def _out(self, way: Way, error: Exception) -> Iterator[Record]:
+        """The contender leaves; its numbers are absent, and the record says why."""
+        self.contenders.pop(way, None)
+        status: Status = "unavailable" if isinstance(error, UnavailableError) else "failed"
+        reason = str(error) if status == "unavailable" else f"{type(error).__name__}: {_first_line(error)}"
+        error.__traceback__ = None  # it holds the frames, and so the tensors, of what failed
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        for metric in (FIRST_CALL, LATENCY, SPOILED, THROUGHPUT):
+            if not (metric is FIRST_CALL and way in self.remarks):  # that one was had before it broke
+                yield Record.absent(metric, reason, status=status, conditions=way.conditions(self.batch_size))
+
+
+class Observed:
+    """Clock, temperature and power of a GPU, looked at no oftener than every tenth of a second."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.cuda = device.type == "cuda"
+        self.reason, self.states, self.last = "", [], 0.0  # type: ignore[var-annotated]
+        if self.cuda:
+            try:
+                self.gpu = Gpu(device.index or 0)
+            except LookupError as error:
+                self.reason = str(error)
+
+    def look(self) -> None:
+        if self.cuda and not self.reason and time.perf_counter() - self.last > 0.1:
+            self.states.append(self.gpu.state())
+            self.last = time.perf_counter()
+
+    def records(self, conditions: Any) -> Iterator[Record]:
+        """Medians with all samples; absent with the reason without NVML; nothing on a CPU."""
+        if not self.cuda:
+            return
+        for metric, name in ((SM_CLOCK, "sm_clock"), (TEMPERATURE, "temperature"), (POWER_DRAW, "power")):
+            samples = [getattr(state, name) for state in self.states]
+            if samples:
+                yield Record.of(metric, median(samples), conditions=conditions, samples=samples)
+            else:
+                yield Record.absent(metric, self.reason or "nothing was observed", conditions=conditions)
+
+
+def _timed(contender: Contender, calls: int = 1) -> Sample:
+    """``calls`` calls from an idle device until it is idle again: CUDA events on a GPU, the monotonic clock on a CPU."""
+    contender.synchronize()
+    if contender.device.type == "cuda":
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        with watching() as disturbance:
+            start.record()
+            for _ in range(calls):
+                contender()
+            end.record()
+            end.synchronize()
+        seconds = start.elapsed_time(end) / 1e3
+        return Sample(seconds, disturbance.spoils(seconds))
+    with watching() as disturbance:
+        begin = time.perf_counter()
+        for _ in range(calls):
+            contender()
+        seconds = time.perf_counter() - begin
+    return Sample(seconds, disturbance.spoils(seconds))
+
+
+def _window(contender: Contender, calls: int) -> Sample:
+    return _timed(contender, calls)
+
+
+def _window_size(latency: float) -> int:
+    """Calls in a throughput window: at least three, and enough for a tenth of a second."""
+    return max(3, math.ceil(WINDOW_SECONDS / latency))
+
+
+def _verdict(series: Series) -> str:
+    spoiled = sum(sample.spoiled for sample in series.samples)
+    interval = f"median within {series.precision:.1%}" if math.isfinite(series.precision) else "too few calls for an interval"
+    ends = {"converged": "converged", "time": "the time was up", "calls": "the largest number of calls was reached"}
+    busy = f"; the machine was busy: {spoiled} of {len(series.samples)} rounds spoiled, none left out" if series.busy else ""
+    return f"{ends[series.stopped]}, {interval}{busy}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or "no message").splitlines()[0]
+
+
+def _flush(device: torch.device) -> Callable[[], None] | None:
+    if device.type != "cuda":
+        return None
+    buffer = torch.empty(2 * torch.cuda.get_device_properties(device).L2_cache_size, dtype=torch.int8, device=device)
+
+    def flush() -> None:
+        buffer.zero_()
+
+    return flush

@@ -1,0 +1,1 @@
+"""How the power harness measures."""

@@ -1,0 +1,1 @@
+"""The ways to run one network that latency, memory and power tell apart."""

@@ -1,0 +1,195 @@
+"""One way to run a network: a LIF backend, a mode, a number format and a phase, made ready to be called again and again."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from spikebench.core.errors import InputError
+from spikebench.harnesses._ways import spikingjelly
+from spikebench.harnesses._ways.ways import COMPILED, OURS, SPIKINGJELLY, SPIKINGJELLYS, Way
+from spikebench.kernels.lif import use_backend
+from spikebench.training.objective import Classification
+from spikebench.training.options import TrainingOptions
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class UnavailableError(Exception):
+    """This way to run the network cannot be had here, and why."""
+
+
+class Contender:
+    """``way`` applied to a copy of ``model``: calling it runs one batch. The model itself is never changed.
+
+    Training is a forward pass, the loss and a backward pass, without the optimizer, which is the same for all. Half precision is
+    autocast. Raises UnavailableError where this machine, or this network, cannot be run that way.
+    """
+
+    def __init__(self, model: nn.Module, way: Way, x: Tensor, y: Tensor) -> None:
+        self.way = way
+        self.device = x.device
+        self._check(model)
+        self.model = copy.deepcopy(model).train(way.phase == "training")
+        if way.backend in SPIKINGJELLYS:
+            spikingjelly.swap(self.model, compiled=way.backend == COMPILED)
+        self.x, self.y = x, y
+        self._pass: Callable[[], Tensor] = self._training if way.phase == "training" else self._inference
+        self._compiled = torch.compile(self._forward, dynamic=False) if way.mode == "compile" else self._forward
+        self._graph: Any = None
+
+    def __call__(self) -> None:
+        """Run once; on a GPU it returns when the work is queued."""
+        with self._context():
+            if self.way.mode == "cudagraph":
+                self._replay()
+            else:
+                self._pass()
+
+    def forward(self) -> Tensor:
+        """Logits, or the loss in training, of one eager forward pass, with its graph."""
+        with self._context():
+            return self._forward(self.x, self.y)
+
+    def synchronize(self) -> None:
+        """Wait for what is queued."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def implementation(self) -> str:
+        """Which LIF really ran: our backends' names as seen in one more eager call, or SpikingJelly's own statement."""
+        if self.way.backend == SPIKINGJELLY:
+            return spikingjelly.implementation(self.device)
+        if self.way.backend == COMPILED:
+            return "torch.compile"
+        with self._context(), _LifCalls() as seen, torch.no_grad(), self._autocast():
+            self.model(self.x)
+        return ", ".join(sorted(seen.backends)) or "no LIF"
+
+    def _check(self, model: nn.Module) -> None:
+        way, cuda = self.way, self.device.type == "cuda"
+        if way.mode == "cudagraph" and not cuda:
+            raise UnavailableError("CUDA graphs need a CUDA device")
+        if way.backend in SPIKINGJELLYS and (reason := spikingjelly.why_not(model)):
+            raise UnavailableError(reason)
+        if way.backend == COMPILED and way.mode == "compile":
+            raise UnavailableError(
+                "spikingjelly-compiled is compiled already: spikingjelly in mode compile compiles the whole network"
+            )
+        if (way.mode == "compile" or way.backend == COMPILED) and (reason := _no_compiler(cuda)):
+            raise UnavailableError(reason)
+        if way.dtype == "bf16" and cuda and torch.cuda.get_device_capability(self.device) < (8, 0):
+            raise UnavailableError(f"{torch.cuda.get_device_name(self.device)} has no bfloat16")
+
+    @contextmanager
+    def _context(self) -> Iterator[None]:
+        ours = self.way.backend not in SPIKINGJELLYS
+        backend = use_backend("auto" if self.way.backend == OURS else self.way.backend) if ours else nullcontext()
+        # Past its limit the compiler falls back to eager in silence; a network has more LIF shapes than the default allows.
+        limits = (
+            torch._dynamo.config.patch(recompile_limit=256, fail_on_recompile_limit_hit=True) if self._compiles else nullcontext()
+        )
+        try:
+            with backend, limits:
+                yield
+        except InputError as error:
+            raise UnavailableError(str(error)) from error
+
+    @property
+    def _compiles(self) -> bool:
+        return self.way.mode == "compile" or self.way.backend == COMPILED
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self.way.dtype == "fp32" else torch.autocast(self.device.type, dtype=DTYPES[self.way.dtype])
+
+    def _forward(self, x: Tensor, y: Tensor) -> Tensor:
+        with self._autocast():
+            if self.way.phase == "inference":
+                logits: Tensor = self.model(x)
+                return logits
+            return _OBJECTIVE(self.model, x, y)
+
+    def _inference(self) -> Tensor:
+        with torch.inference_mode():
+            return self._compiled(self.x, self.y)
+
+    def _training(self) -> Tensor:
+        for parameter in self.model.parameters():
+            parameter.grad = None
+        loss = self._compiled(self.x, self.y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    def _replay(self) -> None:
+        if self._graph is None:
+            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(3):  # lazy initialisation must not be captured
+                    self._pass()
+            torch.cuda.current_stream().wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                self._pass()
+            self._graph = graph
+        self._graph.replay()
+
+
+_OBJECTIVE = Classification(TrainingOptions())
+
+
+class _LifCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Listens to the custom operator ``spikebench::lif``, whose third argument names the backend."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.backends: set[str] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if str(function).startswith("spikebench.lif."):
+            self.backends.add(args[2])
+        return function(*args, **(kwargs or {}))
+
+
+def _no_compiler(cuda: bool) -> str | None:
+    if cuda:
+        return None if importlib.util.find_spec("triton") else "torch.compile on a GPU needs triton"
+    found = any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++", "c++") if name)
+    return None if found else "torch.compile on a CPU needs a C++ compiler, and none is on the path"
+
+
+def settle(model: nn.Module, x: Tensor) -> nn.Module:
+    """A copy whose BatchNorm statistics are those of the batch ``x``, in evaluation mode.
+
+    With the statistics that a network is born with, almost no neuron fires: one would time, and weigh, a network of zeros.
+    """
+    settled = copy.deepcopy(model).train()
+    norms = [module for module in settled.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0  # the last batch is all that counts
+    with torch.no_grad():
+        settled(x)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return settled.eval()
+
+
+def first_batch(dataset: Any, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """``size`` test samples on ``device`` in order, repeated where there are fewer; x as ``data.batches`` makes it."""
+    from torch.utils.data import Subset
+
+    from spikebench.data import batches
+
+    split = dataset.split("test")
+    chosen = Subset(split, [index % len(split) for index in range(size)])
+    return next(iter(batches(chosen, size, device)))

@@ -1,0 +1,1 @@
+"""Two results into differences, verdicts and one exit code; baselines."""

@@ -1,0 +1,223 @@
+"""Records, the cells they belong to and the suite that asked for them, as one thing to read from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikebench.core.errors import InputError
+from spikebench.core.metrics import Metric, catalogue
+from spikebench.core.records import Record
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.store import ResultsFolder
+from spikebench.reading.model import factors
+from spikebench.reading.model.factors import Factor
+from spikebench.reading.model.suite_facts import SuiteFacts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Cells that differ in their seed alone: one row of a table.
+
+    ``seeds``: cell_id -> seed. ``shown``: the factors as tables show them, without component options that all groups share.
+    """
+
+    group_id: str
+    factors: Mapping[str, Factor]
+    seeds: Mapping[str, int]
+    shown: Mapping[str, Factor] = dataclasses.field(default_factory=dict)
+
+
+class Frame:
+    """All records of one or several results folders.
+
+    ``cells``: cell_id -> the cell as stored (``Cell.to_plain``). ``notices``: what could not be read, each naming its file.
+    ``metrics``: declarations by name; those of all harnesses and derivations if not given. ``folders``: where it was read from.
+    """
+
+    def __init__(
+        self,
+        records: Iterable[Record],
+        cells: Mapping[str, Mapping[str, Any]],
+        machines: Mapping[str, Mapping[str, Any]] | None = None,
+        sources: Mapping[str, Mapping[str, Any]] | None = None,
+        suite: SuiteFacts | None = None,
+        notices: Iterable[str] = (),
+        metrics: Mapping[str, Metric] | None = None,
+        folders: Iterable[str | Path] = (),
+    ) -> None:
+        self.records: tuple[Record, ...] = tuple(records)
+        self.cells = cells
+        self.machines = machines or {}
+        self.sources = sources or {}
+        self.suite = suite or SuiteFacts()
+        self.notices: tuple[str, ...] = tuple(notices)
+        self._metrics = metrics
+        self.folders: tuple[Path, ...] = tuple(map(Path, folders))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @cached_property
+    def cell_factors(self) -> Mapping[str, dict[str, Factor]]:
+        """cell_id -> its flat factors, seed included."""
+        return {cell_id: factors.flatten(cell) for cell_id, cell in self.cells.items()}
+
+    def factors(self) -> list[str]:
+        """The variant, data and training fields that differ between cells; what the columns of a table must tell."""
+        return factors.differing(list(self.cell_factors.values()))
+
+    @cached_property
+    def groups(self) -> Mapping[str, Group]:
+        """group_id -> group, in the order of the suite's grid, then of the factors' values."""
+        seeds: dict[str, dict[str, int]] = {}
+        for cell_id, cell in self.cells.items():
+            seeds.setdefault(cell["group_id"], {})[cell_id] = cell.get("seed", 0)
+        rows = {group_id: Group(group_id, self.cell_factors[next(iter(members))], members) for group_id, members in seeds.items()}
+        names = self.factors()
+        ordered = sorted(rows.values(), key=lambda group: [self._order(name, group.factors.get(name)) for name in names])
+        shorter = factors.compact([group.factors for group in ordered])
+        shown = [
+            dataclasses.replace(
+                group, shown={name: shorter.get(name, {}).get(value, value) for name, value in group.factors.items()}
+            )
+            for group in ordered
+        ]
+        return {group.group_id: group for group in shown}
+
+    def name(self, group_id: str) -> str:
+        """A group by its differing factors: ``stem=sps attention=ssa``."""
+        return factors.name_of(self.groups[group_id].shown, self.factors())
+
+    def short_name(self, group_id: str) -> str:
+        """As ``name`` where room is scarce: words stand alone, numbers keep their factor (``sps ssa T=4``)."""
+        row = self.groups[group_id].shown
+        words = [
+            factors.show(value)
+            if isinstance(value := row.get(name), str)
+            else f"{name.removeprefix('train.')}={factors.show(value)}"
+            for name in self.factors()
+        ]
+        return " ".join(words) or self.name(group_id)
+
+    @cached_property
+    def baseline(self) -> str | None:
+        """group_id of the suite's baseline; None if the suite names none. Raises InputError if it fits no group or several."""
+        return factors.find(self.suite.baseline, {group_id: group.factors for group_id, group in self.groups.items()})
+
+    @cached_property
+    def by_metric(self) -> Mapping[str, Sequence[Record]]:
+        """metric -> its records whose cell is known."""
+        found: dict[str, list[Record]] = {}
+        for record in self.records:
+            if record.cell_id in self.cells:
+                found.setdefault(record.metric, []).append(record)
+        return found
+
+    def group_of(self, record: Record) -> str | None:
+        cell = self.cells.get(record.cell_id)
+        return None if cell is None else cell["group_id"]
+
+    def metric(self, name: str) -> Metric:
+        """A metric's declaration; one that no installed package declares is known by its records alone."""
+        known = catalogue() if self._metrics is None else self._metrics
+        if name in known:
+            return known[name]
+        record = next((record for record in self.records if record.metric == name), None)
+        if record is None:
+            raise InputError(f"no record of {name!r} here; recorded are: {', '.join(sorted({r.metric for r in self.records}))}")
+        return Metric(name, record.unit, None, record.kind, title=name.replace("_", " "))
+
+    def machine_name(self, machine_id: str) -> str:
+        """What a person calls the machine: its GPUs, or its CPU and threads."""
+        facts = self.machines.get(machine_id, {})
+        devices = facts.get("gpus") or [facts.get("cpu") or f"machine {machine_id}"]
+        threads = None if facts.get("gpus") else facts.get("threads")
+        words = f", {threads} thread{'' if threads == 1 else 's'}" if threads else ""
+        return f"{', '.join(dict.fromkeys(map(str, devices)))}{words}"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per record: metric, value, unit, kind, scope, status, reason, ``n`` samples, a column ``condition:NAME`` for
+        each condition, every factor that any cell has (seed and dataset among them), and the five ids.
+
+        ``value`` is float64, NaN where there is none; counts up to 2**53 stay exact.
+        """
+        import pandas as pd
+
+        fixed = ("metric", "value", "unit", "kind", "scope", "status", "reason")
+        ids = ("job_id", "cell_id", "machine_id", "source_id")
+        rows = [
+            {name: getattr(record, name) for name in fixed}
+            | {"n": 0 if record.value is None else (1 if record.samples is None else len(record.samples))}
+            | {f"condition:{name}": value for name, value in record.conditions.items()}
+            | dict(self.cell_factors.get(record.cell_id, {}))
+            | {"group_id": self.group_of(record)}
+            | {name: getattr(record, name) for name in ids}
+            for record in self.records
+        ]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        conditions = sorted(name for name in names if name.startswith("condition:"))
+        others = [name for name in names if name not in (*fixed, "n", *conditions, "group_id", *ids)]
+        columns = [*fixed, "n", *conditions, *others, "group_id", *ids]
+        table = pd.DataFrame.from_records(rows, columns=columns).astype({"value": "float64", "n": "int64"})
+        # Whole numbers stay whole in columns that some rows leave empty.
+        return table.assign(**{name: table[name].convert_dtypes() for name in (*conditions, *others)})
+
+    def _order(self, name: str, value: Factor) -> tuple[int, int, float, str]:
+        is_number = isinstance(value, (int, float))
+        return (self.suite.rank(name, value), not is_number, float(value) if is_number else 0.0, str(value))  # type: ignore[arg-type]
+
+
+def load_results(*folders: str | Path) -> Frame:
+    """Read results folders into one frame, derived records (energy) included.
+
+    The first folder's suite says how to report. A record that two folders share (same job, machine, metric, conditions and scope)
+    is kept once, of the first. Raises StorageError for what is no results folder; damaged files are left out and named in
+    ``notices``.
+    """
+    if not folders:
+        raise InputError("no results folder given")
+    records: dict[tuple[Any, ...], Record] = {}
+    cells: dict[str, Any] = {}
+    machines: dict[str, Any] = {}
+    sources: dict[str, Any] = {}
+    suites: list[SuiteFacts] = []
+    notices: list[str] = []
+    for path in folders:
+        folder = ResultsFolder(path).require()
+        suites.append(SuiteFacts.parse(folder.suite_text()))
+        cells = {**folder.cells(), **cells}
+        machines = {**folder.machines(), **machines}
+        sources = {**folder.sources(), **sources}
+        for record in folder.records():
+            records.setdefault(_identity(record), record)
+        notices += folder.notices
+    lost = sorted({record.cell_id for record in records.values()} - set(cells))
+    notices += [f"cells/{cell_id}.json is missing: its records are in no table" for cell_id in lost]
+    own = list(records.values())
+    derived: list[Record] = []
+    for profile in dict.fromkeys(profile for suite in suites for profile in suite.energy):
+        try:
+            derived += derive(own, [profile])
+        except InputError as error:  # a profile of the user's own file may not be on the machine that reads
+            notices.append(f"no energy under the profile {profile}: {error}")
+    return Frame([*own, *derived], cells, machines, sources, suites[0], notices, folders=folders)
+
+
+def derive(records: Sequence[Record], profiles: Sequence[str]) -> list[Record]:
+    """What every derivation makes of the records: nothing is measured again."""
+    found: list[Record] = []
+    for name in REGISTRIES["derivations"]:
+        found += REGISTRIES["derivations"].get(name)()(records, profiles=profiles)
+    return found
+
+
+def _identity(record: Record) -> tuple[Any, ...]:
+    conditions = tuple(sorted((name, str(value)) for name, value in record.conditions.items()))
+    return (record.job_id, record.cell_id, record.machine_id, record.metric, conditions, record.scope)

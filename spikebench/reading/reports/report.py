@@ -1,0 +1,84 @@
+"""From results folders to reports: choose sections, make the document, hand it to the formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikebench.core.registry import REGISTRIES
+from spikebench.reading.model.frame import Frame, load_results
+from spikebench.reading.reports.document import Block, Document, Heading, Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def make(
+    folders: Sequence[str | Path],
+    sections: Sequence[str] | None = None,
+    formats: Sequence[str] | None = None,
+    out: str | Path | None = None,
+) -> list[Path]:
+    """Write a report of the results in ``folders`` and return its files.
+
+    Without ``formats``, the terminal and those that the suite asks for; without ``sections``, all that have something to say;
+    without ``out``, into ``report/`` of the first folder. Raises InputError for unknown names, StorageError for folders that
+    cannot be read or written.
+    """
+    frame = load_results(*folders)
+    chosen = [REGISTRIES["formats"].get(name)() for name in (["terminal", *frame.suite.formats] if formats is None else formats)]
+    report = document(frame, sections)
+    target = Path(out) if out is not None else Path(folders[0]) / "report"
+    return [path for writer in chosen for path in writer.write(report, target)]
+
+
+def show(frame: Frame, console: Console | None = None) -> None:
+    """Print the tables that a run ends with: the comparison and what failed."""
+    from rich.console import Console
+
+    from spikebench.reading.reports.formats.terminal import show as print_document
+
+    print_document(document(frame, brief=True), console or Console())
+
+
+def document(frame: Frame, sections: Sequence[str] | None = None, brief: bool = False) -> Document:
+    """The report as data. ``brief``: only the sections that are worth a terminal after every run."""
+    blocks: list[Block] = [Text(notice, "warning") for notice in frame.notices]
+    for name, section in _sections(sections):
+        if brief and not getattr(section, "brief", False):
+            continue
+        found = section(frame)
+        if found:
+            blocks += [Heading(getattr(section, "title", name)), *found]
+    if len(blocks) == len(frame.notices):
+        blocks.append(Text("There are no results to report yet."))
+    return Document(frame.suite.name or "results", tuple(blocks), facts(frame))
+
+
+def facts(frame: Frame) -> dict[str, str]:
+    """Where the numbers come from, for the small print."""
+    found = {}
+    if frame.machines:
+        found["machines"] = "; ".join(sorted({frame.machine_name(machine_id) for machine_id in frame.machines}))
+    versions = sorted({_version(source) for source in frame.sources.values()})
+    if versions:
+        found["spikebench"] = "; ".join(versions)
+    return found
+
+
+def _sections(names: Sequence[str] | None) -> list[tuple[str, Any]]:
+    registry = REGISTRIES["sections"]
+    members = [(name, registry.get(name)()) for name in (registry.names() if names is None else names)]
+    return members if names is not None else sorted(members, key=lambda member: (getattr(member[1], "order", 1000), member[0]))
+
+
+def _version(source: object) -> str:
+    facts = dict(source) if isinstance(source, dict) else {}
+    commit = str(facts.get("commit") or "")[:8]
+    parts = [str(facts.get("spikebench", "unknown version"))]
+    if commit:
+        parts.append(f"({commit})")
+    if facts.get("dirty"):
+        parts.append("with local changes")
+    return " ".join(parts)

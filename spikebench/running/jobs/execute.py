@@ -1,0 +1,161 @@
+"""One job, in this process, as a generator of events: pruning, Ctrl-C and time limits are all ``close()``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from spikebench.core.cells import Job
+from spikebench.core.errors import SpikebenchError, StorageError
+from spikebench.core.machine import machine
+from spikebench.core.records import Record
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.source import source
+from spikebench.core.store import JobFile, JobWriter, ResultsFolder
+from spikebench.running.jobs.events import Event, JobEnded, JobStarted, Measured
+from spikebench.running.jobs.subject import Subject
+
+
+@dataclasses.dataclass(frozen=True)
+class Executor:
+    """The work that launchers are handed: runs a job and keeps its records in ``folder``. Picklable."""
+
+    folder: Path
+    fresh: bool = False
+
+    def __call__(self, job: Job) -> Iterator[Event]:
+        return execute(job, self.folder, self.fresh)
+
+
+def execute(job: Job, folder: Path, fresh: bool = False) -> Iterator[Event]:
+    """Run one job and store its records as they come.
+
+    An exception of the harness (out of memory included) becomes failed records with the reason, and the next job is unharmed.
+    ``fresh``: take up nothing of earlier runs. Closing the generator leaves a ``.partial`` from which the next run goes on.
+    Raises StorageError if the results cannot be written.
+    """
+    started = time.perf_counter()
+    store = ResultsFolder(folder)
+    harness = REGISTRIES["harnesses"].get(job.harness.name)()
+    header = job_header(job)
+    path = store.job_path(job.job_id, header["machine_id"])
+    previous = _previous(store, path) if harness.resumes and not fresh else ()
+    writer = _open(store, header, previous)
+    yield JobStarted(job.job_id)
+    subject = Subject(job, store.weights_folder(job.cell.cell_id), previous)
+    emitted = {record.metric for record in previous}
+    failure = ""
+    try:
+        for record in _measure(harness, subject, job):
+            emitted.add(record.metric)
+            writer.write(record)
+            yield Measured(job.job_id, dataclasses.replace(record, **_ids(header)))
+    except (StorageError, KeyboardInterrupt, GeneratorExit):
+        writer.close()
+        raise
+    except BaseException as error:
+        failure = explain(error)
+        log(folder, "failed", job_id=job.job_id, reason=failure, traceback=traceback.format_exc())
+        for record in failed_records(harness, emitted, failure):
+            writer.write(record)
+            yield Measured(job.job_id, dataclasses.replace(record, **_ids(header)))
+        _release(error)
+    writer.finish()
+    yield JobEnded(job.job_id, time.perf_counter() - started, failure)
+
+
+def store_failure(folder: Path, job: Job, reason: str) -> None:
+    """Record that a job failed for a reason outside of it: its training failed, or its process died."""
+    store = ResultsFolder(folder)
+    header = job_header(job)
+    harness = REGISTRIES["harnesses"].get(job.harness.name)()
+    previous = store.read_partial(store.job_path(job.job_id, header["machine_id"]))
+    writer = _open(store, header, previous)
+    for record in failed_records(harness, {record.metric for record in previous}, reason):
+        writer.write(record)
+    writer.finish()
+
+
+def failed_records(harness: Any, emitted: set[str], reason: str) -> Iterator[Record]:
+    """A record with the reason for each declared metric that has none yet; for the first one if all have some."""
+    missing = [metric for metric in harness.metrics if metric.name not in emitted]
+    for metric in missing or harness.metrics[:1]:
+        yield Record.absent(metric, reason, status="failed")
+
+
+def job_header(job: Job) -> dict[str, Any]:
+    """The header line of the job's file, written by this process on this machine."""
+    return {**job.header(), "machine_id": _machine()["machine_id"], "source_id": source()["source_id"]}
+
+
+def is_done(job_file: JobFile | None) -> bool:
+    return job_file is not None and not job_file.failed
+
+
+def explain(error: BaseException) -> str:
+    """An exception in one line for a record."""
+    if isinstance(error, SpikebenchError):
+        return " | ".join(str(error).splitlines())
+    text = (str(error).strip() or "no message").splitlines()[0]
+    return f"{type(error).__name__}: {text}"
+
+
+def log(folder: Path, event: str, **details: Any) -> None:
+    """Append to the folder's ``log.jsonl``. One short write in append mode, so several processes may."""
+    line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **details}, ensure_ascii=False)
+    try:
+        with open(folder / "log.jsonl", "a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+    except OSError:
+        # The log tells how it went; on a full disk the records are what matters, and they raise.
+        return
+
+
+def _open(store: ResultsFolder, header: dict[str, Any], keep: Iterable[Record]) -> JobWriter:
+    """The job's file, once it is on disk which machine and source write it."""
+    store.put_facts("machines", header["machine_id"], _machine())
+    store.put_facts("sources", header["source_id"], source())
+    return store.writer(header, keep=keep)
+
+
+def _previous(store: ResultsFolder, path: Path) -> tuple[Record, ...]:
+    """What an interrupted run of the job had recorded; else what a failed one did measure before or beside its failure."""
+    kept = store.read_partial(path)
+    finished = store.read_job_file(path) if not kept and path.exists() else None
+    return tuple(record for record in finished.records if record.status != "failed") if finished and finished.failed else kept
+
+
+def _measure(harness: Any, subject: Subject, job: Job) -> Iterator[Record]:
+    options = job.harness.resolve("harnesses")
+    known = {metric.name for metric in harness.metrics}
+    for record in harness.run(subject, options):
+        if record.metric not in known:
+            raise RuntimeError(f"harness {job.harness.name} emitted {record.metric!r}, which it does not declare")
+        yield record
+
+
+def _ids(header: dict[str, Any]) -> dict[str, Any]:
+    return {name: header[name] for name in ("job_id", "cell_id", "machine_id", "source_id")}
+
+
+def _machine() -> dict[str, Any]:
+    import torch
+
+    return machine(torch.get_num_threads())
+
+
+def _release(error: BaseException) -> None:
+    """Let go of what a failed job held, so that an out-of-memory cell does not take the next one with it."""
+    import gc
+
+    import torch
+
+    error.__traceback__ = None
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,91 @@
+"""What a run has to do: which jobs, in which order, and which of them are there already."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from spikebench.core.cells import Cell, Job
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.store import ResultsFolder
+from spikebench.core.suite import Suite
+from spikebench.running.jobs.execute import is_done, job_header
+from spikebench.running.jobs.subject import has_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedJob:
+    """``done``: the results folder has it. ``foreign``: it was measured with other code (another ``source_id``)."""
+
+    job: Job
+    done: bool
+    foreign: bool = False
+
+    @property
+    def exclusive(self) -> bool:
+        return bool(REGISTRIES["harnesses"].get(self.job.harness.name).exclusive)
+
+    @property
+    def is_training(self) -> bool:
+        return self.job.harness.name in ("train", "pretrain")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All jobs of a suite, by cell."""
+
+    cells: tuple[tuple[Cell, tuple[PlannedJob, ...]], ...]
+
+    @property
+    def jobs(self) -> Iterator[PlannedJob]:
+        for _, jobs in self.cells:
+            yield from jobs
+
+    @property
+    def pending(self) -> list[PlannedJob]:
+        return [job for job in self.jobs if not job.done]
+
+    def shared_chains(self) -> list[list[Job]]:
+        """Jobs that may run side by side; each cell's in order, its training first."""
+        chains = [[job.job for job in jobs if not job.done and not job.exclusive] for _, jobs in self.cells]
+        return [chain for chain in chains if chain]
+
+    def exclusive_chains(self) -> list[list[Job]]:
+        """Jobs that run alone, after all others."""
+        chains = [[job.job for job in jobs if not job.done and job.exclusive] for _, jobs in self.cells]
+        return [chain for chain in chains if chain]
+
+
+def make_plan(suite: Suite, store: ResultsFolder, fresh: bool = False) -> Plan:
+    """Compare the suite with its results folder (which need not exist yet). ``fresh``: take nothing that is there."""
+    device = resolve_device(suite.device)
+    return Plan(tuple((cell, plan_cell(suite.jobs(cell, device), store, fresh)) for cell in suite.cells))
+
+
+def plan_cell(jobs: Sequence[Job], store: ResultsFolder, fresh: bool = False) -> tuple[PlannedJob, ...]:
+    """A training counts as done as long as nothing pending needs its weights or these are there."""
+    planned = [_planned(job, store, fresh) for job in jobs]
+    needs = any(not job.done and REGISTRIES["harnesses"].get(job.job.harness.name).needs_weights for job in planned)
+    if needs and jobs and not has_weights(store.weights_folder(jobs[0].cell.cell_id)):
+        planned = [dataclasses.replace(job, done=False) if job.is_training else job for job in planned]
+    return tuple(planned)
+
+
+def _planned(job: Job, store: ResultsFolder, fresh: bool) -> PlannedJob:
+    if fresh:
+        return PlannedJob(job, done=False)
+    header = job_header(job)
+    exclusive = REGISTRIES["harnesses"].get(job.harness.name).exclusive
+    # A time is of one machine; anything else may come from a folder that another machine has filled.
+    found = store.find(job.job_id, header["machine_id"] if exclusive else None)
+    done = is_done(found)
+    return PlannedJob(job, done, foreign=bool(done and found and found.header.get("source_id") != header["source_id"]))
+
+
+def resolve_device(name: str) -> str:
+    """``auto`` is the GPU where there is one."""
+    if name != "auto":
+        return name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,107 @@
+"""Fill a results folder with all that a suite asks for and does not have yet."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from spikebench.core.cells import Job
+from spikebench.core.choice import Choice
+from spikebench.core.errors import StorageError
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.store import ResultsFolder
+from spikebench.core.suite import Suite, load
+from spikebench.running.jobs.events import Event, JobEnded, WorkerDied
+from spikebench.running.jobs.execute import Executor, log, store_failure
+from spikebench.running.jobs.plan import Plan, make_plan
+
+
+@dataclasses.dataclass
+class Run:
+    """A suite bound to its results folder. ``failures``: job id -> reason, and ``changed``: whether anything new was
+    written, are known when ``events`` has run."""
+
+    suite: Suite
+    store: ResultsFolder
+    plan: Plan
+    failures: dict[str, str] = dataclasses.field(default_factory=dict)
+    changed: bool = False
+    fresh: bool = False
+
+    def events(self) -> Iterator[Event]:
+        """Do the pending jobs. Closing it, or Ctrl-C, leaves a folder from which the next run goes on."""
+        self._prepare()
+        jobs = {planned.job.job_id: planned.job for planned in self.plan.jobs}
+        work = Executor(self.store.path, self.fresh)
+        shared, exclusive = self.plan.shared_chains(), self.plan.exclusive_chains()
+        for launcher, chains in ((self.suite.launcher, shared), (Choice("inline"), exclusive)):
+            if not chains:
+                continue
+            running = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers")).run(chains, work)
+            for event in running:
+                yield from self._note(event, jobs)
+
+    def _note(self, event: Event, jobs: dict[str, Job]) -> Iterator[Event]:
+        if isinstance(event, WorkerDied):
+            if event.job_id not in jobs:
+                return
+            store_failure(self.store.path, jobs[event.job_id], event.reason)
+            log(self.store.path, "failed", job_id=event.job_id, reason=event.reason)
+            event = JobEnded(event.job_id, 0.0, event.reason)
+        if isinstance(event, JobEnded) and event.failure:
+            self.failures[event.job_id] = event.failure
+        yield event
+
+    def _prepare(self) -> None:
+        """Bring the folder up to the suite; where nothing has changed, nothing is written (a read-only folder can be read)."""
+        text = yaml.safe_dump(dict(self.suite.data), sort_keys=False, allow_unicode=True)
+        if text != self.store.suite_text():
+            self.store.create()
+            self.store.put_suite(text)
+            self.changed = True
+        if not self.plan.pending:
+            return
+        self.changed = True
+        self.store.create()
+        for cell, _ in self.plan.cells:
+            self.store.put_facts("cells", cell.cell_id, cell.to_plain())
+        for planned in self.plan.pending:
+            if planned.is_training:
+                # Weights of an earlier training would let the measurements of a failed one pass.
+                (self.store.weights_folder(planned.job.cell.cell_id) / "weights.pt").unlink(missing_ok=True)
+        log(self.store.path, "run", suite=self.suite.name, pending=len(self.plan.pending))
+
+
+def open_run(path: str | Path, results: str | Path, fresh: bool = False) -> Run:
+    """Read a suite file and find out what is to do. Writes nothing.
+
+    Raises InputError for a bad suite, StorageError if ``results`` holds another suite's folder of this name.
+    """
+    from spikebench.running.jobs import rules
+
+    suite = load(path, rules)
+    return bind(suite, Path(results) / suite.name, fresh)
+
+
+def bind(suite: Suite, folder: Path, fresh: bool = False) -> Run:
+    """A suite with the folder that it fills; see ``open_run``."""
+    store = ResultsFolder(folder)
+    text = _readable_suite(store)
+    if text is not None:
+        there = yaml.safe_load(text)
+        if not isinstance(there, dict) or there.get("suite") != suite.name:
+            name = there.get("suite") if isinstance(there, dict) else there
+            raise StorageError(f"{folder}: holds results of the suite {name!r}, not of {suite.name!r}; give another --results")
+    elif folder.is_dir() and any(folder.iterdir()) and not (folder / "jobs").is_dir():
+        raise StorageError(f"{folder}: is not empty and not a results folder; give another --results")
+    return Run(suite, store, make_plan(suite, store, fresh), fresh=fresh)
+
+
+def _readable_suite(store: ResultsFolder) -> str | None:
+    try:
+        return store.suite_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{store.path / 'suite.yaml'}: cannot be read: {error}") from error

@@ -1,0 +1,1 @@
+"""An Optuna study over a suite's space, whose trials are cells of the suite's results folder."""

@@ -1,0 +1,54 @@
+"""What the verb ``check`` does: measure a suite anew, in a folder that goes away, and judge it against kept results."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from spikebench.core.errors import StorageError
+from spikebench.core.suite import Suite, load
+from spikebench.reading.gate.check import Gate, check
+from spikebench.reading.gate.tolerances import Tolerances
+from spikebench.reading.model.frame import Frame, load_results
+from spikebench.running.jobs import rules
+from spikebench.running.run.progress import show
+from spikebench.running.run.runner import bind
+
+
+def measure_anew(suite: Suite) -> Frame:
+    """All of a suite's results, measured now, whatever is on disk."""
+    from rich.console import Console
+
+    from spikebench.running.verbs.run import workers
+
+    with tempfile.TemporaryDirectory(prefix="spikebench-") as folder:
+        run = bind(suite, Path(folder) / suite.name)
+        show(run.events(), [planned.job for planned in run.plan.pending], workers(run), Console(stderr=True))
+        return load_results(run.store.path)
+
+
+def check_suite(path: Path, against: Path) -> Gate:
+    """Measure and judge. The baseline is read first, so that a missing one costs no time. It is never written.
+
+    Raises InputError and StorageError for a baseline that cannot be used, NotComparableError for one of other cells.
+    """
+    baseline = load_results(against)
+    if baseline.notices or not len(baseline):
+        raise StorageError("\n".join(baseline.notices or [f"{against}: the baseline holds no results"]))
+    suite = load(path, rules)
+    Tolerances.parse(suite.check)
+    return check(baseline, measure_anew(suite))
+
+
+def outputs(
+    gate: Gate, markdown: Path | None = None, junit: Path | None = None, json: Path | None = None, github: bool = False
+) -> Sequence[str]:
+    """Write the files that were asked for; returns the lines that GitHub Actions turns into annotations."""
+    if markdown is not None:
+        gate.markdown(markdown)
+    if junit is not None:
+        gate.junit(junit)
+    if json is not None:
+        gate.json(json)
+    return gate.github() if github else []

@@ -1,0 +1,70 @@
+"""What the verb ``eval`` does: measure somebody else's checkpoint without training it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spikebench.core import suite as suites
+from spikebench.core import yaml_nodes
+from spikebench.core.errors import InputError
+from spikebench.running.jobs import rules
+from spikebench.running.run.runner import bind
+from spikebench.running.verbs.run import finish
+
+
+def evaluate(
+    checkpoint: Path,
+    weights: Mapping[str, Any],
+    dataset: str,
+    changes: Sequence[str],
+    measure: Sequence[str],
+    results: Path,
+    fresh: bool,
+) -> bool:
+    """Run a suite of one cell whose weights are the checkpoint's. Returns whether a job failed.
+
+    ``weights``: the rest of a suite's ``weights`` block: layout, num_heads, ema. ``dataset`` and ``measure`` are spelled as in
+    a suite, in YAML: ``{cifar10: {root: data}}``. ``changes``: FIELD=VALUE of the variant. Raises InputError for a checkpoint
+    of another layout and for all that a suite could have wrong.
+    """
+    data: dict[str, Any] = {
+        "suite": "eval-" + "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in checkpoint.stem),
+        "question": f"What does {checkpoint.name} achieve, and what does it cost?",
+        "dataset": _parse(dataset, "--dataset"),
+        "weights": {"path": str(checkpoint.resolve()), **weights},
+        "train": "none",
+        "measure": [_parse(text, "--measure") for text in measure],
+    }
+    if changes:
+        data["variants"] = {"grid": {name: [value] for name, value in parse_changes(changes).items()}}
+    document = yaml_nodes.parse(yaml.safe_dump(data, sort_keys=False), "<command line>")
+    try:
+        suite = suites.from_document(document, rules)
+    except InputError as error:
+        # Lines and columns of a file that nobody wrote would only confuse.
+        from dataclasses import replace
+
+        raise InputError([replace(problem, file=None, line=None, column=None) for problem in error.problems]) from None
+    return finish(bind(suite, results / suite.name, fresh))
+
+
+def parse_changes(changes: Sequence[str]) -> Mapping[str, Any]:
+    """FIELD=VALUE pairs, values as YAML. Raises InputError for what is none."""
+    parsed = {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise InputError(f"--set expects FIELD=VALUE, got {change!r}")
+        parsed[name.strip()] = _parse(value, f"--set {name}")
+    return parsed
+
+
+def _parse(text: str, what: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{what}: not valid YAML: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,143 @@
+"""What the verb ``search`` does, from a path to a printed table and the winners' suites."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spikebench.core.errors import InputError, StorageError
+from spikebench.core.store import storage_errors
+from spikebench.core.suite import load
+from spikebench.reading.model.trials import Trials as FoundTrials
+from spikebench.reading.model.trials import of_study
+from spikebench.running.jobs.execute import log
+from spikebench.running.jobs.plan import Plan, plan_cell, resolve_device
+from spikebench.running.run.progress import show
+from spikebench.running.run.runner import Run, bind
+from spikebench.running.search.screen import Screen
+from spikebench.running.search.searcher import Searcher
+from spikebench.running.search.study import SearchStudy, study_errors
+from spikebench.running.search.trial import Trials
+from spikebench.running.search.winners import write_winners
+from spikebench.running.verbs.run import workers
+
+SECTIONS = ("search_trials", "search_importances")
+"""What is worth a terminal; the plots are in the report."""
+
+
+def run_search(path: Path, results: Path) -> bool:
+    """Search until the suite's number of trials is done, test the winners, print and write what was found.
+
+    Returns whether a trial or a winner's test failed. Raises InputError, StorageError; KeyboardInterrupt after the table.
+    """
+    from rich.console import Console
+
+    from spikebench.running.jobs import rules
+
+    suite = load(path, rules)
+    if suite.search is None:
+        raise InputError(suite.document.problem((), "has no search: block; `spikebench run` trains its variants"))
+    run = bind(suite, results / suite.name)
+    console = Console(stderr=True)
+    with study_errors(run.store.path):
+        trials = Trials(suite, resolve_device(suite.device))
+        existed = run.store.path.is_dir()
+        run.store.create()
+        with alone(run.store.path):
+            study = SearchStudy(run.store.path, suite.name, suite.search, trials.identity())
+            run.store.put_suite(yaml.safe_dump(dict(suite.data), sort_keys=False, allow_unicode=True))
+            return _search(run, trials, study, console, existed)
+
+
+def _search(run: Run, trials: Trials, study: SearchStudy, console: Any, existed: bool) -> bool:
+    search = trials.search
+    screen = Screen(search, 0, console)
+    searcher = Searcher(trials, run.store, study, screen.note)
+    screen.progress.update(screen.task, completed=searcher.done)
+    for trial in study.trials:
+        if trial.state.name == "COMPLETE":
+            screen.best.note(tuple(trial.values), all(violation <= 0 for violation in trial.constraints.values()))
+    console.print(f"{run.suite.name}: {searcher.done} of {search.trials} trials are there", highlight=False)
+    if trials.exclusive and run.suite.launcher.name != "inline":
+        console.print("notice: an objective or a limit is a time, so trials run one after the other", highlight=False)
+    log(run.store.path, "search", suite=run.suite.name, done=searcher.done, trials=search.trials)
+    try:
+        screen.run(searcher.events())
+        tested = _test_winners(run, trials, study, console)
+    except KeyboardInterrupt:
+        report(run, study)
+        console.print(f"interrupted; what is finished is kept in {run.store.path}: the same command goes on from there")
+        raise
+    if searcher.done < search.trials:
+        why = "failed trials count as tried" if searcher.failures else "the time is up, or the grid has no more points"
+        console.print(f"{searcher.done} of {search.trials} trials are complete ({why})", highlight=False)
+    report(run, study)
+    winners = _winners(run, trials, study)
+    for path in winners:
+        console.print(f"winner: {path}", highlight=False, soft_wrap=True)
+    if searcher.failures:
+        console.print(f"{searcher.failures} trials failed; the next search tries in their place", style="red", highlight=False)
+    return bool(searcher.failures) or not tested
+
+
+def _test_winners(run: Run, trials: Trials, study: SearchStudy, console: Any) -> bool:
+    """Measure the winners as the suite asks, the test split included: once, now that nothing is chosen any more."""
+    cells = _cells(trials, of_study(study.study))
+    planned = tuple((cell, plan_cell(run.suite.jobs(cell, trials.device), run.store)) for cell in cells)
+    tests = Run(run.suite, run.store, Plan(planned))
+    pending = [job.job for job in tests.plan.pending]
+    if pending:
+        console.print(f"testing {len(cells)} winner{'s' * (len(cells) > 1)}: {len(pending)} jobs", highlight=False)
+        show(tests.events(), pending, workers(tests), console)
+    return not tests.failures
+
+
+def _winners(run: Run, trials: Trials, study: SearchStudy) -> list[Path]:
+    found = of_study(study.study)
+    return [] if found is None else write_winners(run.suite, run.store, _cells(trials, found), found.front)
+
+
+def _cells(trials: Trials, found: FoundTrials | None) -> list[Any]:
+    return [] if found is None else [trials.cell(trial.params) for trial in found.front]
+
+
+def report(run: Run, study: SearchStudy) -> None:
+    """Print the table; write the whole report, plots too, beside the results."""
+    from rich.console import Console
+
+    from spikebench.reading.model.frame import load_results
+    from spikebench.reading.reports.formats.terminal import show as print_document
+    from spikebench.reading.reports.report import document, make
+
+    found = of_study(study.study)
+    if found is None or not found.complete:
+        print("no trial is complete yet")
+        return
+    print_document(document(load_results(run.store.path), SECTIONS), Console(file=sys.stdout))
+    make([run.store.path], formats=run.suite.report["formats"])
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One driver a study. The lock is the system's: it ends with the process, however that ends. Raises StorageError."""
+    import fcntl
+
+    path = folder / "search.lock"
+    with storage_errors(path):
+        stream = path.open("a+")
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            raise StorageError(f"{folder}: another search is running here (process {stream.read().strip() or '?'})") from None
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield

@@ -1,0 +1,127 @@
+"""What the verb ``show`` prints: a network layer by layer, with nothing trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from spikebench.api import build, variant_of
+from spikebench.core.choice import Choice
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.suite import inputs_of
+from spikebench.core.variant import COMPONENTS, InputSpec
+from spikebench.running.verbs.eval import parse_changes
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from torch import Tensor, nn
+
+    from spikebench.derived.sites import Site
+
+IMAGENET = InputSpec(3, 224, 1000)
+CIFAR = InputSpec(3, 32, 10)
+DVS = InputSpec(2, 128, 10, events=True)
+
+
+def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool, cross_check: bool) -> None:
+    """Print the layer table; with ``audit`` which layers receive anything but binary spikes; with ``cross_check`` what fvcore and
+    torch count. Raises InputError.
+    """
+    import torch
+    from rich.console import Console
+
+    from spikebench.activity import count
+
+    spec = variant_of(variant)
+    spec = spec.replace(**parse_changes(changes)) if changes else spec
+    inputs = guess_inputs(variant) if dataset == "auto" else inputs_of(Choice(dataset))
+    # In training mode BatchNorm takes the image's own statistics: with untrained running ones hardly a neuron would fire.
+    torch.manual_seed(0)
+    model = build(spec, inputs).train()
+    generator = torch.Generator().manual_seed(0)
+    shape = (1, inputs.channels, inputs.size, inputs.size)
+    image = torch.randn((spec.T, *shape) if inputs.events else shape, generator=generator)
+    with torch.inference_mode():
+        analysis = count(model, image)
+    console = Console()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    size = f"{inputs.channels}x{inputs.size}x{inputs.size}, {inputs.classes} classes"
+    console.print(f"[bold]{variant}[/bold] on {size}: {parameters:,} parameters, T = {spec.T}", highlight=False)
+    console.print(", ".join(f"{field} {getattr(spec, field)}" for field in COMPONENTS), highlight=False)
+    console.print((_audit_table if audit else _layer_table)(analysis.sites, model))
+    if cross_check:
+        console.print(_cross_check(analysis.sites, model, image), highlight=False)
+    for missing in analysis.not_counted:
+        console.print(f"not counted: {missing.operation} in {missing.scope}: {missing.reason}", highlight=False)
+    console.print(
+        "per image over all T; events of untrained weights on one random image, BatchNorm with its statistics", style="dim"
+    )
+
+
+def _cross_check(sites: Sequence[Site], model: nn.Module, image: Tensor) -> str:
+    """fvcore and torch know no elementwise product of activations, so ours is shown without."""
+    from spikebench.activity.cross_check import dense_macs_elsewhere
+
+    ours = sum(site.dense_macs for site in sites if site.synaptic and site.operation != "hadamard")
+    others = dense_macs_elsewhere(model.eval(), image)
+    counted = ", ".join(f"{tool} {macs:,} ({'equal' if macs == ours else f'{macs - ours:+,}'})" for tool, macs in others.items())
+    return f"dense MACs without elementwise products: ours {ours:,}, {counted}"
+
+
+def _layer_table(sites: Sequence[Site], model: nn.Module) -> Table:
+    """A row per synaptic operation; the sums of the columns below."""
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", show_footer=True, footer_style="bold", padding=(0, 2, 0, 0))
+    layers = [site for site in sites if site.synaptic]
+    owners = {name: sum(p.numel() for p in module.parameters()) for name, module in model.named_modules()}
+    columns = (
+        ("layer", [site.scope for site in layers], "whole network"),
+        ("operation", [site.operation for site in layers], ""),
+        ("input", [site.input for site in layers], ""),
+        ("parameters", [owners.get(site.scope, 0) for site in layers], owners[""]),
+        ("MACs (dense)", [site.dense_macs for site in layers], sum(site.dense_macs for site in layers)),
+        ("SOPs (events)", [site.events for site in layers], sum(site.events for site in layers)),
+        ("nonzero", [site.nonzero_fraction for site in layers], ""),
+    )
+    for heading, values, footer in columns:
+        numeric = not isinstance(values[0], str)
+        table.add_column(heading, footer=_cell(footer), justify="right" if numeric else "left", no_wrap=numeric)
+    for row in zip(*(values for _, values, _ in columns), strict=True):
+        table.add_row(*map(_cell, row))
+    return table
+
+
+def _audit_table(sites: Sequence[Site], model: nn.Module) -> Table:
+    """The synaptic operations whose input is not binary spikes, and their share of all."""
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), title_justify="left")
+    layers = [site for site in sites if site.synaptic]
+    impure = [site for site in layers if any(kind != "binary" for kind in site.kinds)]
+    events = max(1, sum(site.events for site in layers))
+    share = sum(site.events for site in impure) / events
+    table.title = f"{len(impure)} of {len(layers)} operations, {share:.1%} of events, receive anything but binary spikes"
+    for heading in ("layer", "operation", "input", "known", "needs", "events", "share"):
+        table.add_column(heading, justify="right" if heading in ("events", "share") else "left")
+    for site in impure:
+        needs = "additions" if site.accumulates else "multiplications"
+        row = (site.scope, site.operation, site.input, site.known_by, needs, site.events, site.events / events)
+        table.add_row(*map(_cell, row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) else ("" if value is None else str(value))
+
+
+def guess_inputs(name: str) -> InputSpec:
+    """The input that a preset was published with, which its description names; CIFAR's where it names none."""
+    described = REGISTRIES["presets"].describe(name)
+    if "digits" in described:
+        return inputs_of(Choice("digits"))
+    if "DVS" in described:
+        return DVS
+    return CIFAR if "CIFAR" in described else IMAGENET

@@ -1,0 +1,131 @@
+"""One job: its records are kept, its failure becomes a record, closing it leaves what the next run goes on from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikebench.core.cells import Cell, Job
+from spikebench.core.choice import Choice
+from spikebench.core.metrics import Metric
+from spikebench.core.records import Record
+from spikebench.core.registry import REGISTRIES, Registry
+from spikebench.core.store import ResultsFolder
+from spikebench.core.variant import VariantSpec
+from spikebench.running.jobs.events import JobEnded, Measured
+from spikebench.running.jobs.execute import execute, store_failure
+
+TICKS = Metric("ticks", "1", None, "counted", "Ticks")
+TOCKS = Metric("tocks", "1", None, "counted", "Tocks")
+
+
+class Clock:
+    """A harness that counts to three, and can be made to fail on the way."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Options:
+        fail: str = ""
+
+    metrics = (TICKS, TOCKS)
+    version = 1
+    needs_weights = False
+    exclusive = False
+    resumes = True
+
+    def run(self, subject: Any, options: Options) -> Iterator[Record]:
+        done = {record.conditions["n"] for record in subject.previous}
+        for n in range(3):
+            if n not in done:
+                yield Record.of(TICKS, n, conditions={"n": n})
+            if n == 1 and options.fail == "memory":
+                raise MemoryError("17 TiB asked for")
+        if options.fail == "undeclared":
+            yield Record("surprise", 1, "1")
+        yield Record.of(TOCKS, 3, conditions={"n": 9})
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Registry.get
+    monkeypatch.setattr(Registry, "get", lambda self, name: Clock if name == "clock" else real(self, name))
+
+
+def job(**options: Any) -> Job:
+    return Job(Cell(VariantSpec(), Choice("digits"), None, 0), Choice("clock", options))
+
+
+def values(folder: Path) -> list[tuple[str, Any, str]]:
+    return [(record.metric, record.value, record.reason) for record in ResultsFolder(folder).records()]
+
+
+def test_records_are_stored_with_all_ids(tmp_path: Path) -> None:
+    ResultsFolder(tmp_path).create()
+    events = list(execute(job(), tmp_path))
+    assert isinstance(events[-1], JobEnded)
+    assert events[-1].failure == ""
+    assert values(tmp_path) == [("ticks", 0, ""), ("ticks", 1, ""), ("ticks", 2, ""), ("tocks", 3, "")]
+    record = next(event.record for event in events if isinstance(event, Measured))
+    assert all((record.job_id, record.cell_id, record.machine_id, record.source_id))
+    stored = ResultsFolder(tmp_path)
+    assert record.machine_id in stored.machines()
+    assert record.source_id in stored.sources()
+
+
+def test_an_exception_becomes_a_record_and_what_was_measured_stays(tmp_path: Path) -> None:
+    ResultsFolder(tmp_path).create()
+    events = list(execute(job(fail="memory"), tmp_path))
+    assert "17 TiB" in events[-1].failure
+    assert values(tmp_path) == [("ticks", 0, ""), ("ticks", 1, ""), ("tocks", None, "MemoryError: 17 TiB asked for")]
+    assert "Traceback" in (tmp_path / "log.jsonl").read_text()
+
+
+def test_a_metric_that_is_not_declared_is_a_failure(tmp_path: Path) -> None:
+    ResultsFolder(tmp_path).create()
+    assert "'surprise'" in list(execute(job(fail="undeclared"), tmp_path))[-1].failure
+
+
+def test_closing_keeps_what_was_measured_for_the_next_run(tmp_path: Path) -> None:
+    store = ResultsFolder(tmp_path).create()
+    running = execute(job(), tmp_path)
+    for event in running:
+        if isinstance(event, Measured) and event.record.value == 1:
+            running.close()
+    assert values(tmp_path) == []
+    assert list((tmp_path / "jobs").glob("*.partial"))
+    fresh = [event.record.value for event in execute(job(), tmp_path) if isinstance(event, Measured)]
+    assert fresh == [2, 3]
+    assert [value for _, value, _ in values(tmp_path)] == [0, 1, 2, 3]
+    assert not store.notices
+
+
+def test_a_dead_worker_leaves_its_reason_and_its_records(tmp_path: Path) -> None:
+    ResultsFolder(tmp_path).create()
+    running = execute(job(), tmp_path)
+    for event in running:
+        if isinstance(event, Measured):
+            break
+    store_failure(tmp_path, job(), "killed")
+    assert values(tmp_path) == [("ticks", 0, ""), ("tocks", None, "killed")]
+    assert REGISTRIES["harnesses"].get("clock") is Clock
+
+
+def test_a_failed_job_is_tried_again_without_what_it_had_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ResultsFolder(tmp_path).create()
+    list(execute(job(fail="memory"), tmp_path))
+    # The same job id: the machine has more memory now.
+    whole = Clock.run
+    monkeypatch.setattr(Clock, "run", lambda self, subject, options: whole(self, subject, Clock.Options()))
+    fresh = [event.record.value for event in execute(job(fail="memory"), tmp_path) if isinstance(event, Measured)]
+    assert fresh == [2, 3]
+    assert values(tmp_path) == [("ticks", 0, ""), ("ticks", 1, ""), ("ticks", 2, ""), ("tocks", 3, "")]
+
+
+def test_fresh_takes_up_nothing(tmp_path: Path) -> None:
+    ResultsFolder(tmp_path).create()
+    for _ in range(2):
+        events = list(execute(job(), tmp_path, fresh=True))
+        assert len([event for event in events if isinstance(event, Measured)]) == 4
