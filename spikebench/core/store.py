@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -72,11 +73,14 @@ class ResultsFolder:
         return self._facts("sources")
 
     def job_files(self) -> Iterator[JobFile]:
-        """Every finished file that can be read; what cannot is left out and named in ``notices``."""
-        for path in sorted((self.path / "jobs").glob("*.jsonl")):
-            job_file = self.read_job_file(path)
-            if job_file is not None:
-                yield job_file
+        """Every finished file that counts; what cannot be read is left out and named in ``notices``.
+
+        Where one machine has finished a job, another one's failure of the same job is of no interest any more.
+        """
+        paths = sorted((self.path / "jobs").glob("*.jsonl"), key=lambda path: (_job_of(path), path.name))
+        for _, same in itertools.groupby(paths, _job_of):
+            found = [job_file for path in same if (job_file := self.read_job_file(path)) is not None]
+            yield from [job_file for job_file in found if not job_file.failed] or found
 
     def records(self) -> Iterator[Record]:
         for job_file in self.job_files():
@@ -86,13 +90,14 @@ class ResultsFolder:
         return self.path / "jobs" / f"{job_id}-{machine_id}.jsonl"
 
     def find(self, job_id: str, machine_id: str | None = None) -> JobFile | None:
-        """The finished file of a job, of any machine if none is named; None where there is none that can be read."""
-        pattern = f"{job_id}-{machine_id or '*'}.jsonl"
-        for path in sorted((self.path / "jobs").glob(pattern)):
+        """The file of a job, of any machine if none is named, one without failures first; None where none can be read."""
+        failed = None
+        for path in sorted((self.path / "jobs").glob(f"{job_id}-{machine_id or '*'}.jsonl")):
             found = self.read_job_file(path)
-            if found is not None:
+            if found is not None and not found.failed:
                 return found
-        return None
+            failed = failed or found
+        return failed
 
     def read_job_file(self, path: Path) -> JobFile | None:
         """None, with a notice naming the job, if the file is damaged or was written by a newer version."""
@@ -107,9 +112,7 @@ class ResultsFolder:
                 return None
             return JobFile(path, header, tuple(_records(lines[1:], header)))
         except (OSError, UnicodeDecodeError, ValueError, KeyError, IndexError, TypeError) as error:
-            self._notice(
-                f"{path.name}: damaged ({_reason(error)}); left out, job {path.stem.partition('-')[0]} counts as not done"
-            )
+            self._notice(f"{path.name}: damaged ({_reason(error)}); left out, job {_job_of(path)} counts as not done")
             return None
 
     def read_partial(self, path: Path) -> tuple[Record, ...]:
@@ -239,6 +242,10 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 def _partial(path: Path) -> Path:
     return path.with_suffix(".partial")
+
+
+def _job_of(path: Path) -> str:
+    return path.stem.partition("-")[0]
 
 
 def _records(lines: Iterable[str], header: Mapping[str, Any]) -> Iterator[Record]:

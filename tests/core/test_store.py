@@ -79,6 +79,21 @@ def test_a_damaged_record_line_leaves_the_job_out(tmp_path: Path) -> None:
     assert any("counts as not done" in notice for notice in store.notices)
 
 
+@pytest.mark.parametrize("failing", ["a", "z"])
+def test_a_finished_file_supersedes_a_failure_of_the_same_job_on_any_machine(tmp_path: Path, failing: str) -> None:
+    store = filled(tmp_path)
+    writer = store.writer({**HEADER, "machine_id": failing})
+    writer.write(Record("latency", None, "s", status="failed", reason="killed"))
+    writer.finish()
+    assert [found.header["machine_id"] for found in store.job_files()] == [HEADER["machine_id"]]
+    assert store.find(HEADER["job_id"]).header["machine_id"] == HEADER["machine_id"]
+    # Asked for by name it is there, and where nothing else is, it is all there is.
+    assert store.find(HEADER["job_id"], failing).failed
+    store.job_path(HEADER["job_id"], HEADER["machine_id"]).unlink()
+    assert store.find(HEADER["job_id"]).failed
+    assert [found.failed for found in store.job_files()] == [True]
+
+
 def test_a_newer_schema_is_left_out_with_both_versions(tmp_path: Path) -> None:
     store = ResultsFolder(tmp_path).create()
     store.job_path("j", "m").write_text(json.dumps({**HEADER, "schema": 2}) + "\n")

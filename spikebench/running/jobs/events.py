@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 from spikebench.core.records import Record
+from spikebench.running.jobs.identity import Identity
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JobStarted:
+    """``identity``: where it runs; whoever watches may be another process with another number of threads."""
+
     job_id: str
+    identity: Identity | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,18 +6,17 @@ import dataclasses
 import json
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from spikebench.core.cells import Job
 from spikebench.core.errors import SpikebenchError, StorageError
-from spikebench.core.machine import machine
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
-from spikebench.core.source import source
-from spikebench.core.store import JobFile, JobWriter, ResultsFolder
+from spikebench.core.store import JobFile, ResultsFolder
 from spikebench.running.jobs.events import Event, JobEnded, JobStarted, Measured
+from spikebench.running.jobs.identity import Identity, put_identity
 from spikebench.running.jobs.subject import Subject
 
 
@@ -42,11 +41,12 @@ def execute(job: Job, folder: Path, fresh: bool = False) -> Iterator[Event]:
     started = time.perf_counter()
     store = ResultsFolder(folder)
     harness = REGISTRIES["harnesses"].get(job.harness.name)()
-    header = job_header(job)
-    path = store.job_path(job.job_id, header["machine_id"])
+    identity = put_identity(store)
+    header = identity.header(job)
+    path = store.job_path(job.job_id, identity.machine_id)
     previous = _previous(store, path) if harness.resumes and not fresh else ()
-    writer = _open(store, header, previous)
-    yield JobStarted(job.job_id)
+    writer = store.writer(header, keep=previous)
+    yield JobStarted(job.job_id, identity)
     subject = Subject(job, store.weights_folder(job.cell.cell_id), previous)
     emitted = {record.metric for record in previous}
     failure = ""
@@ -69,13 +69,13 @@ def execute(job: Job, folder: Path, fresh: bool = False) -> Iterator[Event]:
     yield JobEnded(job.job_id, time.perf_counter() - started, failure)
 
 
-def store_failure(folder: Path, job: Job, reason: str) -> None:
-    """Record that a job failed for a reason outside of it: its training failed, or its process died."""
+def store_failure(folder: Path, job: Job, reason: str, identity: Identity | None = None) -> None:
+    """Record that a job failed for a reason outside of it: its process died. ``identity``: where it ran; here if nobody knows."""
     store = ResultsFolder(folder)
-    header = job_header(job)
+    identity = identity or put_identity(store)
     harness = REGISTRIES["harnesses"].get(job.harness.name)()
-    previous = store.read_partial(store.job_path(job.job_id, header["machine_id"]))
-    writer = _open(store, header, previous)
+    previous = store.read_partial(store.job_path(job.job_id, identity.machine_id))
+    writer = store.writer(identity.header(job), keep=previous)
     for record in failed_records(harness, {record.metric for record in previous}, reason):
         writer.write(record)
     writer.finish()
@@ -86,11 +86,6 @@ def failed_records(harness: Any, emitted: set[str], reason: str) -> Iterator[Rec
     missing = [metric for metric in harness.metrics if metric.name not in emitted]
     for metric in missing or harness.metrics[:1]:
         yield Record.absent(metric, reason, status="failed")
-
-
-def job_header(job: Job) -> dict[str, Any]:
-    """The header line of the job's file, written by this process on this machine."""
-    return {**job.header(), "machine_id": _machine()["machine_id"], "source_id": source()["source_id"]}
 
 
 def is_done(job_file: JobFile | None) -> bool:
@@ -116,13 +111,6 @@ def log(folder: Path, event: str, **details: Any) -> None:
         return
 
 
-def _open(store: ResultsFolder, header: dict[str, Any], keep: Iterable[Record]) -> JobWriter:
-    """The job's file, once it is on disk which machine and source write it."""
-    store.put_facts("machines", header["machine_id"], _machine())
-    store.put_facts("sources", header["source_id"], source())
-    return store.writer(header, keep=keep)
-
-
 def _previous(store: ResultsFolder, path: Path) -> tuple[Record, ...]:
     """What an interrupted run of the job had recorded; else what a failed one did measure before or beside its failure."""
     kept = store.read_partial(path)
@@ -141,12 +129,6 @@ def _measure(harness: Any, subject: Subject, job: Job) -> Iterator[Record]:
 
 def _ids(header: dict[str, Any]) -> dict[str, Any]:
     return {name: header[name] for name in ("job_id", "cell_id", "machine_id", "source_id")}
-
-
-def _machine() -> dict[str, Any]:
-    import torch
-
-    return machine(torch.get_num_threads())
 
 
 def _release(error: BaseException) -> None:

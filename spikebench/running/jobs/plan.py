@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from spikebench.core.cells import Cell, Job
+from spikebench.core.choice import Choice
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite
-from spikebench.running.jobs.execute import is_done, job_header
+from spikebench.running.jobs.execute import is_done
+from spikebench.running.jobs.identity import here
 from spikebench.running.jobs.subject import has_weights
 
 
@@ -56,30 +58,39 @@ class Plan:
         return [chain for chain in chains if chain]
 
 
+def timing_launcher(suite: Suite) -> Choice:
+    """What runs the jobs that run alone: this process, with the suite's threads if it names this launcher."""
+    return suite.launcher if suite.launcher.name == "inline" else Choice("inline")
+
+
 def make_plan(suite: Suite, store: ResultsFolder, fresh: bool = False) -> Plan:
     """Compare the suite with its results folder (which need not exist yet). ``fresh``: take nothing that is there."""
     device = resolve_device(suite.device)
-    return Plan(tuple((cell, plan_cell(suite.jobs(cell, device), store, fresh)) for cell in suite.cells))
+    threads = timing_launcher(suite).resolve("launchers").threads
+    return Plan(tuple((cell, plan_cell(suite.jobs(cell, device), store, fresh, threads)) for cell in suite.cells))
 
 
-def plan_cell(jobs: Sequence[Job], store: ResultsFolder, fresh: bool = False) -> tuple[PlannedJob, ...]:
-    """A training counts as done as long as nothing pending needs its weights or these are there."""
-    planned = [_planned(job, store, fresh) for job in jobs]
+def plan_cell(jobs: Sequence[Job], store: ResultsFolder, fresh: bool = False, threads: int = 0) -> tuple[PlannedJob, ...]:
+    """A training counts as done as long as nothing pending needs its weights or these are there.
+
+    ``threads``: of the jobs that run alone; 0: as many as torch uses now.
+    """
+    planned = [_planned(job, store, fresh, threads) for job in jobs]
     needs = any(not job.done and REGISTRIES["harnesses"].get(job.job.harness.name).needs_weights for job in planned)
     if needs and jobs and not has_weights(store.weights_folder(jobs[0].cell.cell_id)):
         planned = [dataclasses.replace(job, done=False) if job.is_training else job for job in planned]
     return tuple(planned)
 
 
-def _planned(job: Job, store: ResultsFolder, fresh: bool) -> PlannedJob:
+def _planned(job: Job, store: ResultsFolder, fresh: bool, threads: int) -> PlannedJob:
     if fresh:
         return PlannedJob(job, done=False)
-    header = job_header(job)
+    identity = here(threads)
     exclusive = REGISTRIES["harnesses"].get(job.harness.name).exclusive
     # A time is of one machine; anything else may come from a folder that another machine has filled.
-    found = store.find(job.job_id, header["machine_id"] if exclusive else None)
+    found = store.find(job.job_id, identity.machine_id if exclusive else None)
     done = is_done(found)
-    return PlannedJob(job, done, foreign=bool(done and found and found.header.get("source_id") != header["source_id"]))
+    return PlannedJob(job, done, foreign=bool(done and found and found.header.get("source_id") != identity.source_id))
 
 
 def resolve_device(name: str) -> str:

@@ -22,10 +22,14 @@ class Launcher:
         self.options = options
 
     def run(self, chains: Iterable[Sequence[Job]], work: Callable[[Job], Iterator[Any]]) -> Iterator[Any]:
-        if self.options.threads:
-            import torch
+        import torch
 
-            torch.set_num_threads(self.options.threads)
-        for chain in chains:
-            for job in chain:
-                yield from work(job)
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.options.threads or before)
+        try:
+            for chain in chains:
+                for job in chain:
+                    yield from work(job)
+        finally:
+            # Whatever else this process runs is not of this launcher, and is known by its own number of threads.
+            torch.set_num_threads(before)

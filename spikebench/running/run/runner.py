@@ -8,15 +8,14 @@ from pathlib import Path
 
 import yaml
 
-from spikebench.core.cells import Job
-from spikebench.core.choice import Choice
 from spikebench.core.errors import StorageError
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite, load
-from spikebench.running.jobs.events import Event, JobEnded, WorkerDied
-from spikebench.running.jobs.execute import Executor, log, store_failure
-from spikebench.running.jobs.plan import Plan, make_plan
+from spikebench.running.jobs.deaths import Deaths
+from spikebench.running.jobs.events import Event, JobEnded
+from spikebench.running.jobs.execute import Executor, log
+from spikebench.running.jobs.plan import Plan, make_plan, timing_launcher
 
 
 @dataclasses.dataclass
@@ -35,25 +34,18 @@ class Run:
         """Do the pending jobs. Closing it, or Ctrl-C, leaves a folder from which the next run goes on."""
         self._prepare()
         jobs = {planned.job.job_id: planned.job for planned in self.plan.jobs}
-        work = Executor(self.store.path, self.fresh)
+        work, deaths = Executor(self.store.path, self.fresh), Deaths(self.store.path)
         shared, exclusive = self.plan.shared_chains(), self.plan.exclusive_chains()
-        for launcher, chains in ((self.suite.launcher, shared), (Choice("inline"), exclusive)):
+        for launcher, chains in ((self.suite.launcher, shared), (timing_launcher(self.suite), exclusive)):
             if not chains:
                 continue
             running = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers")).run(chains, work)
-            for event in running:
-                yield from self._note(event, jobs)
-
-    def _note(self, event: Event, jobs: dict[str, Job]) -> Iterator[Event]:
-        if isinstance(event, WorkerDied):
-            if event.job_id not in jobs:
-                return
-            store_failure(self.store.path, jobs[event.job_id], event.reason)
-            log(self.store.path, "failed", job_id=event.job_id, reason=event.reason)
-            event = JobEnded(event.job_id, 0.0, event.reason)
-        if isinstance(event, JobEnded) and event.failure:
-            self.failures[event.job_id] = event.failure
-        yield event
+            for happened in running:
+                event = deaths.settle(happened, jobs.get)
+                if isinstance(event, JobEnded) and event.failure:
+                    self.failures[event.job_id] = event.failure
+                if event is not None:
+                    yield event
 
     def _prepare(self) -> None:
         """Bring the folder up to the suite; where nothing has changed, nothing is written (a read-only folder can be read)."""

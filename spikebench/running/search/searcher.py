@@ -12,16 +12,16 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from spikebench.core.cells import Cell, Job
-from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.search import Constraint, NoValueError, Objective, value_of
 from spikebench.core.search_space import Values
 from spikebench.core.store import ResultsFolder
-from spikebench.running.jobs.events import Event, JobEnded, Measured, WorkerDied
-from spikebench.running.jobs.execute import Executor, log, store_failure
-from spikebench.running.jobs.plan import PlannedJob, plan_cell
+from spikebench.running.jobs.deaths import Deaths
+from spikebench.running.jobs.events import Event, JobEnded, Measured
+from spikebench.running.jobs.execute import Executor
+from spikebench.running.jobs.plan import PlannedJob, plan_cell, timing_launcher
 from spikebench.running.search.outcome import Outcome, Running, State, constrain, report_epoch, state_of
 from spikebench.running.search.study import SearchStudy
 from spikebench.running.search.trial import JobStopped, RefusedError, StoppableWork, Trials
@@ -48,6 +48,8 @@ class Searcher:
         self.refusals = 0
         self.started = time.monotonic()
         self._signals = store.path / "stop"
+        self._deaths = Deaths(store.path)
+        self._threads = timing_launcher(trials.suite).resolve("launchers").threads
         self._pruned = {t.user_attrs["cell_id"]: t for t in study.trials if state_of(t) == "pruned"}
 
     def events(self) -> Generator[Event]:
@@ -58,9 +60,7 @@ class Searcher:
         shutil.rmtree(self._signals, ignore_errors=True)
         if self.study.is_new:
             self.study.begin(self._first())
-        launcher = self.trials.suite.launcher
-        if self.trials.exclusive:
-            launcher = Choice("inline")
+        launcher = timing_launcher(self.trials.suite) if self.trials.exclusive else self.trials.suite.launcher
         member = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers"))
         work = StoppableWork(Executor(self.store.path), self._signals)
         try:
@@ -128,7 +128,7 @@ class Searcher:
             self.running[cell.cell_id].trials.append((trial, values))
             return []
         jobs = self.trials.jobs(cell)
-        planned = plan_cell(jobs, self.store)
+        planned = plan_cell(jobs, self.store, threads=self._threads)
         pending = [job for job in planned if not job.done]
         if not pending:
             self._tell(trial, values, jobs, cached=True)
@@ -151,11 +151,10 @@ class Searcher:
         running = next((r for r in self.running.values() if event.job_id in r.remaining), None)
         if running is None:
             return
-        if isinstance(event, WorkerDied):
-            job = next(job for job in running.jobs if job.job_id == event.job_id)
-            store_failure(self.store.path, job, event.reason)
-            log(self.store.path, "failed", job_id=event.job_id, reason=event.reason)
-            event = JobEnded(event.job_id, 0.0, event.reason)
+        if not isinstance(event, JobStopped):
+            settled = self._deaths.settle(event, {job.job_id: job for job in running.jobs}.get)
+            assert settled is not None, "the job is one of the running cell's"
+            event = settled
         if isinstance(event, Measured):
             self._consider(running, event)
         elif isinstance(event, (JobEnded, JobStopped)):

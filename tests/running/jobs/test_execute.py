@@ -16,8 +16,10 @@ from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES, Registry
 from spikebench.core.store import ResultsFolder
 from spikebench.core.variant import VariantSpec
-from spikebench.running.jobs.events import JobEnded, Measured
+from spikebench.running.jobs.deaths import Deaths
+from spikebench.running.jobs.events import JobEnded, JobStarted, Measured, WorkerDied
 from spikebench.running.jobs.execute import execute, store_failure
+from spikebench.running.jobs.identity import Identity, here
 
 TICKS = Metric("ticks", "1", None, "counted", "Ticks")
 TOCKS = Metric("tocks", "1", None, "counted", "Tocks")
@@ -70,6 +72,7 @@ def test_records_are_stored_with_all_ids(tmp_path: Path) -> None:
     assert values(tmp_path) == [("ticks", 0, ""), ("ticks", 1, ""), ("ticks", 2, ""), ("tocks", 3, "")]
     record = next(event.record for event in events if isinstance(event, Measured))
     assert all((record.job_id, record.cell_id, record.machine_id, record.source_id))
+    assert events[0] == JobStarted(job().job_id, here())
     stored = ResultsFolder(tmp_path)
     assert record.machine_id in stored.machines()
     assert record.source_id in stored.sources()
@@ -111,6 +114,19 @@ def test_a_dead_worker_leaves_its_reason_and_its_records(tmp_path: Path) -> None
     store_failure(tmp_path, job(), "killed")
     assert values(tmp_path) == [("ticks", 0, ""), ("tocks", None, "killed")]
     assert REGISTRIES["harnesses"].get("clock") is Clock
+
+
+def test_a_dead_workers_failure_is_filed_where_it_ran(tmp_path: Path) -> None:
+    """Its driver may have another number of threads, and so be another machine."""
+    ResultsFolder(tmp_path).create()
+    deaths = Deaths(tmp_path)
+    elsewhere = Identity("m" * 16, "s" * 16)
+    assert deaths.settle(JobStarted(job().job_id, elsewhere), {}.get) is not None
+    ended = deaths.settle(WorkerDied(job().job_id, "killed"), {job().job_id: job()}.get)
+    assert ended == JobEnded(job().job_id, 0.0, "killed")
+    (found,) = ResultsFolder(tmp_path).job_files()
+    assert (found.header["machine_id"], found.header["source_id"]) == (elsewhere.machine_id, elsewhere.source_id)
+    assert deaths.settle(WorkerDied("", "killed while idle"), {}.get) is None
 
 
 def test_a_failed_job_is_tried_again_without_what_it_had_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

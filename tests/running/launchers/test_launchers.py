@@ -63,6 +63,17 @@ def test_a_killed_worker_costs_its_job_alone() -> None:
     assert {event.job_id for event in events if isinstance(event, JobEnded)} == {"a0", "a2", "b0"}
 
 
+def test_threads_of_inline_jobs_are_theirs_alone() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    launcher = REGISTRIES["launchers"].get("inline")
+    other = before + 1
+    seen = list(launcher(launcher.Options(threads=other)).run([[Task("a")]], lambda task: iter([torch.get_num_threads()])))
+    assert seen == [other]
+    assert torch.get_num_threads() == before
+
+
 def test_options_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="threads at least 1"):
         processes.Launcher.Options(threads=0)

@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 
 from spikebench.core.suite import load
-from spikebench.reading.trials import Trial
-from spikebench.running.search_winners import winner_suite
+from spikebench.reading.model.trials import Trial
+from spikebench.running.search.winners import winner_suite
 
 SUITE = """\
 suite: tuned

@@ -1,0 +1,35 @@
+"""What a driver makes of a worker that died: its job failed, on the machine where it ran."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from spikebench.core.cells import Job
+from spikebench.running.jobs.events import Event, JobEnded, JobStarted, WorkerDied
+from spikebench.running.jobs.execute import log, store_failure
+from spikebench.running.jobs.identity import Identity
+
+
+class Deaths:
+    """Sees all events of a run and remembers where each job began: a dead worker cannot say it any more."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._where: dict[str, Identity | None] = {}
+
+    def settle(self, event: Event, job_of: Callable[[str], Job | None]) -> Event | None:
+        """The event, a death turned into the end of its job, whose reason is then in the folder.
+
+        None for the death of a worker that had no job of ours. Raises StorageError.
+        """
+        if isinstance(event, JobStarted):
+            self._where[event.job_id] = event.identity
+        if not isinstance(event, WorkerDied):
+            return event
+        job = job_of(event.job_id)
+        if job is None:
+            return None
+        store_failure(self._folder, job, event.reason, self._where.get(event.job_id))
+        log(self._folder, "failed", job_id=event.job_id, reason=event.reason)
+        return JobEnded(event.job_id, 0.0, event.reason)
