@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any
+from functools import cache, cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.registry import REGISTRIES
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,6 +74,10 @@ class Choice:
         return isinstance(other, Choice) and self.name == other.name and plain(self.options) == plain(other.options)
 
     def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
         return hash((self.name, json.dumps(plain(self.options), sort_keys=True)))
 
 
@@ -79,8 +87,6 @@ def build_options(options_type: type, given: Mapping[str, Any], owner: str) -> A
     Raises InputError naming each unknown option (with the nearest known one) and each value of a wrong type. A ValueError
     from the dataclass's own ``__post_init__`` becomes a problem of the whole.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     known = [field.name for field in dataclasses.fields(options_type)]
     problems = [
         Problem(f"{owner} has no option {key!r}{nearest(key, known) if known else ' (it has no options)'}", key=str(key))
@@ -88,15 +94,31 @@ def build_options(options_type: type, given: Mapping[str, Any], owner: str) -> A
         if key not in known
     ]
     usable = {key: plain(value) for key, value in given.items() if key in known}
+    # Through JSON, since strict mode takes a JSON list for a tuple but no text for a number: YAML reads 1e-3 as text.
+    built, wrong = _validated(options_type, json.dumps(usable))
+    if problems or wrong:
+        raise InputError([*problems, *wrong])
+    return built
+
+
+@lru_cache(maxsize=65_536)  # a grid of ten thousand cells asks for the same few options again and again
+def _validated(options_type: type, given: str) -> tuple[Any, tuple[Problem, ...]]:
+    """The options that are written in ``given`` (JSON), or what is wrong with them."""
+    from pydantic import ValidationError
+
     try:
-        # Through JSON, since strict mode takes a JSON list for a tuple but no text for a number: YAML reads 1e-3 as text.
-        built: Any = TypeAdapter(options_type).validate_json(json.dumps(usable), strict=True)
+        return _adapter(options_type).validate_json(given, strict=True), ()
     except ValidationError as error:
         details = error.errors(include_url=False)
-        problems += [Problem(reword(detail), key=".".join(map(str, detail["loc"]))) for detail in details]
-    if problems:
-        raise InputError(problems)
-    return built
+        return None, tuple(Problem(reword(detail), key=".".join(map(str, detail["loc"]))) for detail in details)
+
+
+@cache
+def _adapter(options_type: type) -> TypeAdapter[Any]:
+    """Making one takes a hundred times as long as using it."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(options_type)
 
 
 def reword(detail: Mapping[str, Any]) -> str:

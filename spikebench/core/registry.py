@@ -11,7 +11,7 @@ import dataclasses
 import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Registry:
         self.what = what
         self.suffix = suffix
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         return _ROOT.joinpath(*self.package.split("."))
 
