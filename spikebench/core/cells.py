@@ -119,9 +119,8 @@ class Job:
         return digest({"cell": self.cell.cell_id, "harness": harness, "device": self.device})
 
     def header(self) -> dict[str, Any]:
-        """The first line of the job's file, without machine and source."""
+        """The first line of the job's file, without schema, machine and source."""
         return {
-            "schema": 1,
             "job_id": self.job_id,
             "cell_id": self.cell.cell_id,
             "harness": self.harness.name,

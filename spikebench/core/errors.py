@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import errno
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from spikebench.core.text import printable
 
@@ -54,6 +57,37 @@ class InputError(SpikebenchError):
 
 class StorageError(SpikebenchError):
     """A results folder cannot be read or written (exit 2): full or read-only disk, another suite's folder."""
+
+
+class DiskError(StorageError):
+    """Nothing more can be written here (full, over quota, read-only, broken): ends a run, since every further job would lose
+    what it measures. Any other StorageError is about one file, and harms what needs that file."""
+
+
+_OF_THE_DISK = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the limit on the size of a file is reached",
+    errno.EROFS: "the disk is read-only",
+    errno.EIO: "the disk reports an error",
+}
+_OF_ONE_FILE = {
+    errno.EACCES: "no permission to write",
+    errno.EISDIR: "a folder stands where a file is needed",
+    errno.ENOTDIR: "a file stands where a folder is needed",
+}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError into one clear message that names the file and what stays as it was: DiskError or StorageError."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or 0
+        what = _OF_THE_DISK.get(number) or _OF_ONE_FILE.get(number) or error.strerror or str(error)
+        message = f"{error.filename or path}: {what}; finished results in the folder stay as they were"
+        raise (DiskError if number in _OF_THE_DISK else StorageError)(message) from error
 
 
 class NotComparableError(SpikebenchError):

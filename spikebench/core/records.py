@@ -6,11 +6,13 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_args
 
+from spikebench.core import json_text
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.metrics import Kind, Metric
+from spikebench.core.reasons import one_line
 
 Status = Literal["ok", "failed", "unavailable"]
 Scalar = str | int | float | bool
@@ -23,8 +25,8 @@ class Record:
     ``value``: int for counts, float otherwise, None if it could not be had; then ``status`` is ``failed`` (something broke;
     the next run tries again) or ``unavailable`` (it cannot be had here, which is final) and ``reason`` says why.
     ``scope``: "" for the whole network, else a module path. ``conditions``: what else the number depends on (batch size,
-    backend, profile, epoch, T). ``samples``: the raw samples of which ``value`` is the summary. The four ids are filled in
-    by the runner.
+    backend, profile, epoch, T). ``samples``: the raw samples of which ``value`` is the summary. ``reason`` becomes one printable
+    line of at most 2 kB, whoever wrote it. The four ids are filled in by the runner.
     """
 
     metric: str
@@ -46,6 +48,8 @@ class Record:
             raise ValueError(f"{self.metric}: a record is ok if and only if it has a value, got {self.value!r} and {self.status}")
         if self.value is None and not self.reason:
             raise ValueError(f"{self.metric}: a record without a value needs a reason")
+        if self.reason:
+            object.__setattr__(self, "reason", one_line(self.reason) or "no printable reason")
 
     @classmethod
     def of(cls, metric: Metric, value: int | float, **fields: Any) -> Record:
@@ -75,17 +79,55 @@ class Record:
 
     @classmethod
     def from_json(cls, line: str | Mapping[str, Any], **ids: Any) -> Record:
-        """Read a stored line. Raises ValueError if it is not one; unknown keys are ignored, so that newer writers can be read."""
-        data = json.loads(line) if isinstance(line, str) else line
+        """Read a stored line. Raises ValueError if it is not one, or one of its values is not what it should be (a number that
+        is not finite among them); unknown keys are ignored, so that newer writers can be read."""
+        data = json_text.parse(line) if isinstance(line, str) else line
         if not isinstance(data, Mapping):
             raise ValueError("a record is a JSON object")
         missing = [key for key in ("metric", "value", "unit") if key not in data]
         if missing:
             raise ValueError(f"a record needs {', '.join(missing)}")
-        return cls(**{key: data[key] for key in STORED if key in data}, **ids)
+        fields = {key: data[key] for key in STORED if key in data}
+        for key, value in fields.items():
+            if not _FITS[key](value):
+                got = f" {str(value)[:40]!r}" if isinstance(value, (str, int, float)) else ""
+                raise ValueError(f"{key} of a record cannot be the {type(value).__name__}{got}")
+        return cls(**fields, **ids)
 
 
 STORED = ("metric", "value", "unit", "kind", "scope", "conditions", "samples", "status", "reason")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    if type(value) is not int and type(value) is not float:
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond any float
+        return False
+
+
+def _are_conditions(value: Any) -> bool:
+    return isinstance(value, dict) and all(type(one) in (str, bool) or _is_number(one) for one in value.values())
+
+
+_KINDS, _STATUSES = frozenset(get_args(Kind)), frozenset(get_args(Status))
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "metric": _is_text,
+    "value": lambda value: value is None or _is_number(value),
+    "unit": _is_text,
+    "kind": lambda value: isinstance(value, str) and value in _KINDS,
+    "scope": _is_text,
+    "conditions": _are_conditions,
+    "samples": lambda value: value is None or (isinstance(value, list) and all(map(_is_number, value))),
+    "status": lambda value: isinstance(value, str) and value in _STATUSES,
+    "reason": _is_text,
+}
+"""What a stored record may hold: key -> whether a value fits."""
 
 _SELECTOR = re.compile(r"^\s*(?P<metric>[A-Za-z_]\w*)\s*(?:\{(?P<conditions>[^{}]*)\})?\s*(?:@(?P<scope>\S*))?\s*$")
 

@@ -108,7 +108,7 @@ def test_no_baseline_a_damaged_and_a_newer_one_are_exit_2(command: Command, suit
     assert command("check", suite, "--against", tmp_path / "none").returncode == 2
     path = next((baseline / "jobs").glob("*.jsonl"))
     text = path.read_text()
-    path.write_text(text.replace('"schema": 1', '"schema": 99', 1))
+    path.write_text(text.replace('"schema": 2', '"schema": 99', 1))
     done = command("check", suite, "--against", baseline)
     assert done.returncode == 2
     assert "schema 99" in done.stderr

@@ -23,7 +23,8 @@ def records(folder: Path) -> dict[tuple[Any, ...], Any]:
     """Address of every finished record -> value; times have no value to compare."""
     found: dict[tuple[Any, ...], Any] = {}
     for path in (folder / "jobs").glob("*.jsonl"):
-        header, *lines = map(json.loads, path.read_text().splitlines())
+        header, *lines, last = map(json.loads, path.read_text().splitlines())
+        assert last == {"records": len(lines)}
         for line in lines:
             address = (header["job_id"], line["metric"], line["scope"], json.dumps(line["conditions"], sort_keys=True))
             assert address not in found
@@ -61,7 +62,7 @@ def test_kill_9_at_random_moments_then_run_again(command: Command, tiny: Path, t
     assert done.returncode == 0, done.stderr
     # One thread, the same machine: values are equal to the last bit, the resumed training's too.
     assert records(tmp_path / "killed/tiny") == records(tmp_path / "undisturbed/tiny")
-    assert not list((tmp_path / "killed/tiny/jobs").glob("*.partial"))
+    assert not list((tmp_path / "killed/tiny/jobs").glob("unfinished/*"))
     assert not list((tmp_path / "killed/tiny/weights").glob("*/checkpoint.pt"))
 
 

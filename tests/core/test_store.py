@@ -55,7 +55,7 @@ def test_a_partial_cut_anywhere_gives_a_prefix(tmp_path_factory: pytest.TempPath
         writer.write(record)
     writer.close()
     path = store.job_path(HEADER["job_id"], HEADER["machine_id"])
-    partial = path.with_suffix(".partial")
+    (partial,) = path.parent.glob("unfinished/*.kept")
     partial.write_bytes(partial.read_bytes()[:cut])
     kept = store.read_partial(path)
     assert [r.to_json() for r in kept] == [r.to_json() for r in records(4)[: len(kept)]]
@@ -96,9 +96,9 @@ def test_a_finished_file_supersedes_a_failure_of_the_same_job_on_any_machine(tmp
 
 def test_a_newer_schema_is_left_out_with_both_versions(tmp_path: Path) -> None:
     store = ResultsFolder(tmp_path).create()
-    store.job_path("j", "m").write_text(json.dumps({**HEADER, "schema": 2}) + "\n")
+    store.job_path("j", "m").write_text(json.dumps({**HEADER, "schema": 3}) + "\n")
     assert list(store.records()) == []
-    assert "schema 2, this one reads 1" in store.notices[0]
+    assert "schema 3, this one reads 2" in store.notices[0]
 
 
 @pytest.mark.parametrize("separator", list("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"))

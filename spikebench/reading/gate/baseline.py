@@ -11,9 +11,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from spikebench.core.errors import InputError, StorageError
+from spikebench.core.errors import InputError, StorageError, storage_errors
+from spikebench.core.job_files import JobFile
 from spikebench.core.records import Record, label
-from spikebench.core.store import JobFile, ResultsFolder, storage_errors
+from spikebench.core.store import ResultsFolder
 from spikebench.reading.gate.check import Gate, check
 from spikebench.reading.model.frame import load_results
 from spikebench.reading.model.rounding import rounded, significant
@@ -108,8 +109,8 @@ def _write(source: ResultsFolder, text: str, jobs: Iterable[JobFile], target: Re
         if records:
             for kind, identity in (("cells", "cell_id"), ("machines", "machine_id"), ("sources", "source_id")):
                 used[kind].add(str(job.header[identity]))
-            writer = target.writer(job.header, records)
-            writer.finish()
+            target.writer(job.header, records).finish()
+    shutil.rmtree(target.path / "jobs" / "unfinished", ignore_errors=True)
     for kind, facts in (("cells", source.cells()), ("machines", source.machines()), ("sources", source.sources())):
         for identity in sorted(used[kind] & set(facts)):
             target.put_facts(kind, identity, facts[identity])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spikebench.core.errors import InputError, Problem
-from spikebench.core.store import storage_errors
+from spikebench.core.errors import InputError, Problem, storage_errors
 from spikebench.reading.model.frame import Frame
 
 ENDINGS = (".parquet", ".csv")

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spikebench.core.cells import Job
+from spikebench.core.errors import DiskError, StorageError
+from spikebench.core.reasons import explain
 from spikebench.running.jobs.events import Event, JobEnded, JobStarted, WorkerDied
 from spikebench.running.jobs.execute import log, store_failure
 from spikebench.running.jobs.identity import Identity
@@ -21,7 +23,7 @@ class Deaths:
     def settle(self, event: Event, job_of: Callable[[str], Job | None]) -> Event | None:
         """The event, a death turned into the end of its job, whose reason is then in the folder.
 
-        None for the death of a worker that had no job of ours. Raises StorageError.
+        None for the death of a worker that had no job of ours. Raises DiskError.
         """
         if isinstance(event, JobStarted):
             self._where[event.job_id] = event.identity
@@ -30,6 +32,11 @@ class Deaths:
         job = job_of(event.job_id)
         if job is None:
             return None
-        store_failure(self._folder, job, event.reason, self._where.get(event.job_id))
+        try:
+            store_failure(self._folder, job, event.reason, self._where.get(event.job_id))
+        except DiskError:
+            raise
+        except StorageError as error:  # a newer file in its place: the job has failed all the same
+            log(self._folder, "failed", job_id=event.job_id, reason=explain(error))
         log(self._folder, "failed", job_id=event.job_id, reason=event.reason)
         return JobEnded(event.job_id, 0.0, event.reason)

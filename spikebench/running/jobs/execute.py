@@ -6,15 +6,17 @@ import dataclasses
 import json
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 from spikebench.core.cells import Job
-from spikebench.core.errors import SpikebenchError, StorageError
+from spikebench.core.errors import DiskError, StorageError
+from spikebench.core.job_files import JobWriter
+from spikebench.core.reasons import explain
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
-from spikebench.core.store import JobFile, ResultsFolder
+from spikebench.core.store import ResultsFolder
 from spikebench.running.jobs.events import Event, JobEnded, JobStarted, Measured
 from spikebench.running.jobs.identity import Identity, put_identity
 from spikebench.running.jobs.subject import Subject
@@ -34,11 +36,24 @@ class Executor:
 def execute(job: Job, folder: Path, fresh: bool = False) -> Iterator[Event]:
     """Run one job and store its records as they come.
 
-    An exception of the harness (out of memory included) becomes failed records with the reason, and the next job is unharmed.
-    ``fresh``: take up nothing of earlier runs. Closing the generator leaves a ``.partial`` from which the next run goes on.
-    Raises StorageError if the results cannot be written.
+    An exception of the harness (out of memory included) becomes failed records with the reason, and the next job is unharmed; a
+    job with a failed record has failed, whoever made it. ``fresh``: take up nothing of earlier runs. Closing the generator leaves
+    an unfinished file from which the next run goes on. Raises DiskError if no results can be written; what is wrong with this
+    job's file alone (a newer one is in its place) ends this job alone.
     """
     started = time.perf_counter()
+    try:
+        failure = yield from _run(job, folder, fresh)
+    except DiskError:
+        raise
+    except StorageError as error:
+        failure = explain(error)
+        log(folder, "failed", job_id=job.job_id, reason=failure)
+    yield JobEnded(job.job_id, time.perf_counter() - started, failure)
+
+
+def _run(job: Job, folder: Path, fresh: bool) -> Generator[Event, None, str]:
+    """The events of a job but its last one; returns why it failed."""
     store = ResultsFolder(folder)
     harness = REGISTRIES["harnesses"].get(job.harness.name)()
     identity = put_identity(store)
@@ -46,39 +61,56 @@ def execute(job: Job, folder: Path, fresh: bool = False) -> Iterator[Event]:
     path = store.job_path(job.job_id, identity.machine_id)
     previous = _previous(store, path) if harness.resumes and not fresh else ()
     writer = store.writer(header, keep=previous)
-    yield JobStarted(job.job_id, identity)
-    subject = Subject(job, store.weights_folder(job.cell.cell_id), previous)
-    emitted = {record.metric for record in previous}
+    try:
+        yield JobStarted(job.job_id, identity)
+        failure = yield from _record(job, harness, Subject(job, store.weights_folder(job.cell.cell_id), previous), writer, header)
+        writer.finish()
+    finally:
+        writer.close()
+    return failure
+
+
+def _record(job: Job, harness: Any, subject: Subject, writer: JobWriter, header: dict[str, Any]) -> Generator[Event, None, str]:
+    """Hand the harness's records to the writer; returns why the job failed, if it did."""
+    emitted = {record.metric for record in subject.previous}
     failure = ""
     try:
         for record in _measure(harness, subject, job):
             emitted.add(record.metric)
+            if record.status == "failed":
+                failure = failure or record.reason
             writer.write(record)
             yield Measured(job.job_id, dataclasses.replace(record, **_ids(header)))
-    except (StorageError, KeyboardInterrupt, GeneratorExit):
-        writer.close()
+        if not emitted:
+            raise RuntimeError(f"the harness {job.harness.name} ended without a record")
+    except (DiskError, KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:
         failure = explain(error)
-        log(folder, "failed", job_id=job.job_id, reason=failure, traceback=traceback.format_exc())
+        log(writer.path.parents[1], "failed", job_id=job.job_id, reason=failure, traceback=_traceback())
         for record in failed_records(harness, emitted, failure):
             writer.write(record)
             yield Measured(job.job_id, dataclasses.replace(record, **_ids(header)))
         _release(error)
-    writer.finish()
-    yield JobEnded(job.job_id, time.perf_counter() - started, failure)
+    return failure
 
 
 def store_failure(folder: Path, job: Job, reason: str, identity: Identity | None = None) -> None:
-    """Record that a job failed for a reason outside of it: its process died. ``identity``: where it ran; here if nobody knows."""
+    """Record that a job failed for a reason outside of it: its process died. ``identity``: where it ran; here if nobody knows.
+
+    Raises StorageError if the job's file cannot be written.
+    """
     store = ResultsFolder(folder)
     identity = identity or put_identity(store)
     harness = REGISTRIES["harnesses"].get(job.harness.name)()
     previous = store.read_partial(store.job_path(job.job_id, identity.machine_id))
-    writer = store.writer(identity.header(job), keep=previous)
-    for record in failed_records(harness, {record.metric for record in previous}, reason):
-        writer.write(record)
-    writer.finish()
+    writer = store.writer({**identity.header(job), "died": True}, keep=previous)
+    try:
+        for record in failed_records(harness, {record.metric for record in previous}, reason):
+            writer.write(record)
+        writer.finish()
+    finally:
+        writer.close()
 
 
 def failed_records(harness: Any, emitted: set[str], reason: str) -> Iterator[Record]:
@@ -88,23 +120,11 @@ def failed_records(harness: Any, emitted: set[str], reason: str) -> Iterator[Rec
         yield Record.absent(metric, reason, status="failed")
 
 
-def is_done(job_file: JobFile | None) -> bool:
-    return job_file is not None and not job_file.failed
-
-
-def explain(error: BaseException) -> str:
-    """An exception in one line for a record."""
-    if isinstance(error, SpikebenchError):
-        return " | ".join(str(error).splitlines())
-    text = (str(error).strip() or "no message").splitlines()[0]
-    return f"{type(error).__name__}: {text}"
-
-
 def log(folder: Path, event: str, **details: Any) -> None:
     """Append to the folder's ``log.jsonl``. One short write in append mode, so several processes may."""
     line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **details}, ensure_ascii=False)
     try:
-        with open(folder / "log.jsonl", "a", encoding="utf-8") as stream:
+        with open(folder / "log.jsonl", "a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(line + "\n")
     except OSError:
         # The log tells how it went; on a full disk the records are what matters, and they raise.
@@ -125,6 +145,11 @@ def _measure(harness: Any, subject: Subject, job: Job) -> Iterator[Record]:
         if record.metric not in known:
             raise RuntimeError(f"harness {job.harness.name} emitted {record.metric!r}, which it does not declare")
         yield record
+
+
+def _traceback() -> str:
+    """Of the exception being handled: its end, which says where it was raised, with no more of its message than fits."""
+    return traceback.format_exc()[-16_384:]
 
 
 def _ids(header: dict[str, Any]) -> dict[str, Any]:

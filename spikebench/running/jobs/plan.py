@@ -10,7 +10,6 @@ from spikebench.core.choice import Choice
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite
-from spikebench.running.jobs.execute import is_done
 from spikebench.running.jobs.identity import here
 from spikebench.running.jobs.subject import has_weights
 
@@ -89,7 +88,7 @@ def _planned(job: Job, store: ResultsFolder, fresh: bool, threads: int) -> Plann
     exclusive = REGISTRIES["harnesses"].get(job.harness.name).exclusive
     # A time is of one machine; anything else may come from a folder that another machine has filled.
     found = store.find(job.job_id, identity.machine_id if exclusive else None)
-    done = is_done(found)
+    done = found is not None and found.done
     return PlannedJob(job, done, foreign=bool(done and found and found.header.get("source_id") != identity.source_id))
 
 

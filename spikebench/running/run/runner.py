@@ -48,18 +48,19 @@ class Run:
                     yield event
 
     def _prepare(self) -> None:
-        """Bring the folder up to the suite; where nothing has changed, nothing is written (a read-only folder can be read)."""
+        """Bring the folder up to the suite: what is absent or cannot be read is written, be anything to run or not. Where nothing
+        has changed, nothing is written (a read-only folder can be read)."""
         text = yaml.safe_dump(dict(self.suite.data), sort_keys=False, allow_unicode=True)
         if text != self.store.suite_text():
             self.store.create()
             self.store.put_suite(text)
             self.changed = True
+        for cell, _ in self.plan.cells:
+            self.changed |= self.store.put_facts("cells", cell.cell_id, cell.to_plain())
         if not self.plan.pending:
             return
         self.changed = True
         self.store.create()
-        for cell, _ in self.plan.cells:
-            self.store.put_facts("cells", cell.cell_id, cell.to_plain())
         for planned in self.plan.pending:
             if planned.is_training:
                 # Weights of an earlier training would let the measurements of a failed one pass.

@@ -10,7 +10,8 @@ import yaml
 
 from spikebench.core.cells import Cell
 from spikebench.core.choice import plain
-from spikebench.core.store import ResultsFolder, storage_errors
+from spikebench.core.errors import storage_errors
+from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite
 from spikebench.core.variant import VariantSpec
 from spikebench.reading.model.trials import Trial

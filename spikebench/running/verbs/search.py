@@ -11,8 +11,7 @@ from typing import Any
 
 import yaml
 
-from spikebench.core.errors import InputError, StorageError
-from spikebench.core.store import storage_errors
+from spikebench.core.errors import InputError, StorageError, storage_errors
 from spikebench.core.suite import load
 from spikebench.reading.model.trials import Trials as FoundTrials
 from spikebench.reading.model.trials import of_study

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def test_closing_keeps_what_was_measured_for_the_next_run(tmp_path: Path) -> Non
         if isinstance(event, Measured) and event.record.value == 1:
             running.close()
     assert values(tmp_path) == []
-    assert list((tmp_path / "jobs").glob("*.partial"))
+    assert list((tmp_path / "jobs").glob("unfinished/*.kept"))
     fresh = [event.record.value for event in execute(job(), tmp_path) if isinstance(event, Measured)]
     assert fresh == [2, 3]
     assert [value for _, value, _ in values(tmp_path)] == [0, 1, 2, 3]
@@ -145,3 +146,66 @@ def test_fresh_takes_up_nothing(tmp_path: Path) -> None:
     for _ in range(2):
         events = list(execute(job(), tmp_path, fresh=True))
         assert len([event for event in events if isinstance(event, Measured)]) == 4
+
+
+def test_a_record_that_fails_fails_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverge(self: Clock, subject: Any, options: Any) -> Iterator[Record]:
+        yield Record.of(TICKS, float("nan"))
+        yield Record.of(TOCKS, 3)
+
+    monkeypatch.setattr(Clock, "run", diverge)
+    store = ResultsFolder(tmp_path).create()
+    assert list(execute(job(), tmp_path))[-1].failure == "the value is nan"
+    assert not store.find(job().job_id).done
+
+
+def test_a_harness_without_a_record_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Clock, "run", lambda *_: iter(()))
+    ResultsFolder(tmp_path).create()
+    assert "ended without a record" in list(execute(job(), tmp_path))[-1].failure
+
+
+def test_a_newer_file_fails_its_job_alone_and_stays(tmp_path: Path) -> None:
+    store = ResultsFolder(tmp_path).create()
+    header = here().header(job())
+    path = store.job_path(header["job_id"], header["machine_id"])
+    path.write_text(json.dumps({**header, "schema": 99}) + "\n")
+    (ended,) = execute(job(), tmp_path)
+    assert "not overwritten" in ended.failure
+    Deaths(tmp_path).settle(WorkerDied(job().job_id, "killed"), lambda _: job())
+    assert '"schema": 99' in path.read_text()
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise TypeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UnprintableError(), "UnprintableError: its message cannot be shown (TypeError)"),
+        (ValueError("a\udc80b"), "ValueError: ab"),
+        (ValueError("\x1b[31mred\x1b[0m \x00\x07bell"), "ValueError: red bell"),
+        (ValueError("[/red] [enforce fail at alloc_cpu.cpp:118] x"), "ValueError: [/red] [enforce fail at alloc_cpu.cpp:118] x"),
+        (ValueError(), "ValueError: no message"),
+        (ValueError("first\nsecond"), "ValueError: first"),
+        (ValueError("x" * 5_000_000), "ValueError: " + "x" * 2033 + "..."),
+        (ValueError("é" * 5_000_000), "ValueError: " + "é" * 1016 + "..."),
+    ],
+)
+def test_any_exception_is_recorded_in_one_short_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def fail(*_: Any) -> Iterator[Record]:
+        raise error
+        yield
+
+    monkeypatch.setattr(Clock, "run", fail)
+    ResultsFolder(tmp_path).create()
+    assert list(execute(job(), tmp_path))[-1].failure == said
+    assert {reason for _, _, reason in values(tmp_path)} == {said}
+    assert len(said.encode()) <= 2048
+    (line,) = (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(line) < 40_000
+    assert json.loads(line)["reason"] == said

@@ -93,7 +93,7 @@ def test_kill_9_then_the_same_command(tmp_path: Path, launcher: str) -> None:
     after = finished(folder)
     assert before.items() <= after.items()
     assert len(list((folder / "weights").glob("*/weights.pt"))) == len({trial.cell_id for trial in found.rows})
-    assert not list(folder.glob("jobs/*.partial"))
+    assert not list(folder.glob("jobs/unfinished/*"))
     assert not list(folder.glob("weights/*/checkpoint.pt"))
     if launcher == "inline":
         start(tmp_path, "undisturbed").communicate(timeout=120)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spikebench.core.store import storage_errors
+from spikebench.core.errors import storage_errors
 
 
 def write(path: Path, content: str | bytes) -> Path:
