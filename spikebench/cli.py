@@ -69,11 +69,10 @@ def _fail(error: SpikebenchError) -> NoReturn:
 
 
 def _print(document: Any) -> None:
-    from rich.console import Console
-
+    from spikebench.core.console import standard_output
     from spikebench.reading.reports.formats.terminal import show
 
-    show(document, Console())
+    show(document, standard_output())
 
 
 @app.callback(invoke_without_command=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spikebench.core.console import standard_output
 from spikebench.core.registry import REGISTRIES
 
 
 def print_registries(names: Sequence[str], whole: bool) -> None:
     """One table a registry. ``whole``: descriptions as long as they are; else cut to a line."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if Console().is_terminal else 160)
+    screen = standard_output(width=160)
     for name in names:
         registry = REGISTRIES[name]
         members = registry.names()
@@ -26,5 +26,5 @@ def print_registries(names: Sequence[str], whole: bool) -> None:
             origin = registry.origin(member)
             suffix = "" if origin == "spikebench" else f" [from {origin}]"
             table.add_row(Text(member), Text(registry.describe(member) + suffix))
-        console.print(table)
-        console.print()
+        screen.print(table)
+        screen.print()

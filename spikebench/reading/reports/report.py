@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spikebench.core.console import standard_output
 from spikebench.core.registry import REGISTRIES
 from spikebench.reading.model.frame import Frame, load_results
 from spikebench.reading.reports.document import Block, Document, Heading, Text
@@ -33,13 +34,11 @@ def make(
     return [path for writer in chosen for path in writer.write(report, target)]
 
 
-def show(frame: Frame, console: Console | None = None) -> None:
+def show(frame: Frame, screen: Console | None = None) -> None:
     """Print the tables that a run ends with: the comparison and what failed."""
-    from rich.console import Console
-
     from spikebench.reading.reports.formats.terminal import show as print_document
 
-    print_document(document(frame, brief=True), console or Console())
+    print_document(document(frame, brief=True), screen or standard_output())
 
 
 def document(frame: Frame, sections: Sequence[str] | None = None, brief: bool = False) -> Document:

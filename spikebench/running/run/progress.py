@@ -85,11 +85,11 @@ def show(events: Iterator[Event], jobs: Iterable[Job], workers: int, console: An
     total = len(forecast.jobs)
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} jobs"),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} jobs", markup=False),
         BarColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[eta]}"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.fields[eta]}", markup=False),
+        TextColumn("{task.description}", markup=False),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=total, eta="")
@@ -109,9 +109,11 @@ def _line(event: JobEnded, forecast: Forecast, console: Any, total: int) -> None
         return
     name = f"{job.harness.name} {label(job)}"
     if event.failure:
-        console.print(f"[red]failed[/red] {name}: {event.failure}", highlight=False, soft_wrap=True)
+        from rich.text import Text
+
+        console.print(Text.assemble(("failed", "red"), f" {name}: {event.failure}"), soft_wrap=True)
     elif not console.is_terminal:
-        console.print(f"{forecast.done}/{total} {name} {event.seconds:.1f} s", highlight=False, soft_wrap=True)
+        console.print(f"{forecast.done}/{total} {name} {event.seconds:.1f} s", soft_wrap=True)
 
 
 def _current(forecast: Forecast) -> str:

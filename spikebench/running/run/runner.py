@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
+from spikebench.core import lock
 from spikebench.core.errors import StorageError
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
@@ -21,7 +23,8 @@ from spikebench.running.jobs.plan import Plan, make_plan, timing_launcher
 @dataclasses.dataclass
 class Run:
     """A suite bound to its results folder. ``failures``: job id -> reason, and ``changed``: whether anything new was
-    written, are known when ``events`` has run."""
+    written, are known when ``events`` has run. ``locked``: this process keeps other drivers out already. ``seen``: when the
+    folder's jobs were last changed before the plan was made."""
 
     suite: Suite
     store: ResultsFolder
@@ -29,9 +32,33 @@ class Run:
     failures: dict[str, str] = dataclasses.field(default_factory=dict)
     changed: bool = False
     fresh: bool = False
+    locked: bool = False
+    seen: int | None = None
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other drivers out of the folder; what one has done since the plan was made is planned no more. Where there is
+        nothing to do, nothing is locked. Raises StorageError saying who is there already."""
+        if self.locked or not (self.plan.pending or self._text() != self.store.suite_text()):
+            yield
+            return
+        self.store.create()
+        with lock.alone(self.store.path, "spikebench run") as notices:
+            self.store.notices += notices
+            if _last_change(self.store) != self.seen:
+                self.plan = make_plan(self.suite, self.store, self.fresh)
+            self.locked = True
+            try:
+                yield
+            finally:
+                self.locked = False
 
     def events(self) -> Iterator[Event]:
-        """Do the pending jobs. Closing it, or Ctrl-C, leaves a folder from which the next run goes on."""
+        """Do the pending jobs, alone in the folder. Closing it, or Ctrl-C, leaves a folder from which the next run goes on."""
+        with self.alone():
+            yield from self._events()
+
+    def _events(self) -> Iterator[Event]:
         self._prepare()
         jobs = {planned.job.job_id: planned.job for planned in self.plan.jobs}
         work, deaths = Executor(self.store.path, self.fresh), Deaths(self.store.path)
@@ -50,7 +77,7 @@ class Run:
     def _prepare(self) -> None:
         """Bring the folder up to the suite: what is absent or cannot be read is written, be anything to run or not. Where nothing
         has changed, nothing is written (a read-only folder can be read)."""
-        text = yaml.safe_dump(dict(self.suite.data), sort_keys=False, allow_unicode=True)
+        text = self._text()
         if text != self.store.suite_text():
             self.store.create()
             self.store.put_suite(text)
@@ -66,6 +93,10 @@ class Run:
                 # Weights of an earlier training would let the measurements of a failed one pass.
                 (self.store.weights_folder(planned.job.cell.cell_id) / "weights.pt").unlink(missing_ok=True)
         log(self.store.path, "run", suite=self.suite.name, pending=len(self.plan.pending))
+
+    def _text(self) -> str:
+        text: str = yaml.safe_dump(dict(self.suite.data), sort_keys=False, allow_unicode=True)
+        return text
 
 
 def open_run(path: str | Path, results: str | Path, fresh: bool = False) -> Run:
@@ -90,7 +121,17 @@ def bind(suite: Suite, folder: Path, fresh: bool = False) -> Run:
             raise StorageError(f"{folder}: holds results of the suite {name!r}, not of {suite.name!r}; give another --results")
     elif folder.is_dir() and any(folder.iterdir()) and not (folder / "jobs").is_dir():
         raise StorageError(f"{folder}: is not empty and not a results folder; give another --results")
-    return Run(suite, store, make_plan(suite, store, fresh), fresh=fresh)
+    seen = _last_change(store)
+    return Run(suite, store, make_plan(suite, store, fresh), fresh=fresh, seen=seen)
+
+
+def _last_change(store: ResultsFolder) -> int | None:
+    """Something that is another when a job has been finished since; None where none is."""
+    jobs = store.path / "jobs"
+    try:
+        return jobs.stat().st_mtime_ns if any(jobs.iterdir()) else None
+    except OSError:
+        return None
 
 
 def _readable_suite(store: ResultsFolder) -> str | None:

@@ -63,10 +63,10 @@ class Screen:
         self.best = Best(search)
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} trials"),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} trials", markup=False),
             BarColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
         )
         self.progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.task = self.progress.add_task(self.best.spell(), total=search.trials, completed=done)
@@ -86,9 +86,11 @@ class Screen:
             self.progress.advance(self.task)
         self.progress.update(self.task, description=self.best.spell())
         if outcome.state == "failed":
-            self._print(f"[red]trial {outcome.number} failed[/red]: {_escaped(outcome.reason)}")
+            from rich.text import Text
+
+            self._print(Text.assemble((f"trial {outcome.number} failed", "red"), f": {outcome.reason}"))
         elif not self.console.is_terminal:
-            self._print(_escaped(self._line(outcome, on_front)))
+            self._print(self._line(outcome, on_front))
 
     def _line(self, outcome: Outcome, on_front: bool) -> str:
         parts = [f"trial {outcome.number}"]
@@ -101,11 +103,5 @@ class Screen:
         parts.append("cached" if outcome.cached else (f"{outcome.seconds:.1f} s" if outcome.seconds else ""))
         return "; ".join(filter(None, parts)).replace("; ", ": ", 1)
 
-    def _print(self, text: str) -> None:
-        self.console.print(text, highlight=False, soft_wrap=True)
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+    def _print(self, text: Any) -> None:
+        self.console.print(text, soft_wrap=True)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from spikebench.core.console import standard_error
 from spikebench.core.errors import StorageError
 from spikebench.core.suite import Suite, load
 from spikebench.reading.gate.check import Gate, check
@@ -18,13 +19,11 @@ from spikebench.running.run.runner import bind
 
 def measure_anew(suite: Suite) -> Frame:
     """All of a suite's results, measured now, whatever is on disk."""
-    from rich.console import Console
-
     from spikebench.running.verbs.run import workers
 
     with tempfile.TemporaryDirectory(prefix="spikebench-") as folder:
         run = bind(suite, Path(folder) / suite.name)
-        show(run.events(), [planned.job for planned in run.plan.pending], workers(run), Console(stderr=True))
+        show(run.events(), [planned.job for planned in run.plan.pending], workers(run), standard_error())
         return load_results(run.store.path)
 
 

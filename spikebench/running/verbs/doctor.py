@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+from spikebench.core.console import standard_output
 from spikebench.core.machine import machine
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.source import package_version, source
@@ -16,7 +17,6 @@ Finding = tuple[str, str, str]
 
 def examine() -> None:
     """Print the findings as a table."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -27,7 +27,7 @@ def examine() -> None:
     colours = {"yes": "green", "no": "yellow"}
     for what, verdict, detail in findings():
         table.add_row(what, Text(verdict, style=colours.get(verdict, "")), Text(detail))
-    Console().print(table)
+    standard_output().print(table)
 
 
 def findings() -> Iterator[Finding]:

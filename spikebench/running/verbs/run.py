@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from spikebench.core.console import standard_error, standard_output
 from spikebench.running.jobs.plan import Plan, PlannedJob
 from spikebench.running.run.progress import show
 from spikebench.running.run.runner import Run, open_run
@@ -24,27 +24,25 @@ def run_suite(path: Path, results: Path, fresh: bool) -> bool:
 
 def finish(run: Run) -> bool:
     """Do what is pending, then report; see ``run_suite``."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    _announce(run, console)
-    started = time.perf_counter()
-    try:
-        show(run.events(), [planned.job for planned in run.plan.pending], workers(run), console)
-    except KeyboardInterrupt:
-        console.print(f"interrupted; what is finished is kept in {run.store.path}: the same command goes on from there")
-        raise
-    if run.plan.pending:
-        console.print(f"{len(run.plan.pending)} jobs in {time.perf_counter() - started:.0f} s", highlight=False)
-    _report(run)
+    console = standard_error()
+    with run.alone():
+        _announce(run, console)
+        started = time.perf_counter()
+        try:
+            show(run.events(), [planned.job for planned in run.plan.pending], workers(run), console)
+        except KeyboardInterrupt:
+            console.print(f"interrupted; what is finished is kept in {run.store.path}: the same command goes on from there")
+            raise
+        if run.plan.pending:
+            console.print(f"{len(run.plan.pending)} jobs in {time.perf_counter() - started:.0f} s")
+        _report(run)
     if run.failures:
-        console.print(f"{len(run.failures)} jobs failed; the next run tries them again", style="red", highlight=False)
+        console.print(f"{len(run.failures)} jobs failed; the next run tries them again", style="red")
     return bool(run.failures)
 
 
 def show_plan(path: Path, results: Path, fresh: bool) -> None:
     """Print what a run would do. Writes nothing."""
-    from rich.console import Console
     from rich.table import Table
 
     from spikebench.running.run.estimate import estimate
@@ -65,12 +63,12 @@ def show_plan(path: Path, results: Path, fresh: bool) -> None:
             _harnesses(planned for planned in jobs if planned.done),
             guess.spell(),
         )
-    console = Console()
+    console = standard_output()
     console.print(table)
     total = sum(guess.seconds or 0 for guess in guesses.values()) / max(1, workers(run))
     pending = len(run.plan.pending)
     trainings = f"about {total / 60:.1f} min of training, by two steps of each variant timed here" if total else "no training"
-    console.print(f"{pending} jobs to do, {trainings}; measurements come on top", highlight=False)
+    console.print(f"{pending} jobs to do, {trainings}; measurements come on top")
 
 
 def _harnesses(jobs: Iterable[PlannedJob]) -> str:
@@ -98,7 +96,7 @@ def workers(run: Run) -> int:
 
 def _announce(run: Run, console: Any) -> None:
     for notice in run.store.notices:
-        console.print(f"notice: {notice}", highlight=False, soft_wrap=True)
+        console.print(f"notice: {notice}", soft_wrap=True)
     plan: Plan = run.plan
     done = [planned for planned in plan.jobs if planned.done]
     foreign = [planned for planned in done if planned.foreign]
@@ -106,17 +104,15 @@ def _announce(run: Run, console: Any) -> None:
         count = f"{len(foreign)} of {len(done)}"
         console.print(f"notice: {count} reused jobs were measured with another version of the code (--fresh measures again)")
     total = len(done) + len(plan.pending)
-    console.print(f"{run.suite.name}: {total} jobs, {len(done)} reused, {len(plan.pending)} to do", highlight=False)
+    console.print(f"{run.suite.name}: {total} jobs, {len(done)} reused, {len(plan.pending)} to do")
 
 
 def _report(run: Run) -> None:
-    from rich.console import Console
-
     from spikebench.reading.model.frame import load_results
     from spikebench.reading.reports.report import make
     from spikebench.reading.reports.report import show as show_report
 
     frame = load_results(run.store.path)
-    show_report(frame, Console(file=sys.stdout))
+    show_report(frame, standard_output())
     if run.changed or not (run.store.path / "report").is_dir():
         make([run.store.path], formats=run.suite.report["formats"])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from spikebench.core.errors import InputError, StorageError, storage_errors
+from spikebench.core import lock
+from spikebench.core.console import standard_error, standard_output
+from spikebench.core.errors import InputError
 from spikebench.core.suite import load
 from spikebench.reading.model.trials import Trials as FoundTrials
 from spikebench.reading.model.trials import of_study
@@ -35,20 +33,19 @@ def run_search(path: Path, results: Path) -> bool:
 
     Returns whether a trial or a winner's test failed. Raises InputError, StorageError; KeyboardInterrupt after the table.
     """
-    from rich.console import Console
-
     from spikebench.running.jobs import rules
 
     suite = load(path, rules)
     if suite.search is None:
         raise InputError(suite.document.problem((), "has no search: block; `spikebench run` trains its variants"))
     run = bind(suite, results / suite.name)
-    console = Console(stderr=True)
+    console = standard_error()
     with study_errors(run.store.path):
         trials = Trials(suite, resolve_device(suite.device))
         existed = run.store.path.is_dir()
         run.store.create()
-        with alone(run.store.path):
+        with lock.alone(run.store.path, "spikebench search") as notices:
+            run.store.notices += notices
             study = SearchStudy(run.store.path, suite.name, suite.search, trials.identity())
             run.store.put_suite(yaml.safe_dump(dict(suite.data), sort_keys=False, allow_unicode=True))
             return _search(run, trials, study, console, existed)
@@ -62,9 +59,9 @@ def _search(run: Run, trials: Trials, study: SearchStudy, console: Any, existed:
     for trial in study.trials:
         if trial.state.name == "COMPLETE":
             screen.best.note(tuple(trial.values), all(violation <= 0 for violation in trial.constraints.values()))
-    console.print(f"{run.suite.name}: {searcher.done} of {search.trials} trials are there", highlight=False)
+    console.print(f"{run.suite.name}: {searcher.done} of {search.trials} trials are there")
     if trials.exclusive and run.suite.launcher.name != "inline":
-        console.print("notice: an objective or a limit is a time, so trials run one after the other", highlight=False)
+        console.print("notice: an objective or a limit is a time, so trials run one after the other")
     log(run.store.path, "search", suite=run.suite.name, done=searcher.done, trials=search.trials)
     try:
         screen.run(searcher.events())
@@ -75,13 +72,13 @@ def _search(run: Run, trials: Trials, study: SearchStudy, console: Any, existed:
         raise
     if searcher.done < search.trials:
         why = "failed trials count as tried" if searcher.failures else "the time is up, or the grid has no more points"
-        console.print(f"{searcher.done} of {search.trials} trials are complete ({why})", highlight=False)
+        console.print(f"{searcher.done} of {search.trials} trials are complete ({why})")
     report(run, study)
     winners = _winners(run, trials, study)
     for path in winners:
-        console.print(f"winner: {path}", highlight=False, soft_wrap=True)
+        console.print(f"winner: {path}", soft_wrap=True)
     if searcher.failures:
-        console.print(f"{searcher.failures} trials failed; the next search tries in their place", style="red", highlight=False)
+        console.print(f"{searcher.failures} trials failed; the next search tries in their place", style="red")
     return bool(searcher.failures) or not tested
 
 
@@ -90,10 +87,10 @@ def _test_winners(run: Run, trials: Trials, study: SearchStudy, console: Any) ->
     cells = _cells(trials, of_study(study.study))
     threads = timing_launcher(run.suite).resolve("launchers").threads
     planned = tuple((cell, plan_cell(run.suite.jobs(cell, trials.device), run.store, threads=threads)) for cell in cells)
-    tests = Run(run.suite, run.store, Plan(planned))
+    tests = Run(run.suite, run.store, Plan(planned), locked=True)
     pending = [job.job for job in tests.plan.pending]
     if pending:
-        console.print(f"testing {len(cells)} winner{'s' * (len(cells) > 1)}: {len(pending)} jobs", highlight=False)
+        console.print(f"testing {len(cells)} winner{'s' * (len(cells) > 1)}: {len(pending)} jobs")
         show(tests.events(), pending, workers(tests), console)
     return not tests.failures
 
@@ -109,8 +106,6 @@ def _cells(trials: Trials, found: FoundTrials | None) -> list[Any]:
 
 def report(run: Run, study: SearchStudy) -> None:
     """Print the table; write the whole report, plots too, beside the results."""
-    from rich.console import Console
-
     from spikebench.reading.model.frame import load_results
     from spikebench.reading.reports.formats.terminal import show as print_document
     from spikebench.reading.reports.report import document, make
@@ -119,25 +114,5 @@ def report(run: Run, study: SearchStudy) -> None:
     if found is None or not found.complete:
         print("no trial is complete yet")
         return
-    print_document(document(load_results(run.store.path), SECTIONS), Console(file=sys.stdout))
+    print_document(document(load_results(run.store.path), SECTIONS), standard_output())
     make([run.store.path], formats=run.suite.report["formats"])
-
-
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """One driver a study. The lock is the system's: it ends with the process, however that ends. Raises StorageError."""
-    import fcntl
-
-    path = folder / "search.lock"
-    with storage_errors(path):
-        stream = path.open("a+")
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            raise StorageError(f"{folder}: another search is running here (process {stream.read().strip() or '?'})") from None
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
-        yield

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from spikebench.api import build, variant_of
 from spikebench.core.choice import Choice
+from spikebench.core.console import standard_output
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite import inputs_of
 from spikebench.core.variant import COMPONENTS, InputSpec
@@ -28,7 +29,7 @@ def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool
     torch count. Raises InputError.
     """
     import torch
-    from rich.console import Console
+    from rich.text import Text
 
     from spikebench.activity import count
 
@@ -43,17 +44,17 @@ def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool
     image = torch.randn((spec.T, *shape) if inputs.events else shape, generator=generator)
     with torch.inference_mode():
         analysis = count(model, image)
-    console = Console()
+    screen = standard_output()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     size = f"{inputs.channels}x{inputs.size}x{inputs.size}, {inputs.classes} classes"
-    console.print(f"[bold]{variant}[/bold] on {size}: {parameters:,} parameters, T = {spec.T}", highlight=False)
-    console.print(", ".join(f"{field} {getattr(spec, field)}" for field in COMPONENTS), highlight=False)
-    console.print((_audit_table if audit else _layer_table)(analysis.sites, model))
+    screen.print(Text(variant, style="bold"), f"on {size}: {parameters:,} parameters, T = {spec.T}")
+    screen.print(", ".join(f"{field} {getattr(spec, field)}" for field in COMPONENTS))
+    screen.print((_audit_table if audit else _layer_table)(analysis.sites, model))
     if cross_check:
-        console.print(_cross_check(analysis.sites, model, image), highlight=False)
+        screen.print(_cross_check(analysis.sites, model, image))
     for missing in analysis.not_counted:
-        console.print(f"not counted: {missing.operation} in {missing.scope}: {missing.reason}", highlight=False)
-    console.print(
+        screen.print(f"not counted: {missing.operation} in {missing.scope}: {missing.reason}")
+    screen.print(
         "per image over all T; events of untrained weights on one random image, BatchNorm with its statistics", style="dim"
     )
 

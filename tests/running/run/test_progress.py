@@ -6,10 +6,11 @@ import pytest
 
 from spikebench.core.cells import Cell, Job
 from spikebench.core.choice import Choice
+from spikebench.core.console import standard_error
 from spikebench.core.records import Record
 from spikebench.core.variant import VariantSpec
 from spikebench.running.jobs.events import JobEnded, JobStarted, Measured
-from spikebench.running.run.progress import Forecast
+from spikebench.running.run.progress import Forecast, show
 
 
 def jobs() -> tuple[Job, Job]:
@@ -55,3 +56,10 @@ def test_a_failure_teaches_no_time() -> None:
     forecast.note(JobEnded(first.job_id, 0.1, "out of memory"), 1.0)
     assert forecast.remaining(1.0) is None
     assert forecast.failed == {first.job_id}
+
+
+def test_a_reason_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    first, _ = jobs()
+    reason = "RuntimeError: [enforce fail at alloc_cpu.cpp:118] . [/red] [/]"
+    show(iter([JobStarted(first.job_id), JobEnded(first.job_id, 1.0, reason)]), [first], 1, standard_error())
+    assert f": {reason}\n" in capsys.readouterr().err

@@ -15,7 +15,6 @@ from spikebench.core.search import Search
 from spikebench.core.search_methods import PRUNERS
 from spikebench.core.search_space import Values
 from spikebench.running.search.study import SearchStudy, make_pruner, study_errors
-from spikebench.running.verbs.search import alone
 
 SUITE = """\
 suite: s
@@ -117,13 +116,6 @@ def test_a_damaged_study_is_one_clear_message(tmp_path: Path) -> None:
     ):
         SearchStudy(tmp_path, "s", search_of(), IDENTITY)
     assert (tmp_path / "study.db").read_text().startswith("not a database")
-
-
-def test_one_driver_at_a_time(tmp_path: Path) -> None:
-    with alone(tmp_path), pytest.raises(StorageError, match="another search is running here"), alone(tmp_path):
-        pass
-    with alone(tmp_path):
-        pass
 
 
 def test_optunas_own_tools_read_the_study(tmp_path: Path) -> None:

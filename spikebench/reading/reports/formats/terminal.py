@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spikebench.core.console import standard_output
 from spikebench.reading.reports.document import (
     Absent,
     Block,
@@ -41,9 +42,7 @@ class Format:
     """Prints; it writes no file."""
 
     def write(self, document: Document, folder: Path) -> Sequence[Path]:
-        from rich.console import Console
-
-        show(document, Console())
+        show(document, standard_output())
         return []
 
 

@@ -1,0 +1,25 @@
+"""The one kind of console that spikebench prints to: what it is given is text, never markup or an emoji's name."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def standard_output(width: int | None = None) -> Console:
+    """Standard output. ``width``: of a console that is no terminal; rich's guess if not given."""
+    return _console(stderr=False, width=None if sys.stdout.isatty() else width)
+
+
+def standard_error() -> Console:
+    """Standard error, for how it goes."""
+    return _console(stderr=True, width=None)
+
+
+def _console(stderr: bool, width: int | None) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
