@@ -71,7 +71,7 @@ class SuiteFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         from spikebench.core.errors import SpikebenchError
-        from spikebench.core.suite import load
+        from spikebench.core.suite_reader import load
         from spikebench.running.jobs import rules
         from spikebench.running.jobs.plan import resolve_device
 

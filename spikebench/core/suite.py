@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from spikebench.core import yaml_nodes
 from spikebench.core.cells import Cell, Job, Weights
 from spikebench.core.choice import Choice
 from spikebench.core.errors import Problem
@@ -71,21 +70,6 @@ class Suite:
         """What is done to one cell, in order: pre-training and training first, then what measures."""
         stages = [stage for stage in (cell.pretraining, cell.training) if stage is not None]
         return tuple({job.job_id: job for job in (Job(cell, harness, device) for harness in (*stages, *self.measure))}.values())
-
-
-def load(path: str | Path, networks: Networks | None = None) -> Suite:
-    """Read, check and expand a suite file.
-
-    Raises InputError with every problem of the file at once: file:line:column, the key's path, what was got and expected.
-    """
-    return from_document(yaml_nodes.read(path), networks)
-
-
-def from_document(document: Document, networks: Networks | None = None) -> Suite:
-    """As ``load``, of a document that is already read."""
-    from spikebench.core.suite_reader import Reader
-
-    return Reader(document, networks).read()
 
 
 def inputs_of(dataset: Choice) -> InputSpec:

@@ -18,8 +18,21 @@ from spikebench.core.variant import COMPONENTS, InputSpec, VariantSpec
 from spikebench.core.yaml_nodes import Document, KeyPath
 
 
+def load(path: str | Path, networks: Networks | None = None) -> Suite:
+    """Read, check and expand a suite file.
+
+    Raises InputError with every problem of the file at once: file:line:column, the key's path, what was got and expected.
+    """
+    return from_document(yaml_nodes.read(path), networks)
+
+
+def from_document(document: Document, networks: Networks | None = None) -> Suite:
+    """As ``load``, of a document that is already read."""
+    return Reader(document, networks).read()
+
+
 class Reader:
-    """Collects problems instead of stopping at the first; see ``suite.from_document``."""
+    """Collects problems instead of stopping at the first; see ``from_document``."""
 
     def __init__(self, document: Document, networks: Networks | None) -> None:
         self.document = document

@@ -11,70 +11,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TypeAlias
 
-from spikebench.core.metrics import Metric
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record
+from spikebench.harnesses._latency.metrics import FIRST_CALL, LATENCY, POWER_DRAW, SM_CLOCK, SPOILED, TEMPERATURE, THROUGHPUT
 from spikebench.harnesses._ways.ways import OURS, Dtype, Mode, Phase, Way, check_lists
-
-LATENCY = Metric(
-    "latency",
-    "s",
-    "lower",
-    "measured",
-    "Latency",
-    display_unit="ms",
-    display_factor=1e3,
-    portable=False,
-    tolerance=0.05,
-    note="median of synchronised calls, one batch each; neuron state is reset inside",
-)
-THROUGHPUT = Metric(
-    "throughput",
-    "1/s",
-    "higher",
-    "measured",
-    "Throughput",
-    display_unit="images/s",
-    portable=False,
-    tolerance=0.05,
-    note="images per second of calls queued one after the other, without waiting between them",
-)
-FIRST_CALL = Metric(
-    "first_call",
-    "s",
-    "lower",
-    "measured",
-    "First call",
-    display_unit="s",
-    portable=False,
-    tolerance=0.5,
-    note="the very first call: compilation and capture, with whatever caches were warm",
-)
-SPOILED = Metric(
-    "spoiled_rounds",
-    "1",
-    "lower",
-    "counted",
-    "Spoiled rounds",
-    portable=False,
-    note="latency samples left out of the median: steal, or more than one involuntary context switch per 0.1 s",
-)
-SM_CLOCK = Metric(
-    "sm_clock",
-    "Hz",
-    None,
-    "measured",
-    "SM clock",
-    display_unit="MHz",
-    display_factor=1e-6,
-    portable=False,
-    note="GPU, while timing",
-)
-TEMPERATURE = Metric("temperature", "°C", None, "measured", "Temperature", portable=False, note="GPU, while timing")
-POWER_DRAW = Metric(
-    "power_draw", "W", None, "measured", "Power draw", portable=False, note="GPU, while timing, as NVML samples it"
-)
-
 
 Address: TypeAlias = tuple[Hashable, ...]
 
@@ -131,7 +71,7 @@ class Harness:
                     ways = [Way(backend, mode, dtype, phase) for backend, mode in product(options.backends, options.modes)]
                     missing = [way for way in ways if not _is_done(done, way, batch_size)]
                     if missing:
-                        found = heat.race(subject, missing, batch_size, options)
+                        found = heat.race(subject, missing, batch_size, options.seconds, options.precision, options.flush_l2)
                         yield from (record for record in found if (record.metric, *_address(record)) not in done)
 
 

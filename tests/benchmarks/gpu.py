@@ -199,7 +199,7 @@ def networks(out: Path) -> Iterator[Row]:
     """Latency, power, memory and a training step of whole networks: suites/gpu.yaml, whose results folder is OUT/gpu."""
     import yaml
 
-    from spikebench.core.suite import from_document
+    from spikebench.core.suite_reader import from_document
     from spikebench.core.yaml_nodes import parse
     from spikebench.running.jobs import rules
     from spikebench.running.jobs.events import Measured

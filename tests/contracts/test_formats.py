@@ -10,10 +10,10 @@ import pytest
 
 from spikebench.core.errors import StorageError
 from spikebench.core.registry import REGISTRIES
+from spikebench.reading.model.display import Display
 from spikebench.reading.reports.document import (
     Absent,
     Column,
-    Display,
     Document,
     Figure,
     Heading,

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikebench.core import suite as suites
 from spikebench.core import yaml_nodes
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.quantity import parse_quantity
@@ -17,6 +16,7 @@ from spikebench.core.records import Record
 from spikebench.core.search import Constraint, NoValueError, Objective, Search, value_of
 from spikebench.core.search_space import Parameter
 from spikebench.core.suite import Suite
+from spikebench.core.suite_reader import from_document
 
 GOOD = """\
 suite: s
@@ -37,7 +37,7 @@ search:
 
 
 def read(text: str) -> Suite:
-    return suites.from_document(yaml_nodes.parse(text, "s.yaml"))
+    return from_document(yaml_nodes.parse(text, "s.yaml"))
 
 
 def search_of(text: str) -> Search:

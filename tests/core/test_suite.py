@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from spikebench.core import suite as suites
 from spikebench.core import yaml_nodes
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.suite import Suite
+from spikebench.core.suite_reader import from_document, load
 from spikebench.core.variant import InputSpec, VariantSpec
 
 GOOD = """
@@ -27,7 +27,7 @@ measure: [accuracy]
 
 
 def read(text: str) -> Suite:
-    return suites.from_document(yaml_nodes.parse(text, "s.yaml"), Rules())
+    return from_document(yaml_nodes.parse(text, "s.yaml"), Rules())
 
 
 class Rules:
@@ -136,11 +136,11 @@ def test_what_is_no_suite_at_all_is_one_clear_error(text: str) -> None:
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.yaml", tmp_path):
         with pytest.raises(InputError, match=str(path)):
-            suites.load(path)
+            load(path)
 
 
 def test_not_utf8_is_named(tmp_path: Path) -> None:
     path = tmp_path / "latin.yaml"
     path.write_bytes(b"suite: caf\xe9\n")
     with pytest.raises(InputError, match="not UTF-8"):
-        suites.load(path)
+        load(path)

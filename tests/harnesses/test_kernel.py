@@ -13,10 +13,11 @@ from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
 from spikebench.core.records import Record, Selector, label
 from spikebench.harnesses._kernel import heat, timed
-from spikebench.harnesses._kernel.heat import COPY, Field
+from spikebench.harnesses._kernel.heat import COPY, Effort, Field
+from spikebench.harnesses._kernel.points import Point, Way
 from spikebench.harnesses._kernel.timed import Copy, Lif
-from spikebench.harnesses._timing.race import Sample, Series
-from spikebench.harnesses.kernel import Harness, Point, Way
+from spikebench.harnesses._timing.rule import Sample, Series
+from spikebench.harnesses.kernel import Harness
 from spikebench.testing import TINY, make_subject
 
 CPU = torch.device("cpu")
@@ -78,7 +79,7 @@ def ratios(base: Series, own: Series) -> dict[str, Record]:
     """The records of numba's forward pass beside a SpikingJelly and a copy that took ``base``."""
     ours, jelly = Way("numba", "forward+backward"), Way("spikingjelly", "forward+backward")
     options = Choice("kernel", FAST).resolve("harnesses")
-    field = Field(Point((2, 3), "fp32"), [ours], options, CPU)
+    field = Field(Point((2, 3), "fp32"), [ours], options.backends, Effort(1.0, 0.01, False), CPU)
     field.series = {COPY: base, jelly: base, ours: own}
     return {record.metric: record for record in field.records()}
 

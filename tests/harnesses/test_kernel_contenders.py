@@ -7,9 +7,9 @@ import torch
 from spikingjelly.activation_based import neuron as theirs
 from spikingjelly.activation_based import surrogate
 
+from spikebench.harnesses._kernel.points import Point, Way
 from spikebench.harnesses._kernel.timed import Copy, Lif, inputs_of, neuron_of
-from spikebench.harnesses._ways.contender import UnavailableError
-from spikebench.harnesses.kernel import Point, Way
+from spikebench.harnesses._timing.outcome import UnavailableError
 from spikebench.testing import TINY
 
 CPU = torch.device("cpu")

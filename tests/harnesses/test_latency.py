@@ -11,8 +11,9 @@ from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
 from spikebench.core.records import Record, Selector, label
 from spikebench.harnesses._latency import heat
+from spikebench.harnesses._timing.outcome import UnavailableError
 from spikebench.harnesses._ways import contender as contenders
-from spikebench.harnesses._ways.contender import Contender, UnavailableError, first_batch, settle
+from spikebench.harnesses._ways.contender import Contender, first_batch, settle
 from spikebench.harnesses._ways.ways import Way
 from spikebench.harnesses.latency import Harness
 from spikebench.networks import collecting_rates

@@ -7,8 +7,7 @@ import torch
 
 from spikebench.core.choice import Choice
 from spikebench.core.records import Record, Selector
-from spikebench.harnesses import power
-from spikebench.harnesses._power import meters
+from spikebench.harnesses._power import measure, meters
 from spikebench.harnesses._power.meters import Rapl
 from spikebench.harnesses._ways import contender
 from spikebench.harnesses.power import Harness
@@ -89,7 +88,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
-    monkeypatch.setattr(power, "time", world)
+    monkeypatch.setattr(measure, "time", world)
     monkeypatch.setattr(meters, "meter_for", lambda device: world)
     monkeypatch.setattr(contender.Contender, "__call__", lambda self: world.call())
     return world

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from spikebench.harnesses._timing import observe
-from spikebench.harnesses._timing.race import Race, Rule, Sample, Series, median_interval, warm_up
+from spikebench.harnesses._timing.race import Race
+from spikebench.harnesses._timing.rule import Rule, Sample, Series, median_interval, warm_up
 
 
 class World:

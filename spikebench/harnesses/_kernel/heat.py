@@ -4,46 +4,52 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
 from spikebench.core.metrics import Metric
 from spikebench.core.protocols import Subject
-from spikebench.core.records import Record, Status
-from spikebench.harnesses._kernel.timed import Copy, Lif, Timed, inputs_of, neuron_of
-from spikebench.harnesses._latency import heat
-from spikebench.harnesses._timing.race import Race, Rule, Sample, Series, warm_up
-from spikebench.harnesses._ways.contender import Contender, UnavailableError
-from spikebench.harnesses._ways.ways import SPIKINGJELLY, SPIKINGJELLYS
-from spikebench.harnesses.kernel import (
+from spikebench.core.records import Record
+from spikebench.harnesses._kernel.metrics import (
     COPY_BANDWIDTH,
     COPY_FRACTION,
     KERNEL_BANDWIDTH,
     KERNEL_SPEEDUP,
     KERNEL_SPOILED,
     KERNEL_TIME,
-    Point,
-    Way,
     emitted,
 )
-
-if TYPE_CHECKING:
-    from spikebench.harnesses.kernel import Harness
+from spikebench.harnesses._kernel.points import Point, Way
+from spikebench.harnesses._kernel.timed import Copy, Lif, Timed, inputs_of, neuron_of
+from spikebench.harnesses._timing.outcome import absent, let_go, reason_of, verdict
+from spikebench.harnesses._timing.race import Race
+from spikebench.harnesses._timing.rule import Rule, Sample, Series, warm_up
+from spikebench.harnesses._timing.sample import flush, timed
+from spikebench.harnesses._ways.ways import SPIKINGJELLY, SPIKINGJELLYS
 
 COPY = Way("copy", "forward")
 """The copy's place in the race."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long each contender may take, how well its median must be known, and whether a GPU's L2 cache is overwritten."""
+
+    seconds: float
+    precision: float
+    flush_l2: bool
 
 
 class WrongResultError(Exception):
     """A backend of ours does not fire as the reference does."""
 
 
-def race(subject: Subject, point: Point, ways: Sequence[Way], options: Harness.Options) -> Iterator[Record]:
-    """Time ``ways`` against each other and against a copy of ``point``'s input."""
-    field = Field(point, ways, options, subject.device)
+def race(subject: Subject, point: Point, ways: Sequence[Way], backends: tuple[str, ...], effort: Effort) -> Iterator[Record]:
+    """Time ``ways`` against each other and against a copy of ``point``'s input; ``backends`` are all that the suite names."""
+    field = Field(point, ways, backends, effort, subject.device)
     field.start(subject)
     field.warm_up()
     field.measure()
@@ -54,12 +60,14 @@ def race(subject: Subject, point: Point, ways: Sequence[Way], options: Harness.O
 class Field:
     """The contenders of one input. Who breaks leaves the race, and ``lost`` keeps why."""
 
-    def __init__(self, point: Point, ways: Sequence[Way], options: Harness.Options, device: torch.device) -> None:
-        self.point, self.ways, self.options, self.device = point, ways, options, device
+    def __init__(
+        self, point: Point, ways: Sequence[Way], backends: tuple[str, ...], effort: Effort, device: torch.device
+    ) -> None:
+        self.point, self.ways, self.backends, self.effort, self.device = point, ways, backends, effort, device
         self.contenders: dict[Way, Timed] = {}
         self.series: dict[Way, Series] = {}
         self.remarks: dict[Way, list[str]] = {}
-        self.lost: dict[Way, tuple[Status, str]] = {}
+        self.lost: dict[Way, Exception] = {}
 
     def start(self, subject: Subject) -> None:
         """Make every contender, call it once and look at its spikes."""
@@ -90,7 +98,7 @@ class Field:
     def warm_up(self) -> None:
         for way, contender in list(self.contenders.items()):
             try:
-                settled = warm_up(lambda contender=contender: _timed(contender), self.options.seconds / 2)  # type: ignore[misc]
+                settled = warm_up(lambda contender=contender: timed(contender), self.effort.seconds / 2)  # type: ignore[misc]
             except Exception as error:
                 self._out(way, error)
                 continue
@@ -99,14 +107,14 @@ class Field:
 
     def measure(self) -> None:
         """Calls, interleaved, until each contender's median is known well enough or the time is up."""
-        before = heat._flush(self.device) if self.options.flush_l2 else None
+        before = flush(self.device) if self.effort.flush_l2 else None
 
         def call(contender: Timed) -> Sample:
             if before is not None:
                 before()
-            return _timed(contender)
+            return timed(contender)
 
-        rule = Rule(self.options.seconds, self.options.precision, least=50 if self.device.type == "cuda" else 10)
+        rule = Rule(self.effort.seconds, self.effort.precision, least=50 if self.device.type == "cuda" else 10)
         calls = Race({way: lambda c=c: call(c) for way, c in self.contenders.items()}, rule)  # type: ignore[misc]
         calls.run()
         self.series = {way: series for way, series in calls.series.items() if way not in calls.failed}
@@ -121,14 +129,12 @@ class Field:
             reason = self._reason(COPY)
             yield Record.of(COPY_BANDWIDTH, rate, conditions=self.point.conditions, samples=rates, reason=reason)
         else:
-            status, reason = self.lost[COPY]
-            yield Record.absent(COPY_BANDWIDTH, reason, status=status, conditions=self.point.conditions)
+            yield absent(COPY_BANDWIDTH, self.lost[COPY], self.point.conditions)
         for way in self.ways:
             conditions = self.point.conditions_of(way)
-            for metric in emitted(way, self.options.backends):
+            for metric in emitted(way, self.backends):
                 if way in self.lost:
-                    status, reason = self.lost[way]
-                    yield Record.absent(metric, reason, status=status, conditions=conditions)
+                    yield absent(metric, self.lost[way], conditions)
                 else:
                     yield self._record(metric, way)
 
@@ -157,8 +163,8 @@ class Field:
         """``scale`` times the base's time over the way's, both of the same round: drift of the machine cancels."""
         conditions = self.point.conditions_of(way)
         if base in self.lost:
-            status, reason = self.lost[base]
-            return Record.absent(metric, f"nothing to compare with: {name}: {reason}", status=status, conditions=conditions)
+            missing = absent(metric, self.lost[base], conditions)
+            return replace(missing, reason=f"nothing to compare with: {name}: {missing.reason}")
         rounds = list(
             zip(self.series[base].samples, self.series[way].samples, strict=False)
         )  # one of them may have stopped first
@@ -170,23 +176,20 @@ class Field:
         return Record.of(metric, median(ratios if busy else clean), conditions=conditions, samples=ratios, reason=reason)
 
     def _reason(self, way: Way) -> str:
-        return "; ".join(filter(None, [*self.remarks.get(way, ()), heat._verdict(self.series[way])]))
+        return "; ".join(filter(None, [*self.remarks.get(way, ()), verdict(self.series[way])]))
 
     def _expected(self, way: Way, *arguments: object) -> Tensor | str:
         """The reference's spikes, or why there are none to compare with."""
         try:
             return Lif(arguments[0], way, *arguments[1:]).spikes()  # type: ignore[arg-type]
         except Exception as error:
-            return f"spikes not compared with the reference's: {type(error).__name__}: {heat._first_line(error)}"
+            return f"spikes not compared with the reference's: {reason_of(error)}"
 
     def _out(self, way: Way, error: Exception) -> None:
         """The contender leaves, and with it what it held."""
         self.contenders.pop(way, None)
-        unavailable = isinstance(error, UnavailableError)
-        words = str(error) if unavailable else f"{type(error).__name__}: {heat._first_line(error)}"
-        self.lost[way] = ("unavailable" if unavailable else "failed", words)
-        error.__traceback__ = None  # it holds the frames, and so the tensors, of what failed
-        self._collect()
+        self.lost[way] = error
+        let_go(error, self.device)
 
     def _collect(self) -> None:
         gc.collect()
@@ -206,7 +209,3 @@ def _compare(contender: Lif, expected: Tensor | str) -> str:
     if contender.way.backend in SPIKINGJELLYS:
         return found
     raise WrongResultError(f"{found}; a wrong result has no speed")
-
-
-def _timed(contender: Timed) -> Sample:
-    return heat._timed(cast("Contender", contender))  # it asks for the device, synchronize and the call alone

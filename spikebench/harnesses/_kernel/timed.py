@@ -12,10 +12,11 @@ from torch import Tensor
 from spikebench.core.errors import InputError
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.variant import VariantSpec
+from spikebench.harnesses._kernel.points import Point, Way
+from spikebench.harnesses._timing.outcome import UnavailableError
 from spikebench.harnesses._ways import spikingjelly
-from spikebench.harnesses._ways.contender import DTYPES, UnavailableError, _no_compiler
+from spikebench.harnesses._ways.contender import DTYPES, no_compiler
 from spikebench.harnesses._ways.ways import COMPILED, OURS, SPIKINGJELLYS
-from spikebench.harnesses.kernel import Point, Way
 from spikebench.kernels.lif import lif, which_backend
 from spikebench.kernels.surrogates import resolve
 from spikebench.networks.neurons.lif import Neuron
@@ -109,7 +110,7 @@ def _ours(neuron: Neuron, backend: str, x: Tensor) -> tuple[Callable[[Tensor], T
 
 def _theirs(neuron: Neuron, backend: str, x: Tensor) -> tuple[Callable[[Tensor], Tensor], str]:
     compiled = backend == COMPILED
-    reason = spikingjelly.why_not(neuron) or (_no_compiler(x.device.type == "cuda") if compiled else None)
+    reason = spikingjelly.why_not(neuron) or (no_compiler(x.device.type == "cuda") if compiled else None)
     if reason:
         raise UnavailableError(reason)
     name = "torch.compile" if compiled else spikingjelly.implementation(x.device)

@@ -7,20 +7,20 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from spikebench.core.protocols import Subject
-from spikebench.core.records import Record, Status
-from spikebench.harnesses._timing.observe import Gpu, watching
-from spikebench.harnesses._timing.race import Race, Rule, Sample, Series, warm_up
-from spikebench.harnesses._ways.contender import Contender, UnavailableError, first_batch, settle
+from spikebench.core.records import Record
+from spikebench.harnesses._latency.metrics import FIRST_CALL, LATENCY, POWER_DRAW, SM_CLOCK, SPOILED, TEMPERATURE, THROUGHPUT
+from spikebench.harnesses._timing.observe import Gpu
+from spikebench.harnesses._timing.outcome import absent, let_go, verdict
+from spikebench.harnesses._timing.race import Race
+from spikebench.harnesses._timing.rule import Rule, Sample, Series, warm_up
+from spikebench.harnesses._timing.sample import flush, timed
+from spikebench.harnesses._ways.contender import Contender, first_batch, settle
 from spikebench.harnesses._ways.ways import Way
-from spikebench.harnesses.latency import FIRST_CALL, LATENCY, POWER_DRAW, SM_CLOCK, SPOILED, TEMPERATURE, THROUGHPUT
-
-if TYPE_CHECKING:
-    from spikebench.harnesses.latency import Harness
 
 WINDOWS = 5
 WINDOW_SECONDS = 0.1
@@ -28,13 +28,15 @@ SETTLING = 8
 """Samples whose BatchNorm statistics an untrained network is given."""
 
 
-def race(subject: Subject, missing: Sequence[Way], batch_size: int, options: Harness.Options) -> Iterator[Record]:
+def race(
+    subject: Subject, missing: Sequence[Way], batch_size: int, seconds: float, precision: float, flush_l2: bool
+) -> Iterator[Record]:
     """Time ``missing`` against each other on one batch of ``batch_size`` test samples."""
     field = Field(subject, missing, batch_size)
     yield from field.start()
-    rule = Rule(options.seconds, options.precision, least=50 if subject.device.type == "cuda" else 10)
-    yield from field.warm_up(options.seconds / 2)
-    yield from field.measure(rule, _flush(subject.device) if options.flush_l2 else None)
+    rule = Rule(seconds, precision, least=50 if subject.device.type == "cuda" else 10)
+    yield from field.warm_up(seconds / 2)
+    yield from field.measure(rule, flush(subject.device) if flush_l2 else None)
     field.clear()
 
 
@@ -59,7 +61,7 @@ class Field:
         for way in self.missing:
             try:
                 contender = Contender(model, way, x, y)
-                seconds = _timed(contender).seconds
+                seconds = timed(contender).seconds
                 self.remarks[way] = [f"LIF by {contender.implementation()}"]
             except Exception as error:
                 yield from self._out(way, error)
@@ -70,7 +72,7 @@ class Field:
     def warm_up(self, seconds: float) -> Iterator[Record]:
         for way, contender in list(self.contenders.items()):
             try:
-                if not warm_up(lambda contender=contender: _timed(contender), seconds):  # type: ignore[misc]
+                if not warm_up(lambda contender=contender: timed(contender), seconds):  # type: ignore[misc]
                     self.remarks[way].append(f"warm-up had not settled after {seconds:g} s")
             except Exception as error:
                 yield from self._out(way, error)
@@ -82,7 +84,7 @@ class Field:
         def call(contender: Contender) -> Sample:
             if before is not None:
                 before()
-            sample = _timed(contender)
+            sample = timed(contender)
             observed.look()
             return sample
 
@@ -111,7 +113,7 @@ class Field:
 
     def _records(self, way: Way, calls: Series, windows: Series, size: int) -> Iterator[Record]:
         conditions = way.conditions(self.batch_size)
-        remarks = [*self.remarks[way], _verdict(calls)]
+        remarks = [*self.remarks[way], verdict(calls)]
         samples = [sample.seconds for sample in calls.samples]
         yield Record.of(LATENCY, calls.median, conditions=conditions, samples=samples, reason="; ".join(remarks))
         flags = [int(sample.spoiled) for sample in calls.samples]
@@ -122,15 +124,10 @@ class Field:
     def _out(self, way: Way, error: Exception) -> Iterator[Record]:
         """The contender leaves; its numbers are absent, and the record says why."""
         self.contenders.pop(way, None)
-        status: Status = "unavailable" if isinstance(error, UnavailableError) else "failed"
-        reason = str(error) if status == "unavailable" else f"{type(error).__name__}: {_first_line(error)}"
-        error.__traceback__ = None  # it holds the frames, and so the tensors, of what failed
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        let_go(error, self.device)
         for metric in (FIRST_CALL, LATENCY, SPOILED, THROUGHPUT):
             if not (metric is FIRST_CALL and way in self.remarks):  # that one was had before it broke
-                yield Record.absent(metric, reason, status=status, conditions=way.conditions(self.batch_size))
+                yield absent(metric, error, way.conditions(self.batch_size))
 
 
 class Observed:
@@ -162,54 +159,10 @@ class Observed:
                 yield Record.absent(metric, self.reason or "nothing was observed", conditions=conditions)
 
 
-def _timed(contender: Contender, calls: int = 1) -> Sample:
-    """``calls`` calls from an idle device until it is idle again: CUDA events on a GPU, the monotonic clock on a CPU."""
-    contender.synchronize()
-    if contender.device.type == "cuda":
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        with watching() as disturbance:
-            start.record()
-            for _ in range(calls):
-                contender()
-            end.record()
-            end.synchronize()
-        seconds = start.elapsed_time(end) / 1e3
-        return Sample(seconds, disturbance.spoils(seconds))
-    with watching() as disturbance:
-        begin = time.perf_counter()
-        for _ in range(calls):
-            contender()
-        seconds = time.perf_counter() - begin
-    return Sample(seconds, disturbance.spoils(seconds))
-
-
 def _window(contender: Contender, calls: int) -> Sample:
-    return _timed(contender, calls)
+    return timed(contender, calls)
 
 
 def _window_size(latency: float) -> int:
     """Calls in a throughput window: at least three, and enough for a tenth of a second."""
     return max(3, math.ceil(WINDOW_SECONDS / latency))
-
-
-def _verdict(series: Series) -> str:
-    spoiled = sum(sample.spoiled for sample in series.samples)
-    interval = f"median within {series.precision:.1%}" if math.isfinite(series.precision) else "too few calls for an interval"
-    ends = {"converged": "converged", "time": "the time was up", "calls": "the largest number of calls was reached"}
-    busy = f"; the machine was busy: {spoiled} of {len(series.samples)} rounds spoiled, none left out" if series.busy else ""
-    return f"{ends[series.stopped]}, {interval}{busy}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or "no message").splitlines()[0]
-
-
-def _flush(device: torch.device) -> Callable[[], None] | None:
-    if device.type != "cuda":
-        return None
-    buffer = torch.empty(2 * torch.cuda.get_device_properties(device).L2_cache_size, dtype=torch.int8, device=device)
-
-    def flush() -> None:
-        buffer.zero_()
-
-    return flush

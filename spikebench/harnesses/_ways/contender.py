@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikebench.core.errors import InputError
+from spikebench.harnesses._timing.outcome import UnavailableError
 from spikebench.harnesses._ways import spikingjelly
 from spikebench.harnesses._ways.ways import COMPILED, OURS, SPIKINGJELLY, SPIKINGJELLYS, Way
 from spikebench.kernels.lif import use_backend
@@ -22,10 +23,6 @@ from spikebench.training.objective import Classification
 from spikebench.training.options import TrainingOptions
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-class UnavailableError(Exception):
-    """This way to run the network cannot be had here, and why."""
 
 
 class Contender:
@@ -85,7 +82,7 @@ class Contender:
             raise UnavailableError(
                 "spikingjelly-compiled is compiled already: spikingjelly in mode compile compiles the whole network"
             )
-        if (way.mode == "compile" or way.backend == COMPILED) and (reason := _no_compiler(cuda)):
+        if (way.mode == "compile" or way.backend == COMPILED) and (reason := no_compiler(cuda)):
             raise UnavailableError(reason)
         if way.dtype == "bf16" and cuda and torch.cuda.get_device_capability(self.device) < (8, 0):
             raise UnavailableError(f"{torch.cuda.get_device_name(self.device)} has no bfloat16")
@@ -160,7 +157,7 @@ class _LifCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return function(*args, **(kwargs or {}))
 
 
-def _no_compiler(cuda: bool) -> str | None:
+def no_compiler(cuda: bool) -> str | None:
     if cuda:
         return None if importlib.util.find_spec("triton") else "torch.compile on a GPU needs triton"
     found = any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++", "c++") if name)

@@ -13,14 +13,13 @@ from spikebench.core.records import Selector
 from spikebench.reading.gate.compare import matching_groups, pairs
 from spikebench.reading.gate.tolerances import Tolerances
 from spikebench.reading.gate.verdicts import UPDATE, Judgement, judge
-from spikebench.reading.model.display import display_for
+from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.reports.document import (
     Absent,
     Block,
     Cell,
     Column,
-    Display,
     Document,
     Label,
     Number,

@@ -7,8 +7,7 @@ from statistics import fmean
 
 from spikebench.derived.statistics import mean_interval, paired_interval
 from spikebench.reading.gate.compare import Pair, pairs
-from spikebench.reading.gate.tolerances import is_fraction
-from spikebench.reading.model.display import display_for, points
+from spikebench.reading.model.display import Display, display_for, is_fraction, points
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.reports.columns import half_width
 from spikebench.reading.reports.document import (
@@ -16,7 +15,6 @@ from spikebench.reading.reports.document import (
     Block,
     Cell,
     Column,
-    Display,
     Document,
     Footnotes,
     Heading,

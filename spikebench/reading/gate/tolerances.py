@@ -10,6 +10,7 @@ from typing import Any
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.metrics import Metric
 from spikebench.core.records import Selector
+from spikebench.reading.model.display import is_fraction
 
 CONFIDENCE = 0.95
 ROUNDING = 0.001
@@ -92,8 +93,3 @@ class Tolerances:
             depends = metric.name not in VALUE_FREE
             return Tolerance((metric.tolerance or ROUNDING) if depends and not same_machine else 0.0, False)
         return Tolerance(metric.tolerance, is_fraction(metric))
-
-
-def is_fraction(metric: Metric) -> bool:
-    """Whether the metric is a part of one, whose differences are percentage points."""
-    return metric.unit == "1" and metric.display_unit == "%"

@@ -12,9 +12,9 @@ from spikebench.derived import statistics
 from spikebench.derived.statistics import Interval
 from spikebench.reading.gate.compare import Pair
 from spikebench.reading.gate.tolerances import Tolerance, Tolerances
-from spikebench.reading.model.display import display_for, points
+from spikebench.reading.model.display import Display, display_for, points
 from spikebench.reading.model.rounding import significant
-from spikebench.reading.reports.document import Display, Outcome
+from spikebench.reading.reports.document import Outcome
 
 UPDATE = "run `spikebench baseline update` if this is meant"
 

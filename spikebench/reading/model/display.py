@@ -7,9 +7,31 @@ import math
 from collections.abc import Iterable
 
 from spikebench.core.metrics import Metric
-from spikebench.reading.reports.document import Display
 
 PREFIXES = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Display:
+    """How a column shows its numbers: stored value x ``factor``, with ``decimals``; ``signed`` for differences."""
+
+    unit: str = ""
+    factor: float = 1.0
+    decimals: int = 3
+    signed: bool = False
+
+    def number(self, value: float) -> str:
+        """``-`` is a real minus sign; a zero has no sign."""
+        text = f"{value * self.factor:{'+' if self.signed else ''},.{self.decimals}f}"
+        if self.signed and not any(digit in text for digit in "123456789"):
+            text = text.lstrip("+-")
+        return text.replace("-", "\N{MINUS SIGN}")
+
+    def text(self, value: float, half_width: float | None = None) -> str:
+        """``98.1 ± 0.3``"""
+        if half_width is None:
+            return self.number(value)
+        return f"{self.number(value)} ± {half_width * self.factor:,.{self.decimals}f}"
 
 
 def display_for(metric: Metric, values: Iterable[float], signed: bool = False) -> Display:
@@ -60,3 +82,8 @@ def _exponent(largest: float, smallest: float, lowest: int) -> int:
     while smallest < 0.1 * 10.0**exponent and largest < 1e6 * 10.0 ** (exponent - 3) and exponent - 3 >= lowest:
         exponent -= 3
     return exponent
+
+
+def is_fraction(metric: Metric) -> bool:
+    """Whether the metric is a part of one, whose differences are percentage points."""
+    return metric.unit == "1" and metric.display_unit == "%"

@@ -9,11 +9,11 @@ from spikebench.core.metrics import Metric
 from spikebench.core.records import Record
 from spikebench.derived.profile import load_profile
 from spikebench.derived.statistics import Interval
-from spikebench.reading.model.display import display_for
+from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.factors import show
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.summary import Quantity, Summary, summarise
-from spikebench.reading.reports.document import Absent, Cell, Column, Display, Footnotes, Label, Number
+from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number
 
 Summaries = Mapping[str, Summary]
 """group_id -> summary, for every group of the table."""

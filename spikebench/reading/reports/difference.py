@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from spikebench.core.records import Record
 from spikebench.derived.statistics import mcnemar_exact, paired_interval
-from spikebench.reading.gate.tolerances import is_fraction
-from spikebench.reading.model.display import display_for, points
+from spikebench.reading.model.display import Display, display_for, is_fraction, points
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.summary import Quantity
 from spikebench.reading.reports.columns import Summaries, key
-from spikebench.reading.reports.document import Absent, Cell, Column, Display, Footnotes, Label, Number
+from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number
 
 Change = Callable[[float, float], float]
 Answers = Mapping[int, Sequence[int | float]]

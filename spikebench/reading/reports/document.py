@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+from spikebench.reading.model.display import Display
+
 Outcome = Literal["pass", "fail", "inconclusive", "skipped"]
 
 
@@ -63,29 +65,6 @@ class Verdict:
 
 
 Cell = Label | Number | Absent | Verdict
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Display:
-    """How a column shows its numbers: stored value x ``factor``, with ``decimals``; ``signed`` for differences."""
-
-    unit: str = ""
-    factor: float = 1.0
-    decimals: int = 3
-    signed: bool = False
-
-    def number(self, value: float) -> str:
-        """``-`` is a real minus sign; a zero has no sign."""
-        text = f"{value * self.factor:{'+' if self.signed else ''},.{self.decimals}f}"
-        if self.signed and not any(digit in text for digit in "123456789"):
-            text = text.lstrip("+-")
-        return text.replace("-", "\N{MINUS SIGN}")
-
-    def text(self, cell: Number) -> str:
-        """``98.1 ± 0.3``"""
-        if cell.half_width is None:
-            return self.number(cell.value)
-        return f"{self.number(cell.value)} ± {cell.half_width * self.factor:,.{self.decimals}f}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -217,7 +196,7 @@ def texts(cells: Iterable[Cell], columns: Sequence[Column]) -> list[str]:
 def plain_text(cell: Cell, column: Column) -> str:
     match cell:
         case Number():
-            return column.display.text(cell)
+            return column.display.text(cell.value, cell.half_width)
         case Label(text=text):
             return text
         case Absent():

@@ -10,7 +10,7 @@ from spikebench.core.records import Selector, spell
 from spikebench.derived.profile import load_profile
 from spikebench.reading.model import factors
 from spikebench.reading.model.accounting import Operations, Part, by_convention, by_kind, by_stage, operations_of, profile_of
-from spikebench.reading.model.display import display_for
+from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.layers import Layer, layers_of
 from spikebench.reading.model.summary import is_whole, summarise
@@ -19,7 +19,6 @@ from spikebench.reading.reports.document import (
     Block,
     Cell,
     Column,
-    Display,
     Document,
     Figure,
     Footnotes,

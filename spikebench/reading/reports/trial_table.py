@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from spikebench.core.metrics import Metric, metric
 from spikebench.core.records import Scalar, spell
 from spikebench.core.search import Objective
-from spikebench.reading.model.display import display_for
+from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.trials import Trial, Trials, load_trials
-from spikebench.reading.reports.document import Absent, Cell, Column, Display, Footnotes, Label, Number, Row, Table
+from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number, Row, Table
 
 ON_VALIDATION = "Validation split, one seed: the best of many trials looks better than it is. Run the winners with more seeds."
 

@@ -13,7 +13,8 @@ from spikebench.core import lock
 from spikebench.core.errors import StorageError
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
-from spikebench.core.suite import Suite, load
+from spikebench.core.suite import Suite
+from spikebench.core.suite_reader import load
 from spikebench.running.jobs.deaths import Deaths
 from spikebench.running.jobs.events import Event, JobEnded
 from spikebench.running.jobs.execute import Executor, log

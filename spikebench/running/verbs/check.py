@@ -8,7 +8,8 @@ from pathlib import Path
 
 from spikebench.core.console import standard_error
 from spikebench.core.errors import StorageError
-from spikebench.core.suite import Suite, load
+from spikebench.core.suite import Suite
+from spikebench.core.suite_reader import load
 from spikebench.reading.gate.check import Gate, check
 from spikebench.reading.gate.tolerances import Tolerances
 from spikebench.reading.model.frame import Frame, load_results

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from spikebench.core import suite as suites
 from spikebench.core import yaml_nodes
 from spikebench.core.errors import InputError
+from spikebench.core.suite_reader import from_document
 from spikebench.running.jobs import rules
 from spikebench.running.run.runner import bind
 from spikebench.running.verbs.run import finish
@@ -43,7 +43,7 @@ def evaluate(
         data["variants"] = {"grid": {name: [value] for name, value in parse_changes(changes).items()}}
     document = yaml_nodes.parse(yaml.safe_dump(data, sort_keys=False), "<command line>")
     try:
-        suite = suites.from_document(document, rules)
+        suite = from_document(document, rules)
     except InputError as error:
         # Lines and columns of a file that nobody wrote would only confuse.
         from dataclasses import replace

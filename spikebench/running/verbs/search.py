@@ -10,7 +10,7 @@ import yaml
 from spikebench.core import lock
 from spikebench.core.console import standard_error, standard_output
 from spikebench.core.errors import InputError
-from spikebench.core.suite import load
+from spikebench.core.suite_reader import load
 from spikebench.reading.model.trials import Trials as FoundTrials
 from spikebench.reading.model.trials import of_study
 from spikebench.running.jobs.execute import log

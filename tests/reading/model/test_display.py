@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from spikebench.core.metrics import Metric
 from spikebench.reading.model.display import display_for, points
-from spikebench.reading.reports.document import Number, mark
+from spikebench.reading.reports.document import mark
 
 ACCURACY = Metric("accuracy", "1", "higher", "measured", "Accuracy", display_unit="%", display_factor=100.0, digits=2)
 EVENTS = Metric("events", "1", "lower", "counted", "SOPs", display_unit="M", display_factor=1e-6)
@@ -54,7 +54,7 @@ def test_differences_have_signs_points_and_a_true_minus():
 
 
 def test_half_widths_have_the_columns_decimals():
-    assert display_for(ACCURACY, [0.98]).text(Number(0.98, 0.01234)) == "98.00 ± 1.23"
+    assert display_for(ACCURACY, [0.98]).text(0.98, 0.01234) == "98.00 ± 1.23"
 
 
 def test_footnote_marks():

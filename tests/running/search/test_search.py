@@ -15,7 +15,7 @@ import pytest
 
 from spikebench.core.errors import InputError
 from spikebench.core.registry import REGISTRIES
-from spikebench.core.suite import load
+from spikebench.core.suite_reader import load
 from spikebench.networks import checks
 from spikebench.reading.model.trials import Trials, load_trials
 from spikebench.running.verbs.search import run_search

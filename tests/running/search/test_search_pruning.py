@@ -12,7 +12,7 @@ import pytest
 
 from spikebench.core.cells import Job
 from spikebench.core.records import Record
-from spikebench.core.suite import load
+from spikebench.core.suite_reader import load
 from spikebench.networks import checks
 from spikebench.reading.model.trials import load_trials
 from spikebench.running.jobs.events import Measured

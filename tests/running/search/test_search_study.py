@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from spikebench.core import suite as suites
 from spikebench.core import yaml_nodes
 from spikebench.core.errors import InputError, StorageError
 from spikebench.core.search import Search
 from spikebench.core.search_methods import PRUNERS
 from spikebench.core.search_space import Values
+from spikebench.core.suite_reader import from_document
 from spikebench.running.search.study import SearchStudy, make_pruner, study_errors
 
 SUITE = """\
@@ -39,7 +39,7 @@ IDENTITY = {"epochs": 10, "space": {"depth": {"int": [1, 4]}}}
 
 
 def search_of(sampler: str = "tpe") -> Search:
-    search = suites.from_document(yaml_nodes.parse(SUITE.replace("SAMPLER", sampler), "s.yaml")).search
+    search = from_document(yaml_nodes.parse(SUITE.replace("SAMPLER", sampler), "s.yaml")).search
     assert search is not None
     return search
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from spikebench.core.suite import load
+from spikebench.core.suite_reader import load
 from spikebench.reading.model.trials import Trial
 from spikebench.running.search.winners import winner_suite
 

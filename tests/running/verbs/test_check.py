@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from spikebench.core.errors import StorageError
-from spikebench.core.suite import Suite, from_document
+from spikebench.core.suite import Suite
+from spikebench.core.suite_reader import from_document
 from spikebench.core.yaml_nodes import parse
 from spikebench.networks.attentions import ssa
 from spikebench.networks.encoder import MLP

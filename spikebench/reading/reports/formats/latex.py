@@ -102,7 +102,12 @@ def table(block: Table) -> str:
 def _cell(cell: Cell, column: Column) -> str:
     match cell:
         case Number():
-            inner = column.display.text(cell).replace("±", r"\pm").replace("\N{MINUS SIGN}", "-").replace(",", "{,}")
+            inner = (
+                column.display.text(cell.value, cell.half_width)
+                .replace("±", r"\pm")
+                .replace("\N{MINUS SIGN}", "-")
+                .replace(",", "{,}")
+            )
             words = f"$\\mathbf{{{inner}}}$" if cell.best else f"${inner}$"
         case Absent():
             words = "--"

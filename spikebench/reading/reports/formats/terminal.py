@@ -147,7 +147,9 @@ class _Printer:
                 return self._text(text + marks)
 
     def _tail(self, cell: Number, column: Column) -> str:
-        return column.display.text(cell).removeprefix(column.display.number(cell.value)) + self._marks(notes_of(cell))
+        return column.display.text(cell.value, cell.half_width).removeprefix(column.display.number(cell.value)) + self._marks(
+            notes_of(cell)
+        )
 
     def _marks(self, notes: Iterable[int]) -> str:
         letters = ",".join(mark(index) for index in notes)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from spikebench.core.records import Selector
+from spikebench.reading.model.display import Display
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.layers import Layer, layers_of
 from spikebench.reading.model.summary import quantities
-from spikebench.reading.reports.document import Absent, Block, Cell, Column, Display, Footnotes, Label, Number, Row, Table, Text
+from spikebench.reading.reports.document import Absent, Block, Cell, Column, Footnotes, Label, Number, Row, Table, Text
 
 SHARE = Display("%", 100.0, 1)
 

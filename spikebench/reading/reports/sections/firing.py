@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from spikebench.reading.model.display import Display
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.stages import merged
-from spikebench.reading.reports.document import Absent, Block, Cell, Column, Display, Figure, Footnotes, Label, Number, Row, Table
+from spikebench.reading.reports.document import Absent, Block, Cell, Column, Figure, Footnotes, Label, Number, Row, Table
 
 RATE = Display("%", 100.0, 1)
 MOST_GROUPS = 12

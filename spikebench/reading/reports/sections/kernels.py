@@ -7,11 +7,11 @@ from statistics import median, quantiles
 from typing import TypeAlias
 
 from spikebench.core.records import Record, spell
-from spikebench.reading.model.display import display_for
+from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.summary import summarise
 from spikebench.reading.reports import columns
-from spikebench.reading.reports.document import Absent, Block, Cell, Column, Display, Footnotes, Label, Number, Row, Table
+from spikebench.reading.reports.document import Absent, Block, Cell, Column, Footnotes, Label, Number, Row, Table
 
 TIME, SPEEDUP, BANDWIDTH, FRACTION, COPY, SPOILED = (
     "kernel_time",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spikebench.reading.model.display import Display
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.trials import Trials
-from spikebench.reading.reports.document import Absent, Block, Cell, Column, Display, Figure, Number, Row, Series, Table
+from spikebench.reading.reports.document import Absent, Block, Cell, Column, Figure, Number, Row, Series, Table
 from spikebench.reading.reports.trial_table import axis, display, label, searches
 
 

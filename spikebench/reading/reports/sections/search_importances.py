@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 
+from spikebench.reading.model.display import Display
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.trials import Trials
-from spikebench.reading.reports.document import Block, Cell, Column, Display, Figure, Label, Number, Row, Series, Table, Text
+from spikebench.reading.reports.document import Block, Cell, Column, Figure, Label, Number, Row, Series, Table, Text
 from spikebench.reading.reports.trial_table import label, searches
 
 FEWEST = 8

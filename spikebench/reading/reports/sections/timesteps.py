@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spikebench.core.records import Record
+from spikebench.reading.model.display import Display
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.summary import summarise
 from spikebench.reading.reports import columns
-from spikebench.reading.reports.document import Block, Cell, Column, Display, Footnotes, Row, Table
+from spikebench.reading.reports.document import Block, Cell, Column, Footnotes, Row, Table
 
 
 class Section:
