@@ -14,11 +14,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from spikebench.core import json_text
 from spikebench.core.errors import DiskError, StorageError, storage_errors
 from spikebench.core.process import Process, this_process
+from spikebench.core.record_lines import Lines
 from spikebench.core.records import Record
 
 SCHEMA = 2
@@ -48,22 +49,39 @@ class JobFile:
         return bool(self.records) and not self.failed
 
 
-def read(path: Path) -> JobFile:
-    """A finished file. Raises OSError; NewerError; ValueError for one that is damaged, or shorter than its last line says."""
-    lines = path.read_text(encoding="utf-8").split("\n")
-    if not lines[0]:
-        raise ValueError("empty")
-    header = read_header(lines[0])
-    body = [line for line in lines[1:] if line.strip()]
-    if header["schema"] > 1:
-        last = json_text.parse_object(body.pop()) if body else {}
-        if type(last.get("records")) is not int:
-            raise ValueError("cut off: its last line does not count its records")
-        if last["records"] != len(body):
-            raise ValueError(f"{len(body)} records, of {last['records']} by its last line")
-    elif not body:
-        raise ValueError("a header without records")
-    return JobFile(path, header, tuple(records_of(body, header)))
+def read(path: Path, reader: Lines | None = None) -> JobFile:
+    """A finished file. Raises OSError; NewerError; ValueError for one that is damaged, or shorter than its last line says.
+
+    ``reader``: one for many files shares what their records have in common.
+    """
+    with path.open(encoding="utf-8") as stream:
+        first = stream.readline().removesuffix("\n")
+        if not first:
+            raise ValueError("empty")
+        header = read_header(first)
+        return JobFile(path, header, tuple((reader or Lines()).records(_body(stream, header["schema"]), _ids(header))))
+
+
+def _body(stream: TextIO, schema: int) -> Iterator[str]:
+    """The lines between the header and the last one. Raises ValueError at the end if that does not count them."""
+    count, last = 0, ""
+    for line in stream:
+        if line.isspace():
+            continue
+        if last:
+            yield last
+            count += 1
+        last = line.removesuffix("\n")
+    if schema == 1:
+        if not last:
+            raise ValueError("a header without records")
+        yield last
+        return
+    counted = json_text.parse_object(last).get("records") if last else None
+    if type(counted) is not int:
+        raise ValueError("cut off: its last line does not count its records")
+    if counted != count:
+        raise ValueError(f"{count} records, of {counted} by its last line")
 
 
 def read_header(line: str) -> dict[str, Any]:
@@ -80,10 +98,8 @@ def read_header(line: str) -> dict[str, Any]:
     return header
 
 
-def records_of(lines: Iterable[str], header: Mapping[str, Any]) -> Iterator[Record]:
-    ids = {name: header[name] for name in IDS}
-    for line in lines:
-        yield Record.from_json(line, **ids)
+def _ids(header: Mapping[str, Any]) -> dict[str, str]:
+    return {name: header[name] for name in IDS}
 
 
 def header_at(path: Path) -> dict[str, Any] | None:
@@ -154,9 +170,10 @@ def read_unfinished(path: Path) -> tuple[tuple[Record, ...], str | None]:
     except (OSError, ValueError):
         return (), "torn before its first record; dropped"
     found: list[Record] = []
+    reader, ids = Lines(), _ids(header)
     for line in lines[1:-1]:
         try:
-            found += records_of([line.decode()], header)
+            found += reader.records([line.decode()], ids)
         except ValueError:
             return tuple(found), f"torn after {len(found)} records; those are kept, the rest is measured again"
     return tuple(found), None

@@ -28,3 +28,6 @@ def _refuse(constant: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
+scan = _DECODER.raw_decode
+"""``scan(text)`` -> the data of the JSON that ``text`` begins with, and where it ends. Raises ValueError and RecursionError: for
+who reads a million lines and has ``parse`` for those that do not fit."""

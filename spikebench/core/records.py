@@ -111,8 +111,14 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def _are_conditions(value: Any) -> bool:
+def are_conditions(value: Any) -> bool:
+    """Whether a stored record may have these conditions."""
     return isinstance(value, dict) and all(type(one) in (str, bool) or _is_number(one) for one in value.values())
+
+
+def are_samples(value: Any) -> bool:
+    """Whether a stored record may have these samples."""
+    return value is None or (isinstance(value, list) and all(map(_is_number, value)))
 
 
 _KINDS, _STATUSES = frozenset(get_args(Kind)), frozenset(get_args(Status))
@@ -122,8 +128,8 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "unit": _is_text,
     "kind": lambda value: isinstance(value, str) and value in _KINDS,
     "scope": _is_text,
-    "conditions": _are_conditions,
-    "samples": lambda value: value is None or (isinstance(value, list) and all(map(_is_number, value))),
+    "conditions": are_conditions,
+    "samples": are_samples,
     "status": lambda value: isinstance(value, str) and value in _STATUSES,
     "reason": _is_text,
 }

@@ -6,10 +6,9 @@ written by two processes, so many may fill one folder, and merging two folders i
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from spikebench.core import job_files, json_text
 from spikebench.core.errors import StorageError, storage_errors
 from spikebench.core.job_files import JobFile, JobWriter, NewerError
 from spikebench.core.process import this_process
+from spikebench.core.record_lines import Lines
 from spikebench.core.records import Record
 
 
@@ -26,6 +26,7 @@ class ResultsFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.notices: list[str] = []
+        self._reader = Lines()
 
     # -- reading ---------------------------------------------------------------------------------------------------------
 
@@ -60,9 +61,8 @@ class ResultsFolder:
 
         Where one machine has finished a job, another one's failure of the same job is of no interest any more.
         """
-        paths = sorted((self.path / "jobs").glob("*.jsonl"), key=lambda path: (_job_of(path), path.name))
-        for _, same in itertools.groupby(paths, _job_of):
-            found = [job_file for path in same if (job_file := self.read_job_file(path)) is not None]
+        for _, paths in sorted(self.finished().items()):
+            found = [job_file for path in paths if (job_file := self.read_job_file(path)) is not None]
             yield from [job_file for job_file in found if job_file.done] or found
 
     def records(self) -> Iterator[Record]:
@@ -72,10 +72,26 @@ class ResultsFolder:
     def job_path(self, job_id: str, machine_id: str) -> Path:
         return self.path / "jobs" / f"{job_id}-{machine_id}.jsonl"
 
-    def find(self, job_id: str, machine_id: str | None = None) -> JobFile | None:
-        """The file of a job, of any machine if none is named, one without failures first; None where none can be read."""
+    def finished(self) -> Mapping[str, Sequence[Path]]:
+        """job_id -> its finished files, one for each machine, by name; what one look at the folder shows."""
+        found: dict[str, list[Path]] = {}
+        folder = self.path / "jobs"
+        names = sorted(os.listdir(folder)) if folder.is_dir() else []
+        for path in (folder / name for name in names if name.endswith(".jsonl")):
+            found.setdefault(_job_of(path), []).append(path)
+        return found
+
+    def find(
+        self, job_id: str, machine_id: str | None = None, among: Mapping[str, Sequence[Path]] | None = None
+    ) -> JobFile | None:
+        """The file of a job, of any machine if none is named, one without failures first; None where none can be read.
+
+        ``among``: what ``finished`` gave, for who looks for many jobs.
+        """
         failed = None
-        for path in sorted((self.path / "jobs").glob(f"{job_id}-{machine_id or '*'}.jsonl")):
+        for path in (self.finished() if among is None else among).get(job_id, ()):
+            if machine_id is not None and path != self.job_path(job_id, machine_id):
+                continue
             found = self.read_job_file(path)
             if found is not None and found.done:
                 return found
@@ -85,7 +101,7 @@ class ResultsFolder:
     def read_job_file(self, path: Path) -> JobFile | None:
         """None, with a notice naming the job, if the file is damaged or was written by a newer version."""
         try:
-            return job_files.read(path)
+            return job_files.read(path, self._reader)
         except NewerError as error:
             self._notice(f"{path.name}: {error}; left out")
         except (OSError, ValueError) as error:

@@ -151,3 +151,23 @@ def test_a_record_without_value_needs_a_reason() -> None:
         Record("power", None, "J", status="unavailable")
     with pytest.raises(ValueError, match="ok if and only if"):
         Record("power", None, "J")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a1", "a12", "b", ""]), st.sampled_from(["m", "n1", ""]), st.sampled_from([".jsonl", ".x"])),
+        max_size=8,
+        unique=True,
+    )
+)
+def test_one_look_at_the_folder_finds_what_a_look_for_each_job_does(
+    tmp_path_factory: pytest.TempPathFactory, names: list[tuple[str, str, str]]
+) -> None:
+    store = ResultsFolder(tmp_path_factory.mktemp("s")).create()
+    jobs = store.path / "jobs"
+    for job, machine, suffix in names:
+        (jobs / f"{job}-{machine}{suffix}").touch()
+    found = store.finished()
+    for job in ("a1", "a12", "b"):
+        assert list(found.get(job, ())) == sorted(jobs.glob(f"{job}-*.jsonl"))
+    assert sorted(path for paths in found.values() for path in paths) == sorted(jobs.glob("*.jsonl"))

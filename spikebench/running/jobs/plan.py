@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from spikebench.core.cells import Cell, Job
 from spikebench.core.choice import Choice
@@ -12,6 +13,9 @@ from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite
 from spikebench.running.jobs.identity import here
 from spikebench.running.jobs.subject import has_weights
+
+Finished = Mapping[str, Sequence[Path]]
+"""job_id -> its finished files."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,28 +70,33 @@ def make_plan(suite: Suite, store: ResultsFolder, fresh: bool = False) -> Plan:
     """Compare the suite with its results folder (which need not exist yet). ``fresh``: take nothing that is there."""
     device = resolve_device(suite.device)
     threads = timing_launcher(suite).resolve("launchers").threads
-    return Plan(tuple((cell, plan_cell(suite.jobs(cell, device), store, fresh, threads)) for cell in suite.cells))
+    finished = {} if fresh else store.finished()
+    return Plan(tuple((cell, plan_cell(suite.jobs(cell, device), store, finished, threads)) for cell in suite.cells))
 
 
-def plan_cell(jobs: Sequence[Job], store: ResultsFolder, fresh: bool = False, threads: int = 0) -> tuple[PlannedJob, ...]:
+def plan_cell(
+    jobs: Sequence[Job], store: ResultsFolder, finished: Finished | None = None, threads: int = 0
+) -> tuple[PlannedJob, ...]:
     """A training counts as done as long as nothing pending needs its weights or these are there.
 
-    ``threads``: of the jobs that run alone; 0: as many as torch uses now.
+    ``finished``: the files that may be taken; those that are there if not given. ``threads``: of the jobs that run alone; 0: as
+    many as torch uses now.
     """
-    planned = [_planned(job, store, fresh, threads) for job in jobs]
+    finished = store.finished() if finished is None else finished
+    planned = [_planned(job, store, finished, threads) for job in jobs]
     needs = any(not job.done and REGISTRIES["harnesses"].get(job.job.harness.name).needs_weights for job in planned)
     if needs and jobs and not has_weights(store.weights_folder(jobs[0].cell.cell_id)):
         planned = [dataclasses.replace(job, done=False) if job.is_training else job for job in planned]
     return tuple(planned)
 
 
-def _planned(job: Job, store: ResultsFolder, fresh: bool, threads: int) -> PlannedJob:
-    if fresh:
+def _planned(job: Job, store: ResultsFolder, finished: Finished, threads: int) -> PlannedJob:
+    if job.job_id not in finished:
         return PlannedJob(job, done=False)
     identity = here(threads)
     exclusive = REGISTRIES["harnesses"].get(job.harness.name).exclusive
     # A time is of one machine; anything else may come from a folder that another machine has filled.
-    found = store.find(job.job_id, identity.machine_id if exclusive else None)
+    found = store.find(job.job_id, identity.machine_id if exclusive else None, finished)
     done = found is not None and found.done
     return PlannedJob(job, done, foreign=bool(done and found and found.header.get("source_id") != identity.source_id))
 
