@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "build": "spikebench.api",
+    "build_masked": "spikebench.api",
     "count": "spikebench.activity",
     "lif": "spikebench.kernels.lif",
     "load_foreign": "spikebench.networks.foreign",
@@ -19,11 +20,22 @@ _HOMES = {
     "InputSpec": "spikebench.core.variant",
     "VariantSpec": "spikebench.core.variant",
 }
-__all__ = ["InputSpec", "VariantSpec", "__version__", "build", "count", "lif", "load_foreign", "load_results", "run"]
+__all__ = [
+    "InputSpec",
+    "VariantSpec",
+    "__version__",
+    "build",
+    "build_masked",
+    "count",
+    "lif",
+    "load_foreign",
+    "load_results",
+    "run",
+]
 
 if TYPE_CHECKING:
     from spikebench.activity import count
-    from spikebench.api import build, run
+    from spikebench.api import build, build_masked, run
     from spikebench.core.variant import InputSpec, VariantSpec
     from spikebench.kernels.lif import lif
     from spikebench.networks.foreign import load_foreign

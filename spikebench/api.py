@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikebench.core.choice import Choice
+from spikebench.core.choice import Choice, build_options
 from spikebench.core.grid import preset
 from spikebench.core.suite import inputs_of
 from spikebench.core.variant import InputSpec, VariantSpec
@@ -14,6 +15,7 @@ from spikebench.core.variant import InputSpec, VariantSpec
 if TYPE_CHECKING:
     from torch import nn
 
+    from spikebench.networks.masked import MaskedNetwork
     from spikebench.reading.model.frame import Frame
 
 
@@ -30,6 +32,31 @@ def build(variant: str | VariantSpec | Mapping[str, Any], inputs: str | InputSpe
     shape = inputs if isinstance(inputs, InputSpec) else inputs_of(Choice(inputs))
     module: nn.Module = networks.build(spec.replace(**overrides) if overrides else spec, shape)
     return module
+
+
+def build_masked(
+    variant: str | VariantSpec | Mapping[str, Any],
+    inputs: str | InputSpec = "digits",
+    mask_ratio: float = 0.75,
+    **overrides: Any,
+) -> MaskedNetwork:
+    """A network for masked pre-training: ``.encode(x, mask)`` is (T, B, dim, visible); a call hides, predicts and compares.
+
+    ``overrides``: as in ``build``, and ``block``, ``targets``, ``sparse_stem`` and ``decoder`` of ``networks.masked.Masking``. A
+    variant without a position embedding gets ``position: spikes``, unless it is asked for ``position="none"``. What Spikformer V2
+    (arXiv 2401.02020) does in detail is not published: this is our reading of it. Raises InputError for unknown names, impossible
+    combinations, and components that cannot work on a part of the tokens.
+    """
+    from spikebench.networks import masked
+
+    names = {field.name for field in dataclasses.fields(masked.Masking)}
+    how = {"mask_ratio": mask_ratio, **{name: value for name, value in overrides.items() if name in names}}
+    fields = {name: value for name, value in overrides.items() if name not in names}
+    spec = variant_of(variant).replace(**fields)
+    if "position" not in fields:
+        spec = masked.with_position(spec)
+    shape = inputs if isinstance(inputs, InputSpec) else inputs_of(Choice(inputs))
+    return masked.build_masked(spec, shape, build_options(masked.Masking, how, owner="build_masked"))
 
 
 def variant_of(variant: str | VariantSpec | Mapping[str, Any]) -> VariantSpec:

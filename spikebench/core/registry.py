@@ -149,6 +149,7 @@ REGISTRIES: Mapping[str, Registry] = _table(
     Registry("neurons", "networks.neurons", "Neuron", "neuron"),
     Registry("surrogates", "kernels.surrogates", "Surrogate", "surrogate gradient"),
     Registry("encodings", "networks.encodings", "Encoding", "encoding"),
+    Registry("positions", "networks.positions", "Position", "position embedding"),
     Registry("heads", "networks.heads", "Head", "classification head"),
     Registry("presets", "networks.presets", None, "preset", suffix=".yaml"),
     Registry("datasets", "data", "Dataset", "data set"),

@@ -17,6 +17,7 @@ COMPONENTS: Mapping[str, str] = {
     "neuron": "neurons",
     "surrogate": "surrogates",
     "encoding": "encodings",
+    "position": "positions",
     "head": "heads",
 }
 """The fields of a VariantSpec that choose a component, and the registry that each chooses from."""
@@ -52,6 +53,7 @@ class VariantSpec:
     neuron: Choice = Choice("lif")
     surrogate: Choice = Choice("sigmoid")
     encoding: Choice = Choice("direct")
+    position: Choice = Choice("none")
     head: Choice = Choice("mean")
     depth: int = 4
     dim: int = 384

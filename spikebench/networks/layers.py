@@ -15,23 +15,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikebench.networks import shortcuts
-
-
-def is_static(x: Tensor) -> bool:
-    """Whether ``x`` (T, B, ...) is one step expanded over T, and computing it once is allowed."""
-    return x.shape[0] > 1 and x.stride(0) == 0 and shortcuts.enabled()
+from spikebench.networks import visible
+from spikebench.networks.shortcuts import is_static, over_steps
 
 
 def per_image(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """``function`` of images (B, C, H, W), one by one, over each step of ``x`` (T, B, C, H, W); once if ``x`` is static."""
-    if is_static(x):
-        return function(x[0]).unsqueeze(0).expand(x.shape[0], *[-1] * (x.dim() - 1))
-    return torch.unflatten(function(x.flatten(0, 1)), 0, x.shape[:2])
+    return over_steps(lambda steps: torch.unflatten(function(steps.flatten(0, 1)), 0, steps.shape[:2]), x)
 
 
 def max_pool(x: Tensor) -> Tensor:
     """3x3 max-pooling with stride 2 and padding 1 (T, B, C, H, W): halves each side, rounding up. Spikes stay spikes."""
+    view = visible.active()
+    if view is not None:
+        return over_steps(lambda steps: view.max_pool(steps, 3, 2, 1), x)
     return per_image(lambda images: F.max_pool2d(images, 3, stride=2, padding=1), x)
 
 
@@ -39,20 +36,44 @@ class Conv2d(nn.Conv2d):
     """A convolution over (T, B, C, H, W) whose output keeps channels innermost."""
 
     def forward(self, x: Tensor) -> Tensor:
+        view = visible.active()
+        return self.whole(x) if view is None else over_steps(lambda steps: view.convolve(self, steps), x)
+
+    def whole(self, x: Tensor) -> Tensor:
+        """Of whole images, whatever is visible."""
         return per_image(lambda images: super(Conv2d, self).forward(images).contiguous(memory_format=torch.channels_last), x)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm over (T, B, C, H, W): statistics of all steps together, as in the papers' code, which folds T into the batch."""
+    """BatchNorm over (T, B, C, H, W): statistics of all steps together, as in the papers' code, which folds T into the batch.
+
+    Of visible cells alone where a view is active.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not is_static(x) or x[0].numel() == x.shape[2]:
-            return torch.unflatten(super().forward(x.flatten(0, 1)), 0, x.shape[:2])
-        once = self._normalise_once(x[0], x.shape[0]) if self.training else super().forward(x[0])
-        return once.unsqueeze(0).expand_as(x)
+        if not is_static(x):
+            return self._normalise(x)
+        return self._normalise(x[:1], copies=x.shape[0]).expand_as(x)
 
-    def _normalise_once(self, image: Tensor, T: int) -> Tensor:
-        """``image`` (B, C, H, W) by its own statistics, which are those of T copies but for the running variance.
+    def _normalise(self, x: Tensor, copies: int = 1) -> Tensor:
+        view = visible.active()
+        rows = x.flatten(0, 1) if view is None else view.rows(x)
+        if not self.training or copies == 1:
+            y = super().forward(rows)
+        elif rows.numel() == rows.shape[1]:
+            # One number has no variance to correct; as many as there are steps have.
+            y = super().forward(rows.expand(copies, *rows.shape[1:]))[:1]
+        else:
+            y = self._normalise_once(rows, copies)
+        return torch.unflatten(y, 0, x.shape[:2]) if view is None else view.put(y, x)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Images, or rows of visible cells (n, C)."""
+        if input.dim() not in (2, 4):
+            raise ValueError(f"expected images or rows, got {input.dim()} dimensions")
+
+    def _normalise_once(self, x: Tensor, T: int) -> Tensor:
+        """``x`` (n, C, ...) by its own statistics, which are those of T copies but for the running variance.
 
         That is unbiased by n / (n - 1), and n must be that of T images: a scratch copy takes the update for one and is put right.
         """
@@ -61,10 +82,10 @@ class BatchNorm2d(nn.BatchNorm2d):
         assert self.momentum is not None
         scratch = self.running_var.clone()
         out = F.batch_norm(
-            image, self.running_mean, scratch, self.weight, self.bias, training=True, momentum=self.momentum, eps=self.eps
+            x, self.running_mean, scratch, self.weight, self.bias, training=True, momentum=self.momentum, eps=self.eps
         )
         self.num_batches_tracked.add_(1)
-        n = image.numel() // image.shape[1]
+        n = x.numel() // x.shape[1]
         correction = (T * n / (T * n - 1)) / (n / (n - 1))
         kept = (1 - self.momentum) * self.running_var
         self.running_var.copy_(kept + (scratch - kept) * correction)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from torch import Tensor
 
 _off = 0
 _fusing = 0
@@ -12,6 +14,19 @@ _fusing = 0
 def enabled() -> bool:
     """Whether shortcuts may be taken now: the first convolution once for a static image, the cheaper product order."""
     return _off == 0
+
+
+def is_static(x: Tensor) -> bool:
+    """Whether ``x`` (T, B, ...) is one step expanded over T, and computing it once is allowed."""
+    return x.shape[0] > 1 and x.stride(0) == 0 and enabled()
+
+
+def over_steps(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """``function`` of steps (T, B, ...), each by itself; of the first alone, expanded over T, if ``x`` is static."""
+    if not is_static(x):
+        return function(x)
+    once = function(x[:1])
+    return once.expand(x.shape[0], *once.shape[1:])
 
 
 def fuses_qkv() -> bool:

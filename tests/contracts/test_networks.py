@@ -22,7 +22,9 @@ NEEDS = {  # what a component cannot be without
     ("family", "qkformer"): {"depth": 3},
 }
 MEMBERS = [(field, name) for field, registry in COMPONENTS.items() for name in REGISTRIES[registry]]
-KEYS = re.compile(r"(family|stem|attention|residual|neuron|surrogate|encoding|head|depth|dim|num_heads|mlp_ratio|T)(\.\w+)*")
+KEYS = re.compile(
+    r"(family|stem|attention|residual|neuron|surrogate|encoding|position|head|depth|dim|num_heads|mlp_ratio|T)(\.\w+)*"
+)
 
 
 def trained_one_step(spec, inputs=INPUTS):

@@ -36,6 +36,11 @@ class AttentionBase(nn.Module):
         """Why this attention cannot serve that network."""
         yield from heads_problems(spec)
 
+    @classmethod
+    def subset_problem(cls, options: Any) -> str | None:
+        """Why it cannot attend to a part of the tokens; one that knows nothing of their grid can."""
+        return None
+
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 

@@ -71,6 +71,10 @@ class Attention(AttentionBase):
         if grid % options.reduction:
             yield Problem(f"{grid} x {grid} tokens cannot be reduced by {options.reduction}", key="attention.reduction")
 
+    @classmethod
+    def subset_problem(cls, options: DSSAOptions) -> str | None:
+        return "reduces the whole grid of tokens by a convolution" if options.reduction > 1 else None
+
     def __init__(self, options: DSSAOptions, context: Context) -> None:
         super().__init__()
         dim, p = context.spec.dim, options.reduction
@@ -87,8 +91,8 @@ class Attention(AttentionBase):
     def forward(self, x: Tensor) -> Tensor:
         """(T, B, C, N) from (T, B, C, N); tokens lie on a square grid."""
         spikes = x if self.input_neuron is None else self.input_neuron(x)
-        side = math.isqrt(x.shape[3])
-        y = self.norm(self.conv(torch.unflatten(spikes, 3, (side, side)))).flatten(3)
+        side = math.isqrt(x.shape[3]) if self.conv.kernel_size[0] > 1 else 1
+        y = self.norm(self.conv(torch.unflatten(spikes, 3, (-1, side)))).flatten(3)
         y1, y2 = (self._split_heads(part) for part in y.chunk(2, dim=2))
         spikes = self._split_heads(spikes)
         c1 = (self.input_rate(spikes) * spikes.shape[3]).rsqrt()

@@ -35,7 +35,7 @@ class Family(Network):
     """Widths dim/4, dim/2 and dim; ``stages.0.embedding``, ``stages.0.blocks.0``, .. ``stages.2``, ``head``. Spikes are added."""
 
     Options = QKFormerOptions
-    unused = ("stem", "attention", "residual")
+    unused = ("stem", "attention", "residual", "position")
 
     @classmethod
     def check(cls, options: Any, spec: VariantSpec, inputs: InputSpec) -> Iterator[Problem]:
@@ -52,6 +52,11 @@ class Family(Network):
             )
         if min(options.blocks) < 0 or sum(options.blocks) >= spec.depth:
             yield Problem(f"{options.blocks} blocks leave none of depth {spec.depth} to the last stage", key="family.blocks")
+
+    @classmethod
+    def subset_problem(cls, options: Any) -> str:
+        """See ``networks.masked``."""
+        return "is hierarchical: between its stages convolutions divide the whole grid of tokens"
 
     def __init__(self, options: QKFormerOptions, spec: VariantSpec, inputs: InputSpec) -> None:
         super().__init__(spec, inputs)

@@ -20,7 +20,7 @@ class Family(Network):
     """``model``: SpikingJelly's module, with its neurons; each step is computed. Logits are the mean of its logits over T."""
 
     Options = PatchOptions
-    unused = ("stem", "attention", "residual", "neuron", "surrogate", "encoding", "head")
+    unused = ("stem", "attention", "residual", "neuron", "surrogate", "encoding", "position", "head")
 
     @classmethod
     def check(cls, options: PatchOptions, spec: VariantSpec, inputs: InputSpec) -> Iterator[Problem]:
@@ -33,6 +33,11 @@ class Family(Network):
             )
         yield from width_problems(spec)
         yield from heads_problems(spec)
+
+    @classmethod
+    def subset_problem(cls, options: PatchOptions) -> str:
+        """See ``networks.masked``."""
+        return "is SpikingJelly's own module, which takes whole images"
 
     def __init__(self, options: PatchOptions, spec: VariantSpec, inputs: InputSpec) -> None:
         super().__init__(spec, inputs)

@@ -15,16 +15,21 @@ from spikebench.networks.encoder import Block
 from spikebench.networks.network import Network
 from spikebench.networks.stems._patch import resolve_patch
 
-FIELDS = ("stem", "attention", "residual", "neuron", "encoding", "head")
+FIELDS = ("stem", "attention", "residual", "neuron", "encoding", "position", "head")
 
 
 class Family(Network):
-    """``encoding``, ``stem``, ``blocks.0`` .. ``blocks.<depth - 1>``, ``head``."""
+    """``encoding``, ``stem``, ``position``, ``blocks.0`` .. ``blocks.<depth - 1>``, ``head``."""
 
     @classmethod
     def check(cls, options: Any, spec: VariantSpec, inputs: InputSpec) -> Iterator[Problem]:
         """What any component has against the network."""
         yield from component_problems(spec, inputs, FIELDS)
+
+    @classmethod
+    def subset_problem(cls, options: Any) -> str | None:
+        """Its stem and blocks work on any part of the tokens."""
+        return None
 
     def __init__(self, options: Any, spec: VariantSpec, inputs: InputSpec) -> None:
         super().__init__(spec, inputs)
@@ -32,6 +37,7 @@ class Family(Network):
         context = Context(spec, inputs, patch_size, self.neuron_factory(options))
         self.encoding = context.make("encoding")
         self.stem = context.make("stem")
+        self.position = context.make("position")
         self.blocks = nn.Sequential(*(Block(context) for _ in range(spec.depth)))
         self.head = context.make("head")
 
@@ -42,10 +48,14 @@ class Family(Network):
 
     def steps(self, x: Tensor) -> Tensor:
         """(T, B, classes), or (1, B, classes) if the head averages over T: see ``Network``."""
-        x = self.encoding(x, self.T)
-        tokens = self.stem(x).flatten(3)
-        steps: Tensor = self.head(self.blocks(tokens))
+        steps: Tensor = self.head(self.tokens(x))
         return steps
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """What the head reads: tokens (T, B, dim, N) from ``x`` as in ``forward``, time first."""
+        embedded = self.stem(self.encoding(x, self.T)).flatten(3)
+        tokens: Tensor = self.blocks(self.position(embedded))
+        return tokens
 
     def loss_of_steps(self, steps: Tensor, y: Tensor, label_smoothing: float = 0.0) -> Tensor:
         """The head's loss."""

@@ -48,7 +48,7 @@ class Family(SpikformerFamily):
 
     @classmethod
     def check(cls, options: Any, spec: VariantSpec, inputs: InputSpec) -> Iterator[Problem]:
-        yield from component_problems(spec, inputs, ("stem", "attention", "head"))
+        yield from component_problems(spec, inputs, ("stem", "attention", "position", "head"))
         if spec.T != 1:
             yield Problem(f"an ANN has no time steps: T must be 1, got {spec.T}", key="T")
         if spec.attention.name != "vanilla":

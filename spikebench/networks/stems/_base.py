@@ -35,5 +35,10 @@ class StemBase(nn.Module):
         yield from halving_problems(options, spec, inputs)
         yield from width_problems(spec)
 
+    @classmethod
+    def subset_problem(cls, options: Any) -> str | None:
+        """Why it cannot see a part of the tokens alone; stems of ``layers`` can (``networks.visible``)."""
+        return None
+
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError
