@@ -20,7 +20,7 @@ ValueKind = Literal["binary", "integer", "real"]
 class Values:
     """``kind`` of the values; ``scale`` is the constant that was multiplied in: every value is ``scale`` times such a number.
 
-    SSA's ``0.125 * Q K^T V`` is ``Values("integer", 0.125)``: hardware folds the scale into the threshold (REFERENCES 1.1).
+    SSA's ``0.125 * Q K^T V`` is ``Values("integer", 0.125)``: hardware folds the scale into the threshold (references.md 1.1).
     """
 
     kind: ValueKind

@@ -1,7 +1,7 @@
 """What counts as how many operations: named views of the same rows.
 
 A convention says how many multiply-accumulates (MACs) and how many accumulates (ACs) each site does. The rows never change, so
-two numbers that differ under two conventions differ by definition, not by measurement (REFERENCES 5 and 7).
+two numbers that differ under two conventions differ by definition, not by measurement (references.md 5 and 7).
 """
 
 from __future__ import annotations

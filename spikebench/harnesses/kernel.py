@@ -1,6 +1,6 @@
 """The LIF alone, each backend against SpikingJelly 2 and a device copy in the same rounds, by shape, dtype and phase.
 
-Byte floors and protocol: REFERENCES 8. Nothing of the network is built: the cell gives the neuron's parameters and its surrogate.
+Byte floors and protocol: references.md 8. Nothing of the network is built: the cell gives the neuron's parameters and its surrogate.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Latency, throughput and first-call time, every backend and mode interleaved in one process; all samples are kept.
 
-The protocol is that of REFERENCES 8: state is reset inside the timed call; warm-up until three windows agree within 2 %; a series
+The protocol is that of references.md 8: state is reset inside the timed call; warm-up until three windows agree within 2 %; a series
 stops when the 95 % interval of its median is within ``precision``, or when its time is up, and its record says which.
 """
 

@@ -1,6 +1,6 @@
 """Trains the network: AdamW, cosine with warm-up, label smoothing, clipping, AMP; a record per epoch; goes on after a kill.
 
-The recipe's defaults are those of Spikformer on CIFAR (arXiv 2209.15425, REFERENCES 1.9). Its finished weights are what
+The recipe's defaults are those of Spikformer on CIFAR (arXiv 2209.15425, references.md 1.9). Its finished weights are what
 every other harness with ``needs_weights`` measures.
 """
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """The defaults follow the papers' CIFAR recipe (REFERENCES 1.9) except for the length, which suits small data.
+    """The defaults follow the papers' CIFAR recipe (references.md 1.9) except for the length, which suits small data.
 
     ``epochs``: 0 keeps the initial weights. ``lr``: highest learning rate, reached after ``warmup_epochs`` of linear growth;
     ``schedule`` ``cosine`` then falls to ``min_lr`` at the last step, ``constant`` stays. ``weight_decay`` acts on matrices and

@@ -123,7 +123,7 @@ def test_dense_macs_with_and_without_padding(ours: ActivityAnalysis) -> None:
 
 
 def test_groups_of_layers(ours: ActivityAnalysis) -> None:
-    """The table in REFERENCES 7: which layers see what, and what they cost densely."""
+    """The table in references.md 7: which layers see what, and what they cost densely."""
     table = ours.to_pandas()
     table = table[table.dense_macs > 0]
     dense = table.groupby(["operation", "input"]).dense_macs.sum().to_dict()
@@ -205,7 +205,7 @@ def test_syops(official: tuple[Spikformer, Tensor], ours: ActivityAnalysis) -> N
     mac, ac = syops(*official)
     found = ours.macs_and_acs("syops")
     assert found == pytest.approx((mac, ac), rel=1e-9)
-    assert mac == 5_308_416 + 3_840 + 1_056_964_608 + 10_813_440 == 1_073_090_304  # 1,073.1 M in REFERENCES 7
+    assert mac == 5_308_416 + 3_840 + 1_056_964_608 + 10_813_440 == 1_073_090_304  # 1,073.1 M in references.md 7
 
 
 def neurobench(model: nn.Module, x: Tensor) -> tuple[int, int]:
@@ -267,7 +267,7 @@ def test_options_of_conventions(ours: ActivityAnalysis) -> None:
 
 
 def test_the_same_pass_spans_a_factor_of_tools(ours: ActivityAnalysis) -> None:
-    """Under the same 4.6 and 0.9 pJ tools differ by more than ten, and in the order that REFERENCES 7 lists."""
+    """Under the same 4.6 and 0.9 pJ tools differ by more than ten, and in the order that references.md 7 lists."""
 
     def millijoules(convention: str, **options: object) -> float:
         mac, ac = ours.macs_and_acs(convention, **options)

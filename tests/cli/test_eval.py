@@ -15,7 +15,7 @@ WIDTHS = (1, D // 8, D // 4, D // 2, D)
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """A network of one block in the tensor names of the authors' CIFAR code (REFERENCES 1.11), for digits."""
+    """A network of one block in the tensor names of the authors' CIFAR code (references.md 1.11), for digits."""
     generator = torch.Generator().manual_seed(1)
     state: dict[str, torch.Tensor] = {}
 

@@ -1,4 +1,4 @@
-"""Published numbers: what every file owes, and the arithmetic that REFERENCES found behind Spikformer's energies."""
+"""Published numbers: what every file owes, and the arithmetic that references.md 1.8 has behind Spikformer's energies."""
 
 import pytest
 

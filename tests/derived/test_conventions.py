@@ -1,4 +1,4 @@
-"""Conventions pinned to the figures of REFERENCES 7: one forward pass of Spikformer-4-384, every counter."""
+"""Conventions pinned to the figures of references.md 7: one forward pass of Spikformer-4-384, every counter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spikebench.core.errors import InputError
 from spikebench.derived.conventions import CONVENTIONS, macs_and_acs, operations, rules_of, total
 from spikebench.derived.sites import Site, neuron_site
 
-# The table of REFERENCES 7, one row a group of layers. Rates that it does not print are left at events / dense MACs.
+# The table of references.md 7, one row a group of layers. Rates that it does not print are left at events / dense MACs.
 SITES = [
     Site(
         site=0, scope="stem.conv0", operation="conv2d", input="real", dense_macs=5_308_416, events=5_089_536, nonzero_fraction=1.0

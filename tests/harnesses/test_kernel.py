@@ -40,7 +40,7 @@ def run(folder: Path, previous: list[Record] | None = None, variant=TINY, **opti
 
 @pytest.mark.parametrize(("dtype", "forward", "backward"), [("fp32", 8, 12), ("bf16", 4, 6), ("fp16", 4, 6)])
 def test_byte_floors(dtype: str, forward: int, backward: int) -> None:
-    """REFERENCES 8, per element and step."""
+    """references.md 8, per element and step."""
     shape = (4, 3, 5, 2)
     point = Point(shape, dtype)
     assert point.floor("forward") == point.copied == forward * prod(shape)

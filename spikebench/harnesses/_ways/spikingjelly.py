@@ -50,7 +50,7 @@ class SpikingJellyLIF(SpikingNeuron):
     """``functional.lif_multi_step`` from rest.
 
     Its ``LIFNode`` makes a membrane of the input's dtype, and under autocast it then drops to an eager loop without a word; the
-    functional form with a float32 membrane keeps its fused kernel (REFERENCES 7).
+    functional form with a float32 membrane keeps its fused kernel (references.md 7).
     """
 
     def __init__(self, ours: Neuron, compiled: bool = False) -> None:

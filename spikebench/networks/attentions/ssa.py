@@ -25,7 +25,7 @@ class SSAOptions(AttentionOptions):
 
 
 class Attention(QKVAttention):
-    """The scale folds into the threshold of the neuron that follows: an integer count decides (REFERENCES 1.1)."""
+    """The scale folds into the threshold of the neuron that follows: an integer count decides (references.md 1.1)."""
 
     Options = SSAOptions
     options: SSAOptions

@@ -17,7 +17,7 @@ from spikebench.core.variant import VariantSpec
 from spikebench.reading.model.trials import Trial
 
 SEEDS = 5
-"""As many as a t interval needs to mean something (REFERENCES 9)."""
+"""As many as a t interval needs to mean something (references.md 9)."""
 
 
 def write_winners(suite: Suite, store: ResultsFolder, cells: Sequence[Cell], winners: Sequence[Trial]) -> list[Path]:
