@@ -197,10 +197,10 @@ class Bench:
 
     def _train_first(self, job: Job) -> None:
         """Where a measurement is run alone (``-k``), the training that it needs was not."""
-        from spikebench.core.registry import REGISTRIES
+        from spikebench.core.registry import REGISTRIES, is_stage
         from spikebench.running.jobs.subject import has_weights
 
-        stages = [stage for stage in self.suite.jobs(job.cell, self.device) if stage.harness.name in ("pretrain", "train")]
+        stages = [stage for stage in self.suite.jobs(job.cell, self.device) if is_stage(stage.harness.name)]
         if job in stages or not REGISTRIES["harnesses"].get(job.harness.name).needs_weights:
             return
         if stages and not has_weights(self.folder / "weights" / job.cell.cell_id):

@@ -44,6 +44,8 @@ class Harness(Protocol):
 
     ``needs_weights``: the cell must be trained first. ``exclusive``: timing, which runs alone. ``resumes``: it takes
     ``previous`` into account, so records of an interrupted run are kept. torch is imported inside ``run``.
+    ``stage``: it makes the weights that others measure, has a key of its own in a suite, and runs before them; a harness that
+    does not say so is none.
     """
 
     Options: ClassVar[type]
@@ -52,14 +54,23 @@ class Harness(Protocol):
     needs_weights: ClassVar[bool]
     exclusive: ClassVar[bool]
     resumes: ClassVar[bool]
+    stage: ClassVar[bool]
 
     def run(self, subject: Subject, options: Any) -> Iterator[Record]: ...
 
 
 class Launcher(Protocol):
-    """Runs chains of jobs; jobs of one chain run in order, chains in any order and side by side."""
+    """Runs chains of jobs; jobs of one chain run in order, chains in any order and side by side.
+
+    ``alone``: one job at a time with the machine to itself, so it may time; jobs of an exclusive harness are handed to no other.
+    ``workers``: how many jobs run side by side.
+    """
 
     Options: ClassVar[type]
+    alone: ClassVar[bool]
+
+    @property
+    def workers(self) -> int: ...
 
     def run(self, chains: Iterable[Sequence[Job]], work: Callable[[Job], Iterator[Any]]) -> Iterator[Any]: ...
 

@@ -137,6 +137,11 @@ def _plugins(group: str) -> Mapping[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=group)}
 
 
+def is_stage(harness: str) -> bool:
+    """Whether this harness makes weights: training and pre-training have keys of their own in a suite and run first."""
+    return bool(getattr(REGISTRIES["harnesses"].get(harness), "stage", False))
+
+
 def _table(*registries: Registry) -> dict[str, Registry]:
     return {registry.name: registry for registry in registries}
 

@@ -11,7 +11,7 @@ from spikebench.core import yaml_nodes
 from spikebench.core.cells import Weights
 from spikebench.core.choice import Choice, plain, reword
 from spikebench.core.errors import InputError, Problem, nearest
-from spikebench.core.registry import REGISTRIES
+from spikebench.core.registry import REGISTRIES, is_stage
 from spikebench.core.search import Search
 from spikebench.core.suite import Networks, Suite, inputs_of
 from spikebench.core.variant import COMPONENTS, InputSpec, VariantSpec
@@ -47,7 +47,7 @@ class Reader:
         self._choice(file.launcher, "launchers", ("launcher",))
         for index, harness in enumerate(file.measure):
             self._choice(harness, "harnesses", ("measure", index))
-            if harness.name in ("train", "pretrain"):
+            if self._is_fine(f"measure[{index}]") and is_stage(harness.name):
                 self._add(("measure", index), f"{harness.name} is not a measurement: use the key {harness.name}:")
         training = None if file.train == "none" else Choice("train", file.train)
         pretraining = None if file.pretrain is None else Choice("pretrain", file.pretrain)

@@ -47,6 +47,7 @@ class Harness:
     needs_weights = True
     exclusive = False
     resumes = False
+    stage = False
 
     def run(self, subject: Subject, options: Options) -> Iterator[Record]:
         """One record per T, the cell's own first; condition ``T``; samples are 1 (right) or 0 in the test split's order."""

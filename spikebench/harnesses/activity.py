@@ -86,6 +86,7 @@ class Harness:
     needs_weights = True
     exclusive = False
     resumes = False
+    stage = False
 
     def run(self, subject: Subject, options: Options) -> Iterator[Record]:
         """First the whole network, then its operation sites (conditions ``site``, ``operation``, ``input``), then its neuron

@@ -1,6 +1,7 @@
 """The LIF alone, each backend against SpikingJelly 2 and a device copy in the same rounds, by shape, dtype and phase.
 
-Byte floors and protocol: references.md 8. Nothing of the network is built: the cell gives the neuron's parameters and its surrogate.
+Byte floors and protocol: references.md 8. Nothing of the network is built: the cell gives the neuron's parameters and its
+surrogate.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Harness:
     needs_weights = False
     exclusive = True
     resumes = True
+    stage = False
 
     def run(self, subject: Subject, options: Options) -> Iterator[Record]:
         """Shape by shape and dtype by dtype; within one, all backends, both phases and the copy are interleaved.

@@ -1,7 +1,7 @@
 """Latency, throughput and first-call time, every backend and mode interleaved in one process; all samples are kept.
 
-The protocol is that of references.md 8: state is reset inside the timed call; warm-up until three windows agree within 2 %; a series
-stops when the 95 % interval of its median is within ``precision``, or when its time is up, and its record says which.
+The protocol is that of references.md 8: state is reset inside the timed call; warm-up until three windows agree within 2 %; a
+series stops when the 95 % interval of its median is within ``precision``, or when its time is up, and its record says which.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Harness:
     needs_weights = False
     exclusive = True
     resumes = True
+    stage = False
 
     def run(self, subject: Subject, options: Options) -> Iterator[Record]:
         """Batch size by batch size; within one, all backends and modes are interleaved.

@@ -35,6 +35,7 @@ class Harness:
     needs_weights = False
     exclusive = False
     resumes = False
+    stage = False
 
     def run(self, subject: Subject, options: Options) -> Iterator[Record]:
         """Sizes of the network itself, then every combination; one that runs out of memory fails alone."""

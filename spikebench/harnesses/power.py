@@ -44,6 +44,7 @@ class Harness:
     needs_weights = True
     exclusive = True
     resumes = False
+    stage = False
 
     def run(self, subject: Subject, options: Options) -> Iterator[Record]:
         """``idle_power`` once, then both others for every combination; samples are the windows'."""

@@ -91,6 +91,7 @@ class Harness:
     needs_weights = False
     exclusive = False
     resumes = False
+    stage = True
 
     def run(self, subject: Subject, options: TrainingOptions) -> Iterator[Record]:
         """``first_step_loss``, then for every epoch its figures with the conditions ``epoch`` (from 1) and ``precision``.

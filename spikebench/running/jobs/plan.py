@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spikebench.core.cells import Cell, Job
 from spikebench.core.choice import Choice
-from spikebench.core.registry import REGISTRIES
+from spikebench.core.registry import REGISTRIES, is_stage
 from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite
 from spikebench.running.jobs.identity import here
@@ -32,7 +32,11 @@ class PlannedJob:
 
     @property
     def is_training(self) -> bool:
-        return self.job.harness.name in ("train", "pretrain")
+        return is_stage(self.job.harness.name)
+
+
+ALONE = Choice("inline")
+"""Who runs the jobs that must run alone where the suite's own launcher runs several."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Plan:
 
 def timing_launcher(suite: Suite) -> Choice:
     """What runs the jobs that run alone: this process, with the suite's threads if it names this launcher."""
-    return suite.launcher if suite.launcher.name == "inline" else Choice("inline")
+    return suite.launcher if REGISTRIES["launchers"].get(suite.launcher.name).alone else ALONE
 
 
 def make_plan(suite: Suite, store: ResultsFolder, fresh: bool = False) -> Plan:

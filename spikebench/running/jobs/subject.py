@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from spikebench.core.cells import Cell, Job, Weights
 from spikebench.core.errors import InputError
 from spikebench.core.records import Record
-from spikebench.core.registry import REGISTRIES
+from spikebench.core.registry import REGISTRIES, is_stage
 from spikebench.core.suite import inputs_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Subject:
 
         cell = self.job.cell
         model = initial_model(cell)
-        trained = cell.training is not None and self.job.harness.name not in ("train", "pretrain")
+        trained = cell.training is not None and not is_stage(self.job.harness.name)
         if trained and REGISTRIES["harnesses"].get(self.job.harness.name).needs_weights:
             if not has_weights(self.weights_folder):
                 raise InputError(f"cell {cell.cell_id} has no trained weights in {self.weights_folder}")

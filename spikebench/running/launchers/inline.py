@@ -18,6 +18,9 @@ class Launcher:
 
         threads: int = 0
 
+    alone = True
+    workers = 1
+
     def __init__(self, options: Options) -> None:
         self.options = options
 

@@ -37,17 +37,22 @@ class Launcher:
             if self.workers < 0 or self.threads < 1:
                 raise ValueError("workers must be 0 or more and threads at least 1")
 
+    alone = False
+
     def __init__(self, options: Options) -> None:
         self.options = options
+
+    @property
+    def workers(self) -> int:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.options.workers or max(1, cores // self.options.threads)
 
     def run(self, chains: Iterable[Sequence[Job]], work: Work) -> Iterator[Any]:
         # A chain is taken when a worker is free for it, not before: a search decides on the next one by what it has seen.
         waiting: Iterator[list[Job]] = (list(chain) for chain in chains if chain)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        count = self.options.workers or max(1, cores // self.options.threads)
         workers: dict[Connection, _Worker] = {}
         try:
-            for chain in itertools.islice(waiting, count):
+            for chain in itertools.islice(waiting, self.workers):
                 _start(workers, work, self.options.threads, chain)
             while workers:
                 for connection in wait(list(workers)):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spikebench.core.console import standard_error, standard_output
+from spikebench.core.registry import REGISTRIES
 from spikebench.running.jobs.plan import Plan, PlannedJob
 from spikebench.running.run.progress import show
 from spikebench.running.run.runner import Run, open_run
@@ -86,12 +87,8 @@ def variant_label(run: Run, cell: Any) -> str:
 
 def workers(run: Run) -> int:
     """How many jobs run side by side."""
-    import os
-
-    if run.suite.launcher.name != "processes":
-        return 1
-    options = run.suite.launcher.resolve("launchers")
-    return int(options.workers or max(1, (os.cpu_count() or 1) // options.threads))
+    launcher = run.suite.launcher
+    return int(REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers")).workers)
 
 
 def _announce(run: Run, console: Any) -> None:

@@ -60,7 +60,7 @@ def _search(run: Run, trials: Trials, study: SearchStudy, console: Any, existed:
         if trial.state.name == "COMPLETE":
             screen.best.note(tuple(trial.values), all(violation <= 0 for violation in trial.constraints.values()))
     console.print(f"{run.suite.name}: {searcher.done} of {search.trials} trials are there")
-    if trials.exclusive and run.suite.launcher.name != "inline":
+    if trials.exclusive and workers(run) > 1:
         console.print("notice: an objective or a limit is a time, so trials run one after the other")
     log(run.store.path, "search", suite=run.suite.name, done=searcher.done, trials=search.trials)
     try:
