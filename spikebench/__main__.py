@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import time
+from typing import Any
+
+DEAF = 15.0
+"""Seconds after a Ctrl-C in which another one is not heard: what is being left tidy takes no longer than that."""
+
 
 def main() -> None:
-    from spikebench.cli import app
+    _interrupt_once()
+    try:
+        from spikebench.cli import app
 
-    app()
+        app()
+    except KeyboardInterrupt:  # before the command began, or after it ended
+        sys.exit(130)
+
+
+def _interrupt_once() -> None:
+    """A key that is held down interrupts once: a second exception would come in the middle of what the first one tidies up."""
+    heard = -DEAF
+
+    def interrupt(number: int, frame: Any) -> None:
+        nonlocal heard
+        if time.monotonic() - heard >= DEAF:
+            heard = time.monotonic()
+            raise KeyboardInterrupt
+
+    # A background job of a shell ignores Ctrl-C, and goes on doing so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
 
 
 if __name__ == "__main__":

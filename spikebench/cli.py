@@ -1,20 +1,18 @@
 """The command ``spikebench``: every verb parses, calls one function, and turns exceptions into exit codes.
 
-0 pass, 1 regression, 2 unusable input, 3 inconclusive, 4 some cells failed, 5 not comparable, 130 interrupted.
+0 pass, 1 regression, 2 unusable input, 3 inconclusive, 4 some cells failed, 5 not comparable, 70 a fault of
+spikebench itself, 130 interrupted.
 """
 
 from __future__ import annotations
 
-import functools
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
 
-from spikebench.core.errors import InputError, SpikebenchError
-from spikebench.core.text import printable
+from spikebench.cli_errors import guarded
+from spikebench.core.errors import InputError
 
 app = typer.Typer(
     name="spikebench",
@@ -26,46 +24,9 @@ app = typer.Typer(
 )
 
 FAILED_CELLS = 4
-MOST_LINES = 50
-"""Of errors that are printed: a file that is wrong throughout fills no screen after screen."""
-INTERRUPTED = 130
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", help="A suite file (YAML).")]
 ResultsOption = Annotated[Path, typer.Option("--results", metavar="DIR", help="Results go to DIR/<suite>/.")]
-
-
-def guarded(command: Command) -> Command:
-    """Errors that a user can cause become one message on standard error and the exit code that they mean."""
-
-    @functools.wraps(command)
-    def run(*arguments: Any, **options: Any) -> Any:
-        try:
-            return command(*arguments, **options)
-        except SpikebenchError as error:
-            _fail(error)
-        except BrokenPipeError:
-            # The reader of a pipe (head, less) has seen enough.
-            sys.stderr.close()
-            raise typer.Exit(0) from None
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
-
-    return run  # type: ignore[return-value]
-
-
-def _fail(error: SpikebenchError) -> NoReturn:
-    problems = getattr(error, "problems", ())
-    if len(problems) > 1:
-        print(f"{len(problems)} problems:", file=sys.stderr)
-    lines = printable(str(error)).splitlines()
-    for line in lines[:MOST_LINES]:
-        print(f"error: {line}" if len(problems) <= 1 else f"  {line}", file=sys.stderr)
-    if len(lines) > MOST_LINES:
-        print(f"  and {len(lines) - MOST_LINES} more", file=sys.stderr)
-    raise typer.Exit(error.exit_code) from None
 
 
 def _print(document: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -59,11 +60,35 @@ class Harness(Protocol):
     def run(self, subject: Subject, options: Any) -> Iterator[Record]: ...
 
 
+def _never(job: Job) -> bool:
+    return False
+
+
+@dataclasses.dataclass(frozen=True)
+class Care:
+    """What a launcher must see to. ``job_timeout``: seconds after which a job is ended; ``stall``: seconds without an event after
+    which it is; None: it may take as long as it likes. ``apart``: whether a job must not run in the driver's own process, because
+    it has taken its process down before."""
+
+    job_timeout: float | None = None
+    stall: float | None = None
+    apart: Callable[[Job], bool] = _never
+
+    @property
+    def limited(self) -> bool:
+        return self.job_timeout is not None or self.stall is not None
+
+
+NO_CARE = Care()
+
+
 class Launcher(Protocol):
     """Runs chains of jobs; jobs of one chain run in order, chains in any order and side by side.
 
     ``alone``: one job at a time with the machine to itself, so it may time; jobs of an exclusive harness are handed to no other.
     ``workers``: how many jobs run side by side.
+    Yields the events of the work, and ``WorkerDied`` for a job whose process has died or was ended. What the work raises is
+    raised here, whichever process it ran in.
     """
 
     Options: ClassVar[type]
@@ -72,7 +97,9 @@ class Launcher(Protocol):
     @property
     def workers(self) -> int: ...
 
-    def run(self, chains: Iterable[Sequence[Job]], work: Callable[[Job], Iterator[Any]]) -> Iterator[Any]: ...
+    def run(
+        self, chains: Iterable[Sequence[Job]], work: Callable[[Job], Iterator[Any]], care: Care = NO_CARE
+    ) -> Iterator[Any]: ...
 
 
 class Derivation(Protocol):

@@ -39,6 +39,16 @@ def parse_quantity(text: str, unit: str) -> float:
     return float(match["number"].replace(",", "").replace("_", "")) * units[match["unit"]]
 
 
+def duration(given: float | str | None) -> float | None:
+    """Seconds above 0, of a number of them or a text such as ``15 min``; None stays None. Raises InputError."""
+    if given is None:
+        return None
+    seconds = parse_quantity(given, "s") if isinstance(given, str) else float(given)
+    if not seconds > 0:
+        raise InputError(f"must be above 0, got {given}")
+    return seconds
+
+
 def units_of(unit: str) -> dict[str, float]:
     """Every spelling of ``unit`` with what it multiplies by."""
     own = {} if unit in ("1", "1/s") else {f"{prefix}{unit}": factor for prefix, factor in {"": 1.0, **_PREFIXES}.items()}

@@ -10,7 +10,7 @@ from typing import Any
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.grid import Located
-from spikebench.core.quantity import parse_quantity
+from spikebench.core.quantity import duration
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.search import Constraint, Objective, Quantity, Search
 from spikebench.core.search_methods import PRUNERS, SAMPLERS, method_options
@@ -48,7 +48,7 @@ class _Reader:
         objectives = self._parsed("objectives", Objective.parse)
         constraints = self._parsed("constraints", Constraint.parse)
         self._methods(space, objectives)
-        timeout = self._timeout()
+        timeout = self._attempt(("timeout",), lambda: duration(self.block.timeout))
         if self.problems:
             return None, self.problems
         block = self.block
@@ -113,16 +113,6 @@ class _Reader:
         elif objectives[0].quantity.metric.name != "epoch_accuracy":
             message = f"a pruner looks at validation accuracy after each epoch, and the objective is {objectives[0]}"
             self._add(("pruner",), message)
-
-    def _timeout(self) -> float | None:
-        given = self.block.timeout
-        if given is None or isinstance(given, (int, float)):
-            seconds = None if given is None else float(given)
-        else:
-            seconds = self._attempt(("timeout",), lambda: parse_quantity(given, "s"))
-        if seconds is not None and seconds <= 0:
-            self._add(("timeout",), f"must be above 0, got {given}")
-        return seconds
 
     def _attempt(self, path: KeyPath, action: Callable[[], Any]) -> Any:
         try:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spikebench.core import job_files, json_text
+from spikebench.core import job_files, json_text, shapes
 from spikebench.core.errors import StorageError, storage_errors
 from spikebench.core.job_files import JobFile, JobWriter, NewerError
 from spikebench.core.process import this_process
@@ -43,9 +43,14 @@ class ResultsFolder:
         return self
 
     def suite_text(self) -> str | None:
-        """The suite as it was run last, resolved; None if the folder has none."""
+        """The suite as it was run last, resolved; None if the folder has none. Raises StorageError if it cannot be read."""
         path = self.path / "suite.yaml"
-        return path.read_text(encoding="utf-8") if path.exists() else None
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise StorageError(f"{path}: cannot be read: {_reason(error)}") from error
 
     def cells(self) -> dict[str, dict[str, Any]]:
         return self._facts("cells")
@@ -134,7 +139,7 @@ class ResultsFolder:
         found: dict[str, dict[str, Any]] = {}
         for path in sorted((self.path / kind).glob("*.json")):
             try:
-                found[path.stem] = json_text.parse_object(path.read_text(encoding="utf-8"))
+                found[path.stem] = _read_facts(kind, path)
             except (OSError, ValueError) as error:
                 self._notice(f"{kind}/{path.name}: damaged ({_reason(error)}); left out")
         return found
@@ -159,7 +164,7 @@ class ResultsFolder:
         """Store a cell, machine or source, unless it is there and can be read. Returns whether it was written."""
         path = self.path / kind / f"{identity}.json"
         try:
-            json_text.parse_object(path.read_text(encoding="utf-8"))
+            _read_facts(kind, path)
         except (OSError, ValueError):
             self._put(path, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
             return True
@@ -185,6 +190,13 @@ class ResultsFolder:
 
 def _job_of(path: Path) -> str:
     return path.stem.partition("-")[0]
+
+
+def _read_facts(kind: str, path: Path) -> dict[str, Any]:
+    """Raises OSError, ValueError."""
+    facts = json_text.parse_object(path.read_text(encoding="utf-8"))
+    shapes.check(kind, facts)
+    return facts
 
 
 def _reason(error: Exception) -> str:

@@ -32,7 +32,8 @@ class Networks(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """A checked suite. ``data`` is the file's content as plain data; ``variants`` its expanded grid, in the file's order."""
+    """A checked suite. ``data`` is the file's content as plain data; ``variants`` its expanded grid, in the file's order.
+    ``job_timeout`` and ``stall``: seconds."""
 
     name: str
     question: str
@@ -48,6 +49,8 @@ class Suite:
     check: Mapping[str, Any]
     search: Search | None
     launcher: Choice
+    job_timeout: float | None
+    stall: float | None
     device: str
     data: Mapping[str, Any]
     document: Document = dataclasses.field(compare=False, repr=False)

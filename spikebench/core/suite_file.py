@@ -140,5 +140,9 @@ class SuiteFile(Block):
     search: SearchBlock | None = None
     check: dict[str, Any] = Field(default_factory=dict)
     launcher: choice_of("launchers") = Choice("inline")  # type: ignore[valid-type]
+    job_timeout: float | str | None = Field(None, description="A job that takes longer is ended and has failed; seconds, or 2 h")
+    stall: float | str | None = Field(
+        None, description="A job that records nothing for so long is ended and has failed; seconds, or 15 min"
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     max_cells: int = Field(10_000, ge=1, description="Refuse a larger grid: it is usually a mistake")

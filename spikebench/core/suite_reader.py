@@ -11,6 +11,7 @@ from spikebench.core import yaml_nodes
 from spikebench.core.cells import Weights
 from spikebench.core.choice import Choice, plain, reword
 from spikebench.core.errors import InputError, Problem, nearest
+from spikebench.core.quantity import duration
 from spikebench.core.registry import REGISTRIES, is_stage
 from spikebench.core.search import Search
 from spikebench.core.suite import Networks, Suite, inputs_of
@@ -61,6 +62,8 @@ class Reader:
             self._start_from(weights, file, inputs)
         variants = self._variants(file, inputs)
         search = self._search(file, training)
+        job_timeout = self._attempt(("job_timeout",), lambda: duration(file.job_timeout))
+        stall = self._attempt(("stall",), lambda: duration(file.stall))
         if self.problems:
             raise InputError(sorted(self.problems, key=lambda p: (p.line or 0, p.column or 0)))
         # The resolved suite is kept in the results folder, from where a relative path would lead elsewhere.
@@ -80,6 +83,8 @@ class Reader:
             check=file.check,
             search=search,
             launcher=file.launcher,
+            job_timeout=job_timeout,
+            stall=stall,
             device=file.device,
             data={**plain(self.document.data), **({"energy": list(energy)} if "energy" in self.document.data else {})},
             document=self.document,

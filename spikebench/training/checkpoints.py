@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import nn
 
-from spikebench.core.errors import StorageError
+from spikebench.core.errors import StorageError, storage_errors
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.pt"
@@ -18,19 +19,48 @@ WEIGHTS = "weights.pt"
 def write(path: Path, content: Any) -> None:
     """``torch.save`` that a kill at any moment, or a full disk, leaves either undone or done.
 
-    Raises StorageError if the file cannot be written; what stood there before stays.
+    Raises DiskError if the disk takes no more, StorageError if this file cannot be written; what stood there before stays.
     """
     partial = _partial(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch's zip writer says RuntimeError where the disk is full
-        partial.unlink(missing_ok=True)
-        raise StorageError(f"{path}: cannot be written: {error}") from error
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                _save(content, file)
+                os.fsync(file.fileno())
+            partial.replace(path)
+    except StorageError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def _save(content: Any, file: BinaryIO) -> None:
+    """``torch.save``, whose zip writer says RuntimeError for whatever the file says: what the file said is raised instead."""
+    watched = _Watched(file)
+    try:
+        torch.save(content, watched)  # type: ignore[arg-type]
+        file.flush()
+    except RuntimeError as error:
+        raise watched.error or StorageError(f"{file.name}: cannot be written: {error}") from error
+
+
+class _Watched:
+    """A file that remembers why it could not be written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def remove(path: Path) -> None:

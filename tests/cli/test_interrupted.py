@@ -32,15 +32,15 @@ def records(folder: Path) -> dict[tuple[Any, ...], Any]:
     return found
 
 
-def start(suite: Path, results: str, folder: Path) -> subprocess.Popen[bytes]:
+def start(suite: Path, results: str, folder: Path, said: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "spikebench", "run", str(suite), "--results", results]
     # A background job of a shell ignores Ctrl-C, and so would all that it starts.
     return subprocess.Popen(
         words,
         cwd=folder,
         env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=said,
+        stderr=subprocess.STDOUT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
@@ -67,12 +67,18 @@ def test_kill_9_at_random_moments_then_run_again(command: Command, tiny: Path, t
 
 
 @pytest.mark.parametrize("launcher", ["inline", "{processes: {workers: 2}}"])
-def test_ctrl_c_leaves_a_resumable_folder_at_once(command: Command, tiny: Path, tmp_path: Path, launcher: str) -> None:
+def test_ctrl_c_five_times_leaves_a_resumable_folder_at_once(tiny: Path, tmp_path: Path, launcher: str) -> None:
     tiny.write_text(tiny.read_text().replace("epochs: 3", "epochs: 400") + f"launcher: {launcher}\n")
-    process = start(tiny, "results", tmp_path)
-    deadline = time.monotonic() + 60
+    process = start(tiny, "results", tmp_path, said=subprocess.PIPE)
+    deadline = time.monotonic() + 120
     while not list(tmp_path.glob("results/tiny/weights/*/checkpoint.pt")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 130
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    said = process.communicate(timeout=60)[0].decode()
+    assert process.returncode == 130, said
+    assert "the same command goes on from there" in said
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
     assert list(tmp_path.glob("results/tiny/weights/*/checkpoint.pt"))

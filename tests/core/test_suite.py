@@ -144,3 +144,24 @@ def test_not_utf8_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"suite: caf\xe9\n")
     with pytest.raises(InputError, match="not UTF-8"):
         load(path)
+
+
+def test_limits_of_a_job_have_units() -> None:
+    assert (read(GOOD).job_timeout, read(GOOD).stall) == (None, None)
+    suite = read(GOOD + "job_timeout: 2 h\nstall: 90\n")
+    assert (suite.job_timeout, suite.stall) == (7200.0, 90.0)
+    jobs = {job.job_id for cell in suite.cells for job in suite.jobs(cell, "cpu")}
+    assert jobs == {job.job_id for cell in read(GOOD).cells for job in read(GOOD).jobs(cell, "cpu")}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("job_timeout: 2 J", "s.yaml:12:1: job_timeout: expected s,"),
+        ("stall: 0", "s.yaml:12:1: stall: must be above 0, got 0"),
+        ("stall: [1]", "s.yaml:12:1: stall"),
+        ("job_timeouts: 1", "s.yaml:12:1: job_timeouts: unknown key 'job_timeouts'; did you mean 'job_timeout'?"),
+    ],
+)
+def test_a_limit_that_is_none_is_an_error_with_its_place(line: str, message: str) -> None:
+    assert str(problems(f"{GOOD}{line}\n")[0]).startswith(message)

@@ -15,8 +15,8 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from spikebench import data
-from spikebench.core.errors import StorageError
-from spikebench.training import load_weights
+from spikebench.core.errors import DiskError, StorageError
+from spikebench.training import checkpoints, load_weights
 from spikebench.training.loop import Epoch, Training, make_optimizer, train
 from spikebench.training.options import TrainingOptions
 from spikebench.training.randomness import Randomness
@@ -124,7 +124,7 @@ def test_a_kill_while_writing_leaves_the_last_checkpoint(
 
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", torn)
-        with pytest.raises(StorageError, match=r"checkpoint\.pt: cannot be written: .*No space left"):
+        with pytest.raises(DiskError, match=r"checkpoint\.pt: the disk is full"):
             next(running)
     assert os.listdir(tmp_path) == ["checkpoint.pt"]
     assert without_times(list(train(make(), tmp_path, "me"))) == without_times(undisturbed[0])
@@ -293,3 +293,13 @@ def test_event_frames_and_loaders_resume_as_exactly(tmp_path: Path, taken: int) 
     resumed = list(train(make_loaded(), tmp_path / "stopped", "me"))
     assert without_times(resumed) == without_times(undisturbed)
     assert same_weights(tmp_path / "stopped", tmp_path / "undisturbed")
+
+
+def test_what_the_disk_said_is_raised_and_not_torchs_word_for_it(tmp_path: Path) -> None:
+    weights = {"w": torch.zeros(10_000)}
+    with open("/dev/full", "wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        checkpoints._save(weights, file)
+    (tmp_path / "weights.pt").mkdir()
+    with pytest.raises(StorageError, match="a folder stands where a file is needed"):
+        checkpoints.write(tmp_path / "weights.pt", weights)
+    assert os.listdir(tmp_path) == ["weights.pt"]

@@ -35,7 +35,7 @@ def update(results: str | Path, root: str | Path = ROOT) -> Path:
     """
     source = ResultsFolder(results).require()
     text = source.suite_text()
-    name = SuiteFacts.parse(text).name
+    name = SuiteFacts.parse(text, str(source.path / "suite.yaml")).name
     if text is None or not name:
         raise InputError(f"{results}: no suite.yaml in it, so it is not known whose baseline this would be")
     jobs = list(source.job_files())

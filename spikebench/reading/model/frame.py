@@ -191,7 +191,7 @@ def load_results(*folders: str | Path) -> Frame:
     notices: list[str] = []
     for path in folders:
         folder = ResultsFolder(path).require()
-        suites.append(SuiteFacts.parse(folder.suite_text()))
+        suites.append(SuiteFacts.parse(folder.suite_text(), str(folder.path / "suite.yaml")))
         cells = {**folder.cells(), **cells}
         machines = {**folder.machines(), **machines}
         sources = {**folder.sources(), **sources}

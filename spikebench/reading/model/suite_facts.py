@@ -1,14 +1,15 @@
-"""What a report needs to know of the suite that was run. The suite was checked when it ran: here nothing is checked again."""
+"""What a report needs to know of the suite that was run. The suite was checked when it ran: here its shape alone is."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-import yaml
-
+from spikebench.core import yaml_nodes
 from spikebench.core.errors import InputError
+from spikebench.core.shapes import is_plain
 from spikebench.reading.model.factors import spelled_component
 
 
@@ -26,29 +27,49 @@ class SuiteFacts:
     grid: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def parse(cls, text: str | None) -> SuiteFacts:
+    def parse(cls, text: str | None, file: str = "suite.yaml") -> SuiteFacts:
         """From a results folder's ``suite.yaml``; without one (None) there is only the default reading.
 
-        Raises InputError if the text is not a suite at all.
+        Raises InputError naming ``file`` and the key if the text is not a suite at all.
         """
         if text is None:
             return cls(energy=DEFAULT_ENERGY)
-        try:
-            data = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"suite.yaml in the results folder is damaged: {str(error).splitlines()[0]}") from error
-        if not isinstance(data, Mapping):
-            raise InputError("suite.yaml in the results folder is damaged: it is not a mapping")
-        report = data.get("report") or {}
+        document = yaml_nodes.parse(text, file)
+        if not isinstance(document.data, dict):
+            raise InputError(document.problem((), "damaged: expected a suite, got something that is no mapping"))
+
+        def part(kind: type, *path: str, default: Any) -> Any:
+            value: Any = document.data
+            for length, key in enumerate(path, 1):
+                value = value.get(key)
+                if value is None:
+                    return default
+                if not isinstance(value, kind if length == len(path) else dict) or not is_plain(value):
+                    raise InputError(document.problem(path[:length], f"damaged: a suite has no {type(value).__name__} here"))
+            return value
+
+        def texts(*path: str, default: Sequence[str]) -> tuple[str, ...]:
+            values = part(list, *path, default=list(default))
+            if not all(isinstance(value, str) for value in values):
+                raise InputError(document.problem(path, "damaged: expected a list of words"))
+            return tuple(values)
+
+        grid = part(dict, "variants", "grid", default={})
+        for name, values in grid.items():
+            try:
+                list(map(partial(spelled_component, name), values))
+            except (InputError, TypeError) as error:
+                problem = document.problem(("variants", "grid", name), f"damaged: {str(error).splitlines()[0]}")
+                raise InputError(problem) from error
         return cls(
-            name=str(data.get("suite", "")),
-            question=str(data.get("question") or ""),
-            energy=tuple(data["energy"]) if "energy" in data else DEFAULT_ENERGY,
-            baseline=report.get("baseline") or {},
-            columns=tuple(report.get("columns") or ()),
-            formats=tuple(report["formats"]) if "formats" in report else cls.formats,
-            check=data.get("check") or {},
-            grid=(data.get("variants") or {}).get("grid") or {},
+            name=part(str, "suite", default=""),
+            question=part(str, "question", default=""),
+            energy=texts("energy", default=DEFAULT_ENERGY),
+            baseline=part(dict, "report", "baseline", default={}),
+            columns=texts("report", "columns", default=()),
+            formats=texts("report", "formats", default=cls.formats),
+            check=part(dict, "check", default={}),
+            grid=grid,
         )
 
     def rank(self, factor: str, value: Any) -> int:

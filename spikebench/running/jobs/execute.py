@@ -18,7 +18,7 @@ from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
 from spikebench.running.jobs.events import Event, JobEnded, JobStarted, Measured
-from spikebench.running.jobs.identity import Identity, put_identity
+from spikebench.running.jobs.identity import Identity, here, put_identity
 from spikebench.running.jobs.subject import Subject
 
 
@@ -31,6 +31,11 @@ class Executor:
 
     def __call__(self, job: Job) -> Iterator[Event]:
         return execute(job, self.folder, self.fresh)
+
+    def took_its_process_down(self, job: Job) -> bool:
+        """Whether a process like this one died over the job the last time that it ran here."""
+        store = ResultsFolder(self.folder)
+        return store.took_its_process_down(store.job_path(job.job_id, here().machine_id))
 
 
 def execute(job: Job, folder: Path, fresh: bool = False) -> Iterator[Event]:

@@ -7,10 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from spikebench.core.cells import Job
+from spikebench.core.protocols import NO_CARE, Care
+from spikebench.running.launchers import processes
 
 
 class Launcher:
-    """Uses all threads of the process, so that what is timed is what a user would see."""
+    """Uses all threads of the process, so that what is timed is what a user would see.
+
+    No process can end itself when it hangs, or outlive a job that takes it down: where jobs have limits, and for a job that has
+    taken its process down before, the work is done in one other process with as many threads.
+    """
 
     @dataclasses.dataclass(frozen=True)
     class Options:
@@ -24,15 +30,20 @@ class Launcher:
     def __init__(self, options: Options) -> None:
         self.options = options
 
-    def run(self, chains: Iterable[Sequence[Job]], work: Callable[[Job], Iterator[Any]]) -> Iterator[Any]:
+    def run(self, chains: Iterable[Sequence[Job]], work: Callable[[Job], Iterator[Any]], care: Care = NO_CARE) -> Iterator[Any]:
         import torch
 
         before = torch.get_num_threads()
-        torch.set_num_threads(self.options.threads or before)
+        threads = self.options.threads or before
+        elsewhere = processes.Launcher(processes.Launcher.Options(workers=1, threads=threads))
+        if care.limited:
+            yield from elsewhere.run(chains, work, care)
+            return
+        torch.set_num_threads(threads)
         try:
             for chain in chains:
                 for job in chain:
-                    yield from work(job)
+                    yield from elsewhere.run([[job]], work, care) if care.apart(job) else work(job)
         finally:
             # Whatever else this process runs is not of this launcher, and is known by its own number of threads.
             torch.set_num_threads(before)

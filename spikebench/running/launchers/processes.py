@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 from spikebench.core.cells import Job
-from spikebench.running.jobs.events import JobEnded, WorkerDied
-
-Work = Callable[[Job], Iterator[Any]]
+from spikebench.core.protocols import NO_CARE, Care
+from spikebench.running.launchers._worker import IDLE, Raised, Work, Worker, end
 
 
 class Launcher:
     """Hands chains of jobs to worker processes, each as it becomes free.
 
-    A worker that dies (out of memory, a crash in native code) costs the job that it ran: the rest of its chain goes to a fresh
-    worker. Workers end at once when their parent does, however it ended, so that no two runs ever write the same file.
+    A worker that dies (out of memory, a crash in native code), or is ended because its job took too long, costs the job that it
+    ran: the rest of its chain goes to a fresh worker. Workers end when their parent does, however it ended.
     """
 
     @dataclasses.dataclass(frozen=True)
@@ -47,15 +42,21 @@ class Launcher:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return self.options.workers or max(1, cores // self.options.threads)
 
-    def run(self, chains: Iterable[Sequence[Job]], work: Work) -> Iterator[Any]:
+    def run(self, chains: Iterable[Sequence[Job]], work: Work, care: Care = NO_CARE) -> Iterator[Any]:
         # A chain is taken when a worker is free for it, not before: a search decides on the next one by what it has seen.
         waiting: Iterator[list[Job]] = (list(chain) for chain in chains if chain)
-        workers: dict[Connection, _Worker] = {}
+        workers: dict[Connection, Worker] = {}
+
+        def start(chain: list[Job]) -> None:
+            worker = Worker(work, self.options.threads)
+            workers[worker.connection] = worker
+            worker.give(chain)
+
         try:
             for chain in itertools.islice(waiting, self.workers):
-                _start(workers, work, self.options.threads, chain)
+                start(chain)
             while workers:
-                for connection in wait(list(workers)):
+                for connection in wait(list(workers), _patience(workers.values(), care)):
                     assert isinstance(connection, Connection)
                     worker = workers[connection]
                     try:
@@ -63,11 +64,12 @@ class Launcher:
                     except (EOFError, ConnectionResetError):
                         del workers[connection]
                         yield worker.died()
-                        rest = worker.chain or next(waiting, [])
-                        if rest:
-                            _start(workers, work, self.options.threads, rest)
+                        if rest := worker.chain or next(waiting, []):
+                            start(rest)
                         continue
-                    if event != _IDLE:
+                    if isinstance(event, Raised):
+                        raise event.error
+                    if event != IDLE:
                         worker.note(event)
                         yield event
                     elif following := next(waiting, []):
@@ -75,85 +77,18 @@ class Launcher:
                     else:
                         del workers[connection]
                         worker.dismiss()
+                for connection, worker in [*workers.items()]:
+                    reason = worker.overdue(care)
+                    if reason is not None:
+                        del workers[connection]
+                        yield worker.died(reason)
+                        if rest := worker.chain or next(waiting, []):
+                            start(rest)
         finally:
-            for worker in workers.values():
-                worker.process.terminate()
-            for worker in workers.values():
-                worker.process.join()
+            end(worker.process for worker in workers.values())
 
 
-_IDLE = "idle"
-
-
-class _Worker:
-    """The parent's view of one process: ``chain`` is what it has been given and not yet finished."""
-
-    def __init__(self, process: BaseProcess, connection: Connection) -> None:
-        self.process = process
-        self.connection = connection
-        self.chain: list[Job] = []
-
-    def give(self, chain: list[Job]) -> None:
-        self.chain = chain
-        self.connection.send(chain)
-
-    def note(self, event: Any) -> None:
-        if isinstance(event, JobEnded):
-            self.chain = [job for job in self.chain if job.job_id != event.job_id]
-
-    def died(self) -> WorkerDied:
-        self.process.join()
-        code = self.process.exitcode or 0
-        if code == -signal.SIGKILL:
-            reason = "the worker process was killed (signal 9): most likely out of memory"
-        elif code < 0:
-            reason = f"the worker process crashed ({signal.Signals(-code).name})"
-        else:
-            reason = f"the worker process ended unexpectedly (exit code {code})"
-        lost, self.chain = self.chain[:1], self.chain[1:]
-        return WorkerDied(lost[0].job_id if lost else "", reason)
-
-    def dismiss(self) -> None:
-        self.connection.close()
-        self.process.join()
-
-
-def _start(workers: dict[Connection, _Worker], work: Work, threads: int, chain: list[Job]) -> None:
-    # spawn: a forked torch would inherit thread pools that no longer have threads.
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, work, threads), daemon=True)
-    process.start()
-    there.close()
-    worker = _Worker(process, here)
-    workers[here] = worker
-    worker.give(chain)
-
-
-def _serve(connection: Connection, work: Work, threads: int) -> None:
-    """The worker's main loop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides what it means
-    _end_with_parent()
-    import torch
-
-    torch.set_num_threads(threads)
-    try:
-        while True:
-            for job in connection.recv():
-                for event in work(job):
-                    connection.send(event)
-            connection.send(_IDLE)
-    except (EOFError, BrokenPipeError):
-        return
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _patience(workers: Iterable[Worker], care: Care) -> float | None:
+    """How long to wait for a word before one of them is overdue."""
+    limits = [limit for worker in workers if (limit := worker.patience(care)) is not None]
+    return min(limits, default=None)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from spikebench.core import lock
+from spikebench.core import lock, yaml_nodes
 from spikebench.core.errors import StorageError
+from spikebench.core.protocols import Care
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite
@@ -63,11 +64,12 @@ class Run:
         self._prepare()
         jobs = {planned.job.job_id: planned.job for planned in self.plan.jobs}
         work, deaths = Executor(self.store.path, self.fresh), Deaths(self.store.path)
+        care = Care(self.suite.job_timeout, self.suite.stall, work.took_its_process_down)
         shared, exclusive = self.plan.shared_chains(), self.plan.exclusive_chains()
         for launcher, chains in ((self.suite.launcher, shared), (timing_launcher(self.suite), exclusive)):
             if not chains:
                 continue
-            running = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers")).run(chains, work)
+            running = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers")).run(chains, work, care)
             for happened in running:
                 event = deaths.settle(happened, jobs.get)
                 if isinstance(event, JobEnded) and event.failure:
@@ -114,9 +116,9 @@ def open_run(path: str | Path, results: str | Path, fresh: bool = False) -> Run:
 def bind(suite: Suite, folder: Path, fresh: bool = False) -> Run:
     """A suite with the folder that it fills; see ``open_run``."""
     store = ResultsFolder(folder)
-    text = _readable_suite(store)
+    text = store.suite_text()
     if text is not None:
-        there = yaml.safe_load(text)
+        there = yaml_nodes.parse(text, str(folder / "suite.yaml")).data
         if not isinstance(there, dict) or there.get("suite") != suite.name:
             name = there.get("suite") if isinstance(there, dict) else there
             raise StorageError(f"{folder}: holds results of the suite {name!r}, not of {suite.name!r}; give another --results")
@@ -133,10 +135,3 @@ def _last_change(store: ResultsFolder) -> int | None:
         return jobs.stat().st_mtime_ns if any(jobs.iterdir()) else None
     except OSError:
         return None
-
-
-def _readable_suite(store: ResultsFolder) -> str | None:
-    try:
-        return store.suite_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(f"{store.path / 'suite.yaml'}: cannot be read: {error}") from error

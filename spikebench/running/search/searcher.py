@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from spikebench.core.cells import Cell, Job
 from spikebench.core.errors import InputError
+from spikebench.core.protocols import Care
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.search import Constraint, NoValueError, Objective, value_of
@@ -62,9 +63,11 @@ class Searcher:
             self.study.begin(self._first())
         launcher = timing_launcher(self.trials.suite) if self.trials.exclusive else self.trials.suite.launcher
         member = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers"))
-        work = StoppableWork(Executor(self.store.path), self._signals)
+        executor = Executor(self.store.path)
+        work = StoppableWork(executor, self._signals)
+        care = Care(self.trials.suite.job_timeout, self.trials.suite.stall, executor.took_its_process_down)
         try:
-            for event in member.run(self._chains(), work):
+            for event in member.run(self._chains(), work, care):
                 yield from self._note(event)
         finally:
             self.study.put_back()

@@ -54,6 +54,7 @@ def winner_suite(suite: Suite, cell: Cell, trial: Trial) -> str:
     here = Path(suite.document.file).parent
     data["energy"] = [str((here / name).resolve()) if name.endswith(".toml") else name for name in suite.energy]
     data["launcher"] = plain(suite.launcher)
+    data |= {key: limit for key in ("job_timeout", "stall") if (limit := getattr(suite, key)) is not None}
     data["device"] = suite.device
     objectives = ", ".join(str(objective) for objective in suite.search.objectives) if suite.search else ""
     head = f"# Found by `spikebench search` for {objectives}; its trial used the seed {cell.seed}.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from spikebench.core.errors import DiskError
+from spikebench.core.protocols import NO_CARE, Care
 from spikebench.core.registry import REGISTRIES
 from spikebench.running.jobs.events import JobEnded, JobStarted, WorkerDied
-from spikebench.running.launchers import processes
+from spikebench.running.launchers import _worker, processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,18 +28,48 @@ class Task:
 
     job_id: str
     deadly: bool = False
+    fate: str = ""
+
+
+class OddError(Exception):
+    """Cannot be sent to another process."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__("odd")
 
 
 def work(task: Task) -> Iterator[Any]:
     yield JobStarted(task.job_id)
     if task.deadly:
         os.kill(os.getpid(), signal.SIGKILL)
+    if task.fate == "exit":
+        os._exit(3)
+    if task.fate == "full":
+        raise DiskError("x: the disk is full")
+    if task.fate == "odd":
+        raise OddError(1, 2)
+    if task.fate == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if task.fate == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(600)
+    if task.fate == "busy":
+        for _ in range(6000):
+            yield Tick(task.job_id)
+            time.sleep(0.1)
     yield JobEnded(task.job_id, 0.0)
 
 
-def run(name: str, chains: list[list[Task]], **options: Any) -> list[Any]:
+@dataclasses.dataclass(frozen=True)
+class Tick:
+    """Some event or other."""
+
+    job_id: str
+
+
+def run(name: str, chains: list[list[Task]], care: Care = NO_CARE, **options: Any) -> list[Any]:
     launcher = REGISTRIES["launchers"].get(name)
-    return list(launcher(launcher.Options(**options)).run(chains, work))
+    return list(launcher(launcher.Options(**options)).run(chains, work, care))
 
 
 @pytest.mark.parametrize("name", REGISTRIES["launchers"].names())
@@ -72,6 +105,48 @@ def test_threads_of_inline_jobs_are_theirs_alone() -> None:
     seen = list(launcher(launcher.Options(threads=other)).run([[Task("a")]], lambda task: iter([torch.get_num_threads()])))
     assert seen == [other]
     assert torch.get_num_threads() == before
+
+
+def test_what_the_work_raises_is_raised_in_the_parent() -> None:
+    with pytest.raises(DiskError, match="the disk is full"):
+        run("inline", [[Task("a", fate="full")]])
+    with pytest.raises(DiskError, match="the disk is full"):
+        run("processes", [[Task("a", fate="full")], [Task("b", fate="busy")]], workers=2)
+    with pytest.raises(RuntimeError, match="OddError: odd") as caught:
+        run("processes", [[Task("a", fate="odd")]], workers=1)
+    assert "test_launchers.py" in "".join(caught.value.__notes__)
+
+
+def test_a_job_that_stalls_or_takes_too_long_is_ended_and_the_rest_of_its_chain_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_worker, "GRACE", 1.0)
+    chains = [[Task("a0", fate="stop"), Task("a1")], [Task("b0", fate="deaf")], [Task("c0", fate="busy")]]
+    events = run("processes", chains, Care(job_timeout=8.0, stall=3.0), workers=3)
+    died = {event.job_id: event.reason for event in events if isinstance(event, WorkerDied)}
+    assert died.keys() == {"a0", "b0", "c0"}
+    assert "stall, 3 s" in died["a0"]
+    assert "stall, 3 s" in died["b0"]
+    assert "job_timeout, 8 s" in died["c0"]
+    assert {event.job_id for event in events if isinstance(event, JobEnded)} == {"a1"}
+
+
+def test_inline_jobs_with_limits_or_a_past_run_apart() -> None:
+    events = run("inline", [[Task("a0", fate="stop")]], Care(stall=1.0))
+    assert [event.job_id for event in events if isinstance(event, WorkerDied)] == ["a0"]
+    events = run("inline", [[Task("a0"), Task("a1", fate="exit"), Task("a2")]], Care(apart=lambda task: task.job_id == "a1"))
+    (died,) = [event for event in events if isinstance(event, WorkerDied)]
+    assert (died.job_id, died.reason) == ("a1", "the worker process ended unexpectedly (exit code 3)")
+    assert [event.job_id for event in events if isinstance(event, JobEnded)] == ["a0", "a2"]
+
+
+def test_closing_leaves_no_process_not_even_a_stopped_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_worker, "GRACE", 1.0)
+    launcher = processes.Launcher(processes.Launcher.Options(workers=1))
+    events = launcher.run([[Task("a", fate="stop")]], work)
+    next(events)
+    (child,) = multiprocessing.active_children()
+    assert until(lambda: state_of(child.pid) == "T")
+    events.close()
+    assert not child.is_alive()
 
 
 def test_options_that_make_no_sense_are_refused() -> None:
@@ -116,8 +191,11 @@ def until(condition: Any, seconds: float = 60) -> bool:
 
 
 def alive(pid: int) -> bool:
+    return state_of(pid) not in ("", "Z")
+
+
+def state_of(pid: int | None) -> str:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return False
-    return state != "Z"
+        return ""
