@@ -58,7 +58,8 @@ def run(
     ] = False,
 ) -> None:
     """Train and measure all that SUITE asks for and does not have yet, and print the table."""
-    from spikebench.running.verbs.run import run_suite, show_plan
+    from spikebench.running.verbs.plan import show_plan
+    from spikebench.running.verbs.run import run_suite
 
     if plan:
         show_plan(suite, results, fresh)

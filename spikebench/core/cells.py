@@ -64,15 +64,20 @@ class Cell:
             identity["weights"] = self.weights.identity()
         return identity
 
-    @cached_property
+    @property
     def group_id(self) -> str:
         """The cell without its seed: one row of a table."""
-        return digest(self._identity())
+        return self._ids[0]
 
-    @cached_property
+    @property
     def cell_id(self) -> str:
         """The key of the cell's weights: hashes the variant, data, training with its code version, and the seed."""
-        return digest({**self._identity(), "seed": self.seed})
+        return self._ids[1]
+
+    @cached_property
+    def _ids(self) -> tuple[str, str]:
+        identity = self._identity()
+        return digest(identity), digest({**identity, "seed": self.seed})
 
     def to_plain(self) -> dict[str, Any]:
         """All of it, ids and defaults included, as ``cells/<cell_id>.json`` stores it."""

@@ -49,17 +49,12 @@ class Choice:
 
         Raises InputError with a problem for every unknown option and every value of a wrong type; keys are option names.
         """
-        return build_options(REGISTRIES[registry].options(self.name), self.options, owner=self.name)
+        return _built(REGISTRIES[registry].options(self.name), self.name, self._text)
 
     def canonical(self, registry: str) -> dict[str, Any]:
         """Name and the options that differ from the defaults, for hashing: a default may be written out or left out."""
-        options = self.resolve(registry)
-        changed = {
-            field.name: plain(getattr(options, field.name))
-            for field in dataclasses.fields(options)
-            if getattr(options, field.name) != _default(field)
-        }
-        return {"name": self.name, **changed}
+        options_type = REGISTRIES[registry].options(self.name)
+        return {"name": self.name, **json.loads(_canonical(options_type, self.name, self._text))}
 
     def to_plain(self) -> Any:
         """As short as a person would write it in a suite."""
@@ -74,11 +69,12 @@ class Choice:
         return isinstance(other, Choice) and self.name == other.name and plain(self.options) == plain(other.options)
 
     def __hash__(self) -> int:
-        return self._hash
+        return hash((self.name, self._text))
 
     @cached_property
-    def _hash(self) -> int:
-        return hash((self.name, json.dumps(plain(self.options), sort_keys=True)))
+    def _text(self) -> str:
+        """The options as JSON: what they are kept by, since 1, 1.0 and True are equal but not the same."""
+        return _spell(self.options)
 
 
 def build_options(options_type: type, given: Mapping[str, Any], owner: str) -> Any:
@@ -87,30 +83,50 @@ def build_options(options_type: type, given: Mapping[str, Any], owner: str) -> A
     Raises InputError naming each unknown option (with the nearest known one) and each value of a wrong type. A ValueError
     from the dataclass's own ``__post_init__`` becomes a problem of the whole.
     """
-    known = [field.name for field in dataclasses.fields(options_type)]
-    problems = [
-        Problem(f"{owner} has no option {key!r}{nearest(key, known) if known else ' (it has no options)'}", key=str(key))
-        for key in given
-        if key not in known
-    ]
-    usable = {key: plain(value) for key, value in given.items() if key in known}
-    # Through JSON, since strict mode takes a JSON list for a tuple but no text for a number: YAML reads 1e-3 as text.
-    built, wrong = _validated(options_type, json.dumps(usable))
-    if problems or wrong:
-        raise InputError([*problems, *wrong])
+    return _built(options_type, owner, _spell(given))
+
+
+def _spell(options: Mapping[str, Any]) -> str:
+    # YAML knows dates, JSON does not: as text they are refused like any other text.
+    return json.dumps(plain(options), sort_keys=True, default=str)
+
+
+def _built(options_type: type, owner: str, given: str) -> Any:
+    built, problems = _checked(options_type, owner, given)
+    if problems:
+        raise InputError(problems)
     return built
 
 
 @lru_cache(maxsize=65_536)  # a grid of ten thousand cells asks for the same few options again and again
-def _validated(options_type: type, given: str) -> tuple[Any, tuple[Problem, ...]]:
-    """The options that are written in ``given`` (JSON), or what is wrong with them."""
+def _checked(options_type: type, owner: str, given: str) -> tuple[Any, tuple[Problem, ...]]:
+    """The options that are written in ``given`` (JSON), and what is wrong with them."""
     from pydantic import ValidationError
 
+    options = json.loads(given)
+    known = [field.name for field in dataclasses.fields(options_type)]
+    problems = [
+        Problem(f"{owner} has no option {key!r}{nearest(key, known) if known else ' (it has no options)'}", key=str(key))
+        for key in options
+        if key not in known
+    ]
+    usable = json.dumps({key: value for key, value in options.items() if key in known})
+    built = None
     try:
-        return _adapter(options_type).validate_json(given, strict=True), ()
+        # Through JSON, since strict mode takes a JSON list for a tuple but no text for a number: YAML reads 1e-3 as text.
+        built = _adapter(options_type).validate_json(usable, strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        return None, tuple(Problem(reword(detail), key=".".join(map(str, detail["loc"]))) for detail in details)
+        problems += [Problem(reword(detail), key=".".join(map(str, detail["loc"]))) for detail in details]
+    return built, tuple(problems)
+
+
+@lru_cache(maxsize=65_536)
+def _canonical(options_type: type, owner: str, given: str) -> str:
+    """The options that differ from their defaults, as JSON."""
+    options = _built(options_type, owner, given)
+    values = ((field, getattr(options, field.name)) for field in dataclasses.fields(options_type))
+    return json.dumps({field.name: plain(value) for field, value in values if value != _default(field)})
 
 
 @cache
@@ -144,6 +160,8 @@ def yaml_hint(value: Any) -> str:
 
 def plain(value: Any) -> Any:
     """Plain JSON data of choices, dataclasses, tuples and mappings."""
+    if value is None or type(value) in _PLAIN:
+        return value
     if isinstance(value, Choice):
         return value.to_plain()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -153,6 +171,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+_PLAIN = frozenset({str, int, float, bool})
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from spikebench.core.errors import InputError, Problem, nearest
@@ -40,6 +41,7 @@ class Registry:
         self.attribute = attribute
         self.what = what
         self.suffix = suffix
+        self._modules: dict[str, ModuleType] = {}
 
     @cached_property
     def folder(self) -> Path:
@@ -91,8 +93,9 @@ class Registry:
         if name in self._files():
             if self.attribute is None:
                 return self._files()[name]
-            module = importlib.import_module(f"spikebench.{self.package}.{_module_name(name)}")
-            return getattr(module, self.attribute)
+            if name not in self._modules:
+                self._modules[name] = importlib.import_module(f"spikebench.{self.package}.{_module_name(name)}")
+            return getattr(self._modules[name], self.attribute)
         plugin = self._plugins()[name]
         try:
             return plugin.load()

@@ -1,0 +1,83 @@
+"""What ``run --plan`` does: say what a run would do, and how long it may take. Writes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from spikebench.core.console import standard_output
+from spikebench.core.text import printable
+from spikebench.core.variant import VariantSpec
+from spikebench.running.jobs.plan import PlannedJob
+from spikebench.running.run.estimate import Estimate, estimate
+from spikebench.running.run.runner import Run, open_run
+from spikebench.running.verbs.run import workers
+
+HEADS = ("cell", "variant", "seed", "parameters", "to do", "cached", "about")
+NUMBERS = ("seed", "parameters", "about")
+
+
+def show_plan(path: Path, results: Path, fresh: bool) -> None:
+    """Print every cell with its jobs. Raises InputError, StorageError."""
+    run = open_run(path, results, fresh)
+    guesses = estimate(run.plan, getattr(run.suite.launcher.resolve("launchers"), "threads", 0))
+    console = standard_output()
+    console.print(f"{run.suite.name}: {len(run.plan.cells)} cells, {len(list(run.plan.jobs))} jobs", style="italic")
+    head, *body = aligned([HEADS, *_rows(run, guesses)], [name in NUMBERS for name in HEADS])
+    console.print(head, style="bold", soft_wrap=True)
+    console.out("\n".join(map(printable, body)), highlight=False)
+    console.print(f"{len(run.plan.pending)} jobs to do, {_training(guesses, workers(run))}; measurements come on top")
+
+
+def _rows(run: Run, guesses: Estimate) -> Iterable[Sequence[str]]:
+    fields = differing(run.suite.variants)
+    for cell, jobs in run.plan.cells:
+        guess = guesses.cells[cell.cell_id]
+        yield (
+            cell.cell_id[:8],
+            label(cell.variant, fields),
+            str(cell.seed),
+            "?" if guess.parameters is None else f"{guess.parameters:,}",
+            _harnesses(planned for planned in jobs if not planned.done),
+            _harnesses(planned for planned in jobs if planned.done),
+            guess.spell(),
+        )
+
+
+def _training(guesses: Estimate, side_by_side: int) -> str:
+    minutes = guesses.seconds / max(1, side_by_side) / 60
+    if not minutes:
+        return "no training"
+    reached = "each variant" if guesses.timed == guesses.variants else f"{guesses.timed:,} of {guesses.variants:,} variants"
+    return f"about {minutes:.1f} min of training, by two steps of {reached} timed here"
+
+
+def _harnesses(jobs: Iterable[PlannedJob]) -> str:
+    counted = Counter(planned.job.harness.name for planned in jobs)
+    return " ".join(name if count == 1 else f"{name}×{count}" for name, count in counted.items()) or "-"
+
+
+def differing(variants: Sequence[VariantSpec]) -> list[str]:
+    """The fields that are not the same in all of them."""
+    plain = [variant.to_plain() for variant in variants]
+    return [name for name in VariantSpec.__dataclass_fields__ if len({str(fields[name]) for fields in plain}) > 1]
+
+
+def label(variant: VariantSpec, fields: Sequence[str]) -> str:
+    """A variant by the fields in which it differs from others; by its size where it differs in none."""
+    return " ".join(f"{name}={getattr(variant, name)}" for name in fields) or f"{variant.depth}-{variant.dim}"
+
+
+def aligned(rows: Sequence[Sequence[str]], numbers: Sequence[bool]) -> list[str]:
+    """One line a row, columns as wide as their widest cell, those of ``numbers`` to the right.
+
+    Not rich's table, which takes a millisecond a row: a suite may have ten thousand cells.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width) for cell, width, number in zip(row, widths, numbers, strict=True)
+        ).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,69 @@
+"""The guess of a plan's time: every variant where they are few, some of them where they are many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spikebench.running.run import estimate as module
+from spikebench.running.run.estimate import Guess, estimate
+from spikebench.running.run.runner import open_run
+from spikebench.running.verbs.plan import aligned, differing, label
+
+SUITE = """\
+suite: many
+dataset: digits
+variants: {base: {preset: spikformer-2-64, depth: 1, dim: 16, num_heads: 2}, grid: {T: [1, 2, 3], stem: [sps, scs]}}
+seeds: [0, 1]
+train: {epochs: 2, batch_size: 8}
+measure: [accuracy]
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    path = tmp_path / "many.yaml"
+    path.write_text(SUITE)
+    return path
+
+
+def test_few_variants_are_all_built_and_seeds_share_a_guess(suite: Path, tmp_path: Path) -> None:
+    plan = open_run(suite, tmp_path).plan
+    found = estimate(plan, 1)
+    assert (found.timed, found.variants, len(found.cells)) == (6, 6, 12)
+    assert len({guess.parameters for guess in found.cells.values()}) == 2  # one of each stem: T adds none
+    assert found.seconds == pytest.approx(sum(guess.seconds or 0 for guess in found.cells.values()))
+    by_group: dict[str, set[Guess]] = {}
+    for cell, _ in plan.cells:
+        by_group.setdefault(cell.group_id, set()).add(found.cells[cell.cell_id])
+    assert all(len(guesses) == 1 for guesses in by_group.values())
+
+
+def test_of_many_variants_those_not_reached_count_as_the_mean_and_say_so(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SURE", 2)
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+    monkeypatch.setattr(module, "_time_cell", lambda cell, trains: Guess(7, 1.0 + cell.variant.T))
+    plan = open_run(suite, tmp_path).plan
+    found = estimate(plan, 1)
+    assert (found.timed, found.variants) == (2, 6)
+    known = [guess.seconds for guess in found.cells.values() if guess.seconds is not None]
+    assert len(known) == 4
+    assert found.seconds == pytest.approx(12 * sum(known) / 4)
+    assert [guess.spell() for guess in found.cells.values()].count("?") == 8
+
+
+def test_a_label_tells_what_differs_and_nothing_else(suite: Path, tmp_path: Path) -> None:
+    variants = open_run(suite, tmp_path).suite.variants
+    fields = differing(variants)
+    assert fields == ["stem", "T"]
+    labels = [label(variant, fields) for variant in variants]
+    assert len(set(labels)) == len(variants)
+    assert labels[0].startswith("stem=sps")
+    assert label(variants[0], []) == "1-16"
+
+
+def test_columns_stand_below_one_another() -> None:
+    assert aligned([("a", "n"), ("long", "1,234")], [False, True]) == ["a         n", "long  1,234"]
