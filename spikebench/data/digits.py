@@ -5,37 +5,22 @@ Grey values 0..16 are divided by 16. Splits: 1,258 / 180 / 359 images, stratifie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spikebench.core.variant import InputSpec
-from spikebench.data import SplitName
+from spikebench.data._whole import WholeDataset
 
 if TYPE_CHECKING:
-    from torch.utils.data import TensorDataset
+    import numpy as np
 
 
-class Dataset:
+class Dataset(WholeDataset):
     """Learned to 98 % in seconds, so a whole suite can be tried on a laptop."""
 
-    version = 1
+    inputs = InputSpec(channels=1, size=8, classes=10)
 
-    @dataclass(frozen=True)
-    class Options:
-        """None: the data are as they are."""
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    @property
-    def inputs(self) -> InputSpec:
-        return InputSpec(channels=1, size=8, classes=10)
-
-    def split(self, name: SplitName) -> TensorDataset:
-        """x (1, 8, 8) float32 in 0..1."""
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         from sklearn.datasets import load_digits
 
-        from spikebench.data._splits import tensor_split
-
         found = load_digits()
-        return tensor_split(name, found.images[:, None] / 16.0, found.target)
+        return found.images[:, None] / 16.0, found.target

@@ -76,6 +76,31 @@ def leak_of(tau, LEAK: tl.constexpr):
 
 
 @jit
+def back_step(
+    h,
+    grad,
+    carry,
+    leak,
+    threshold,
+    rest,
+    LEAK: tl.constexpr,
+    DECAY_INPUT: tl.constexpr,
+    SOFT: tl.constexpr,
+    DETACH: tl.constexpr,
+    GRADIENT: tl.constexpr,
+    OPTIONS: tl.constexpr,
+):
+    """dL/dH, dL/dX and the dL/dV that goes to the step before, from ``grad`` = dL/dS and ``carry`` = dL/dV of one step."""
+    g = GRADIENT(h - threshold, *OPTIONS)
+    dh = grad.to(tl.float32) * g + carry * through_reset(h, g, threshold, rest, SOFT, DETACH)
+    share = dh * leak
+    carry = dh - share
+    if LEAK == "none" or not DECAY_INPUT:
+        share = dh
+    return dh, share, carry
+
+
+@jit
 def _exp(x):
     return tl.exp(x)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import triton.language as tl
 
-from spikebench.kernels._triton_math import charge, jit, leak_of, reset, through_reset
+from spikebench.kernels._triton_math import back_step, charge, jit, leak_of, reset
 
 
 @jit
@@ -170,12 +170,9 @@ def backward_of_step(
     dys = ()
     for back in tl.static_range(T):
         h = hs[T - 1 - back]
-        g = GRADIENT(h - threshold, *OPTIONS)
-        dh = grads[T - 1 - back].to(tl.float32) * g + carry * through_reset(h, g, threshold, rest, SOFT, DETACH)
-        share = dh * leak
-        carry = dh - share
-        if LEAK == "none" or not DECAY_INPUT:
-            share = dh
+        _dh, share, carry = back_step(
+            h, grads[T - 1 - back], carry, leak, threshold, rest, LEAK, DECAY_INPUT, SOFT, DETACH, GRADIENT, OPTIONS
+        )
         dys = dys + (share,)
     return xs, dys
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import triton.language as tl
 
-from spikebench.kernels._triton_math import charge, jit, leak_of, reset, through_reset
+from spikebench.kernels._triton_math import back_step, charge, jit, leak_of, reset
 
 UNROLLED = 32
 
@@ -130,8 +130,9 @@ def backward(
     along_tau = tl.full((BLOCK,), 0.0, tl.float32)
     for back in tl.static_range(T):
         h = hs[T - 1 - back]
-        g = GRADIENT(h - threshold, *OPTIONS)
-        dh = grads[T - 1 - back].to(tl.float32) * g + carry * through_reset(h, g, threshold, rest, SOFT, DETACH)
+        dh, share, carry = back_step(
+            h, grads[T - 1 - back], carry, leak, threshold, rest, LEAK, DECAY_INPUT, SOFT, DETACH, GRADIENT, OPTIONS
+        )
         if LEARNED:
             if back == T - 1:
                 change = h - rest
@@ -140,10 +141,6 @@ def backward(
             if not DECAY_INPUT:
                 change = change - xs[T - 1 - back].to(tl.float32)
             along_tau += tl.where(inside, dh * change, 0.0)
-        share = dh * leak
-        carry = dh - share
-        if LEAK == "none" or not DECAY_INPUT:
-            share = dh
         tl.store(dx + (T - 1 - back) * row + offsets, share.to(dx.dtype.element_ty), mask=inside)
     if LEARNED:
         tl.store(dtau + tl.program_id(0), tl.sum(along_tau, 0))
@@ -193,19 +190,14 @@ def backward_loop(
     for back in range(T):
         t = T - 1 - back
         h = tl.load(hs + t * row + offsets, mask=inside)
-        g = GRADIENT(h - threshold, *OPTIONS)
         grad_t = tl.load(grad + t * grad_row + offsets, mask=inside)
-        dh = grad_t.to(tl.float32) * g + carry * through_reset(h, g, threshold, rest, SOFT, DETACH)
+        dh, share, carry = back_step(h, grad_t, carry, leak, threshold, rest, LEAK, DECAY_INPUT, SOFT, DETACH, GRADIENT, OPTIONS)
         if LEARNED:
             before = tl.load(hs + (t - 1) * row + offsets, mask=inside & (t > 0), other=0.0)
             change = h - tl.where(t > 0, reset(before, threshold, rest, SOFT), rest)
             if not DECAY_INPUT:
                 change = change - tl.load(x + t * x_row + offsets, mask=inside).to(tl.float32)
             along_tau += tl.where(inside, dh * change, 0.0)
-        share = dh * leak
-        carry = dh - share
-        if LEAK == "none" or not DECAY_INPUT:
-            share = dh
         tl.store(dx + t * row + offsets, share.to(dx.dtype.element_ty), mask=inside)
     if LEARNED:
         tl.store(dtau + tl.program_id(0), tl.sum(along_tau, 0))

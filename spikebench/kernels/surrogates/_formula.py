@@ -15,6 +15,17 @@ from spikebench.core.registry import REGISTRIES, NoOptions
 Scalar = Callable[..., Any]
 
 
+@dataclasses.dataclass(frozen=True)
+class Slope:
+    """What most surrogates have to choose: ``alpha`` > 0. A subclass gives the default and says what it is of the curve."""
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.alpha > 0:
+            raise ValueError(f"alpha must be above 0, got {self.alpha}")
+
+
 class Formula:
     """A surrogate with its options: ``gradient(z, *arguments)`` stands for dS/dH at z = H - v_threshold.
 

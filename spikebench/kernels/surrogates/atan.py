@@ -6,19 +6,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spikebench.kernels.surrogates._formula import Formula
+from spikebench.kernels.surrogates._formula import Formula, Slope
 from spikebench.kernels.surrogates._math import atan, pi
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Slope):
     """``alpha`` > 0: slope; the peak is alpha / 2."""
 
     alpha: float = 2.0
-
-    def __post_init__(self) -> None:
-        if not self.alpha > 0:
-            raise ValueError(f"alpha must be above 0, got {self.alpha}")
 
 
 class Surrogate(Formula):

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spikebench.kernels.surrogates._formula import Formula
+from spikebench.kernels.surrogates._formula import Formula, Slope
 from spikebench.kernels.surrogates._math import absolute, where
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Slope):
     """``alpha`` > 0: the height, and 1 / width."""
 
     alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.alpha > 0:
-            raise ValueError(f"alpha must be above 0, got {self.alpha}")
 
 
 class Surrogate(Formula):

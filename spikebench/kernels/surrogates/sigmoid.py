@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spikebench.kernels.surrogates._formula import Formula
+from spikebench.kernels.surrogates._formula import Formula, Slope
 from spikebench.kernels.surrogates._math import sigmoid
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Slope):
     """``alpha`` > 0: slope; the peak is alpha / 4."""
 
     alpha: float = 4.0
-
-    def __post_init__(self) -> None:
-        if not self.alpha > 0:
-            raise ValueError(f"alpha must be above 0, got {self.alpha}")
 
 
 class Surrogate(Formula):
