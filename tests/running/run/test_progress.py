@@ -10,7 +10,8 @@ from spikebench.core.console import standard_error
 from spikebench.core.records import Record
 from spikebench.core.variant import VariantSpec
 from spikebench.running.jobs.events import JobEnded, JobStarted, Measured
-from spikebench.running.run.progress import Forecast, show
+from spikebench.running.run.forecast import Forecast
+from spikebench.running.run.progress import show
 
 
 def jobs() -> tuple[Job, Job]:
