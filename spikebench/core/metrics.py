@@ -50,6 +50,15 @@ class Metric:
         return (self.direction == "higher" and a > b) or (self.direction == "lower" and a < b)
 
 
+VALUE_FREE = frozenset(
+    {
+        *("parameters", "parameter_bytes", "saved_bytes", "neurons", "membrane_updates", "time_steps", "learning_rate"),
+        *("dense_macs", "dense_macs_inside", "input_elements", "output_elements", "weight_elements"),
+    }
+)
+"""Exact metrics that shapes and options alone decide: the same on every machine, split and sample, to the last digit."""
+
+
 @cache
 def catalogue() -> Mapping[str, Metric]:
     """Every metric that any harness or derivation declares, by name. Imports those modules, but no torch.

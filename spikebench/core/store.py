@@ -15,6 +15,7 @@ from typing import Any
 from spikebench.core import job_files, json_text, shapes
 from spikebench.core.errors import StorageError, storage_errors
 from spikebench.core.job_files import JobFile, JobWriter, NewerError
+from spikebench.core.plans import Plans, Wanted, superseded
 from spikebench.core.process import this_process
 from spikebench.core.record_lines import Lines
 from spikebench.core.records import Record
@@ -27,6 +28,7 @@ class ResultsFolder:
         self.path = Path(path)
         self.notices: list[str] = []
         self._reader = Lines()
+        self.remarks: list[str] = []  # what is left out although it can be read
 
     # -- reading ---------------------------------------------------------------------------------------------------------
 
@@ -53,7 +55,9 @@ class ResultsFolder:
             raise StorageError(f"{path}: cannot be read: {_reason(error)}") from error
 
     def cells(self) -> dict[str, dict[str, Any]]:
-        return self._facts("cells")
+        """Those that the folder's plans name; all if there are no plans."""
+        wanted = self._wanted()
+        return {name: facts for name, facts in self._facts("cells").items() if wanted is None or name in wanted.cells}
 
     def machines(self) -> dict[str, dict[str, Any]]:
         return self._facts("machines")
@@ -64,11 +68,19 @@ class ResultsFolder:
     def job_files(self) -> Iterator[JobFile]:
         """Every finished file that counts; what cannot be read is left out and named in ``notices``.
 
-        Where one machine has finished a job, another one's failure of the same job is of no interest any more.
+        Jobs that no plan names are superseded, which ``remarks`` say. Where one machine has finished a job, another one's failure
+        of the same job is of no interest any more.
         """
-        for _, paths in sorted(self.finished().items()):
+        wanted = self._wanted()
+        others: dict[str, Path] = {}
+        for job_id, paths in sorted(self.finished().items()):
+            if wanted is not None and job_id not in wanted.jobs:
+                others[job_id] = paths[0]
+                continue
             found = [job_file for path in paths if (job_file := self.read_job_file(path)) is not None]
             yield from [job_file for job_file in found if job_file.done] or found
+        if others:
+            self.remarks = [superseded(others)]
 
     def records(self) -> Iterator[Record]:
         for job_file in self.job_files():
@@ -134,6 +146,13 @@ class ResultsFolder:
         except NewerError:
             return False
         return header is not None and bool(header.get("died"))
+
+    def _wanted(self) -> Wanted | None:
+        try:
+            return Plans(self.path).wanted()
+        except OSError as error:
+            self._notice(f"plans/: cannot be read ({_reason(error)}); all results are shown, superseded ones too")
+            return None
 
     def _facts(self, kind: str) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}

@@ -18,6 +18,7 @@ IDS = ("job_id", "cell_id", "machine_id", "source_id")
 class Counted:
     """What one job counted, per image: ``sites`` in order of execution, the neuron layers after them.
 
+    ``split``: of the images that were counted on; empty where no record says it.
     ``membrane``, ``spikes``: membrane updates and spikes of each neuron layer, by scope. ``complete``: False if something could
     not be counted, so that sums are lower bounds. ``ids``: of the job that counted.
     """
@@ -28,6 +29,7 @@ class Counted:
     spikes: dict[str, float] = dataclasses.field(default_factory=dict)
     time_steps: int = 1
     complete: bool = True
+    split: str = ""
     reason: str = ""
 
 
@@ -44,6 +46,7 @@ def counted(records: Iterable[Record]) -> Iterator[Counted]:
             job.time_steps = int(record.value)
         elif record.metric == "events" and not record.scope and not {"site", "operation"} & set(record.conditions):
             job.complete = record.conditions.get("complete") is not False
+            job.split = str(record.conditions.get("split", ""))
             job.reason = record.reason
         elif record.metric in ("membrane_updates", "spikes") and record.scope and record.value is not None:
             (job.membrane if record.metric == "membrane_updates" else job.spikes)[record.scope] = record.value

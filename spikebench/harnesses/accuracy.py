@@ -50,14 +50,14 @@ class Harness:
     stage = False
 
     def run(self, subject: Subject, options: Options) -> Iterator[Record]:
-        """One record per T, the cell's own first; condition ``T``; samples are 1 (right) or 0 in the test split's order."""
+        """One record per T, the cell's own first; conditions ``T``, ``split``; samples are 1 (right) or 0 in its order."""
         from spikebench.data import resident
         from spikebench.training.evaluation import evaluate
 
         own = subject.job.cell.variant.T
         split = resident(subject.dataset.split("test"), subject.device)
         for T in dict.fromkeys((own, *options.T)):
-            conditions: dict[str, Scalar] = {"T": T}
+            conditions: dict[str, Scalar] = {"T": T, "split": "test"}
             if own != T and subject.dataset.inputs.events:
                 reason = "event frames come with their own number of time steps"
                 yield Record.absent(ACCURACY, reason, conditions=conditions)

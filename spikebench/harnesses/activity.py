@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from spikebench.core.metrics import Direction, Metric
+from spikebench.core.metrics import VALUE_FREE, Direction, Metric
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record, Scalar
 
@@ -93,9 +93,12 @@ class Harness:
         layers.
 
         All counts are means per image. Whole-network events and firing rates keep every image's own number as samples. What
-        could not be counted is a record without a value; the sums then carry the condition ``complete=False``.
+        could not be counted is a record without a value; the sums then carry the condition ``complete=False``. What depends on
+        the images has the condition ``split``.
         """
-        yield from records_of(observe(subject, options), subject.model)
+        for record in records_of(observe(subject, options), subject.model):
+            depends = record.metric not in VALUE_FREE
+            yield replace(record, conditions={**record.conditions, "split": options.split}) if depends else record
 
 
 def observe(subject: Subject, options: Harness.Options) -> ActivityAnalysis:

@@ -65,6 +65,8 @@ def _energy(job: Counted, profile: Profile, convention: str | None, options: dic
     name = convention or profile.convention
     conditions: dict[str, Scalar] = {"profile": profile.name, "convention": name}
     conditions |= {option: spell(value) for option, value in options.items()}
+    if job.split:
+        conditions["split"] = job.split
     if profile.twin:
         conditions["bits"] = twin_bits(job.time_steps)
     ids: dict[str, Any] = dict(zip(IDS, job.ids, strict=True))

@@ -134,7 +134,8 @@ def check(old: Frame, new: Frame) -> Gate:
     if gone:
         raise InputError(f"the baseline has cells that the suite no longer has: {'; '.join(gone[:6])}; {UPDATE}")
     added = [new.name(group_id) for group_id in new.groups if group_id not in shared]
-    notices = [*old.notices, *new.notices, *(f"{name} is not in the baseline and was not judged; {UPDATE}" for name in added)]
+    said = (*old.notices, *old.remarks, *new.notices, *new.remarks)
+    notices = [*said, *(f"{name} is not in the baseline and was not judged; {UPDATE}" for name in added)]
     found = [judgement for pair in pairs(old, new) if (judgement := judge(pair, tolerances)) is not None]
     order = {"fail": 0, "inconclusive": 1, "pass": 2, "skipped": 3}
     found.sort(key=lambda judgement: (not judgement.gating, order[judgement.outcome], _rank(judgement)))

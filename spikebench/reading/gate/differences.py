@@ -37,7 +37,7 @@ def compare(old: Frame, new: Frame, everything: bool = False) -> Document:
         headline = pair.metric.name in HEADLINE or not pair.metric.portable
         if (everything or headline) and (pair.old or pair.new):
             found.setdefault(pair.address, []).append(pair)
-    blocks: list[Block] = [Text(notice, "warning") for notice in (*old.notices, *new.notices)]
+    blocks: list[Block] = [Text(notice, "warning") for notice in (*old.notices, *old.remarks, *new.notices, *new.remarks)]
     order = sorted(found, key=lambda address: _rank(found[address][0]))
     for address in order:
         group = found[address]

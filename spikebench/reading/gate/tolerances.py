@@ -8,20 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from spikebench.core.errors import InputError, Problem
-from spikebench.core.metrics import Metric
+from spikebench.core.metrics import VALUE_FREE, Metric
 from spikebench.core.records import Selector
 from spikebench.reading.model.display import is_fraction
 
 CONFIDENCE = 0.95
 ROUNDING = 0.001
 """On another machine sums round differently and a few spikes near the threshold flip."""
-VALUE_FREE = frozenset(
-    {
-        *("parameters", "parameter_bytes", "saved_bytes", "neurons", "membrane_updates", "time_steps", "learning_rate"),
-        *("dense_macs", "dense_macs_inside", "input_elements", "output_elements", "weight_elements"),
-    }
-)
-"""Exact metrics that shapes alone decide: the same everywhere, to the last digit."""
 _NUMBER = re.compile(r"^\s*(?P<number>\d+(\.\d*)?([eE][+-]?\d+)?)\s*(?P<unit>%|pp)?\s*$")
 
 

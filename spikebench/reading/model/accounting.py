@@ -14,6 +14,7 @@ from spikebench.derived.counted import counted
 from spikebench.derived.profile import Profile, load_profile
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.layers import Layer
+from spikebench.reading.model.questions import of_one_question
 from spikebench.reading.model.stages import STAGES, stage_of
 from spikebench.reading.model.summary import is_whole
 
@@ -68,10 +69,14 @@ def by_convention(frame: Frame, group_id: str, profile: str | None = None) -> li
 def operations_of(frame: Frame, group_id: str, convention: str, profile: Profile | None = None) -> Operations | None:
     """A group's operations under one convention, with the profile's rules where it is the profile's own.
 
-    None unless every site has its counts.
+    None unless every site has its counts. Of several passes (another split, other samples) one is taken: see ``of_one_question``.
     """
     cells = set(frame.groups[group_id].seeds)
-    records = [record for record in frame.records if record.cell_id in cells and record.kind == "counted"]
+    totals = [
+        r for r in frame.by_metric.get("events", ()) if r.cell_id in cells and is_whole(r) and "operation" not in r.conditions
+    ]
+    passes = {record.job_id for record in of_one_question(totals, apart=("complete",))}
+    records = [r for r in frame.records if r.cell_id in cells and r.kind == "counted" and (not passes or r.job_id in passes)]
     if any(record.value is None and "site" in record.conditions for record in records):
         return None
     jobs = list(counted(records))

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikebench.core.errors import InputError
+from spikebench.core.job_files import JobFile
 from spikebench.core.metrics import Metric, catalogue
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
 from spikebench.reading.model import factors
 from spikebench.reading.model.factors import Factor
+from spikebench.reading.model.questions import told_apart, with_split
 from spikebench.reading.model.suite_facts import SuiteFacts
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Frame:
     """All records of one or several results folders.
 
     ``cells``: cell_id -> the cell as stored (``Cell.to_plain``). ``notices``: what could not be read, each naming its file.
+    ``remarks``: what was left out or told apart although it can be read.
     ``metrics``: declarations by name; those of all harnesses and derivations if not given. ``folders``: where it was read from.
     """
 
@@ -51,6 +54,7 @@ class Frame:
         notices: Iterable[str] = (),
         metrics: Mapping[str, Metric] | None = None,
         folders: Iterable[str | Path] = (),
+        remarks: Iterable[str] = (),
     ) -> None:
         self.records: tuple[Record, ...] = tuple(records)
         self.cells = cells
@@ -58,6 +62,7 @@ class Frame:
         self.sources = sources or {}
         self.suite = suite or SuiteFacts()
         self.notices: tuple[str, ...] = tuple(notices)
+        self.remarks: tuple[str, ...] = tuple(remarks)
         self._metrics = metrics
         self.folders: tuple[Path, ...] = tuple(map(Path, folders))
 
@@ -183,21 +188,30 @@ def load_results(*folders: str | Path) -> Frame:
     """
     if not folders:
         raise InputError("no results folder given")
-    records: dict[tuple[Any, ...], Record] = {}
+    files: list[JobFile] = []
     cells: dict[str, Any] = {}
     machines: dict[str, Any] = {}
     sources: dict[str, Any] = {}
     suites: list[SuiteFacts] = []
     notices: list[str] = []
+    remarks: list[str] = []
     for path in folders:
         folder = ResultsFolder(path).require()
         suites.append(SuiteFacts.parse(folder.suite_text(), str(folder.path / "suite.yaml")))
         cells = {**folder.cells(), **cells}
         machines = {**folder.machines(), **machines}
         sources = {**folder.sources(), **sources}
-        for record in folder.records():
-            records.setdefault(_identity(record), record)
+        files += folder.job_files()
         notices += folder.notices
+        remarks += folder.remarks
+    headers = {str(file.header["job_id"]): file.header for file in files}
+    records: dict[tuple[Any, ...], Record] = {}
+    whole = {file.header["job_id"] for file in files if file.done}
+    for file in files:
+        # What has failed in one folder may be finished in another.
+        if file.done or file.header["job_id"] not in whole:
+            for record in with_split(file.records, file.header):
+                records.setdefault(_identity(record), record)
     lost = sorted({record.cell_id for record in records.values()} - set(cells))
     notices += [f"cells/{cell_id}.json is missing: its records are in no table" for cell_id in lost]
     own = list(records.values())
@@ -207,7 +221,9 @@ def load_results(*folders: str | Path) -> Frame:
             derived += derive(own, [profile])
         except InputError as error:  # a profile of the user's own file may not be on the machine that reads
             notices.append(f"no energy under the profile {profile}: {error}")
-    return Frame([*own, *derived], cells, machines, sources, suites[0], notices, folders=folders)
+    found, told = told_apart([*own, *derived], headers)
+    remarks += _apart(told)
+    return Frame(found, cells, machines, sources, suites[0], notices, folders=folders, remarks=remarks)
 
 
 def derive(records: Sequence[Record], profiles: Sequence[str]) -> list[Record]:
@@ -216,6 +232,14 @@ def derive(records: Sequence[Record], profiles: Sequence[str]) -> list[Record]:
     for name in REGISTRIES["derivations"]:
         found += REGISTRIES["derivations"].get(name)()(records, profiles=profiles)
     return found
+
+
+def _apart(told: Mapping[str, set[str]]) -> list[str]:
+    """What a reader is told of metrics that several jobs measured differently."""
+    by_names: dict[str, list[str]] = {}
+    for metric, names in told.items():
+        by_names.setdefault(", ".join(sorted(names)), []).append(metric)
+    return [f"{', '.join(metrics)}: measured with different {names}, and so kept apart" for names, metrics in by_names.items()]
 
 
 def _identity(record: Record) -> tuple[Any, ...]:

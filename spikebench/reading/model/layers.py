@@ -8,6 +8,7 @@ from statistics import fmean
 
 from spikebench.core.records import Record, Selector
 from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.questions import OF_SITE, of_one_question
 from spikebench.reading.model.summary import PER_STEP, is_whole
 
 __all__ = ["Layer", "is_whole", "layer_names", "layers_of"]
@@ -45,16 +46,13 @@ def layer_names(records: Iterable[Record]) -> dict[int, str]:
     return names
 
 
-OF_SITE = ("site", "operation", "input", "known_by")
-"""Conditions that say what a site is, not under which circumstances its number holds."""
-
-
 def layers_of(frame: Frame, group_id: str, selector: Selector) -> list[Layer]:
     """The layers of a group with the mean over seeds of the selected metric, in order of execution.
 
-    ``selector``: its scope is not asked; conditions that it does not name must not differ, so name profile and convention.
+    ``selector``: its scope is not asked. Where conditions that it does not name differ, those of the test split are taken, else
+    the first: name profile and convention.
     """
-    records = [
+    records = of_one_question(
         record
         for record in frame.by_metric.get(selector.metric, ())
         if not is_whole(record)
@@ -62,7 +60,7 @@ def layers_of(frame: Frame, group_id: str, selector: Selector) -> list[Layer]:
         and record.value is not None
         and not any(name in record.conditions for name in PER_STEP)
         and selector.matches_conditions(record.conditions)
-    ]
+    )
     names = layer_names(records)
     found: dict[str, list[Record]] = {}
     for record in records:

@@ -13,6 +13,7 @@ from spikebench.reading.model.accounting import Operations, Part, by_convention,
 from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.layers import Layer, layers_of
+from spikebench.reading.model.questions import of_one_question
 from spikebench.reading.model.summary import is_whole, summarise
 from spikebench.reading.reports.document import (
     Absent,
@@ -83,16 +84,16 @@ def find_group(frame: Frame, group: str | None) -> str:
 
 
 def _complete(frame: Frame, group_id: str, selector: Selector) -> Selector:
-    """Fill in the conditions of the one whole-network record that fits; the first profile where several do."""
-    found = [
-        {name: spell(value) for name, value in record.conditions.items()}
+    """Fill in the conditions of the one whole-network record that fits; where several do, the test split, the first profile."""
+    found = of_one_question(
+        record
         for record in frame.by_metric.get(selector.metric, ())
         if is_whole(record) and frame.group_of(record) == group_id and selector.matches_conditions(record.conditions)
-    ]
+    )
     if not found:
         known = sorted({r.metric for r in frame.records if frame.group_of(r) == group_id})
         raise InputError(f"{selector} was not recorded for {frame.name(group_id)}; recorded are: {', '.join(known)}")
-    return Selector(selector.metric, found[0])
+    return Selector(selector.metric, {name: spell(value) for name, value in found[0].conditions.items()})
 
 
 def _opening(frame: Frame, group_id: str, selector: Selector, metric: Metric, display: Display, whole: float) -> str:

@@ -43,14 +43,15 @@ def show(frame: Frame, screen: Console | None = None) -> None:
 
 def document(frame: Frame, sections: Sequence[str] | None = None, brief: bool = False) -> Document:
     """The report as data. ``brief``: only the sections that are worth a terminal after every run."""
-    blocks: list[Block] = [Text(notice, "warning") for notice in frame.notices]
+    blocks: list[Block] = [Text(notice, "warning") for notice in (*frame.notices, *frame.remarks)]
+    said = len(blocks)
     for name, section in _sections(sections):
         if brief and not getattr(section, "brief", False):
             continue
         found = section(frame)
         if found:
             blocks += [Heading(getattr(section, "title", name)), *found]
-    if len(blocks) == len(frame.notices):
+    if len(blocks) == said:
         blocks.append(Text("There are no results to report yet."))
     return Document(frame.suite.name or "results", tuple(blocks), facts(frame))
 

@@ -9,6 +9,7 @@ from spikebench.core.records import Scalar, spell
 from spikebench.core.search import Objective
 from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.questions import of_one_question
 from spikebench.reading.model.trials import Trial, Trials, load_trials
 from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number, Row, Table
 
@@ -76,7 +77,7 @@ def table(trials: Trials, rows: Sequence[Trial], key: str, caption: str, tested:
 def test_accuracy(frame: Frame) -> dict[str, float]:
     """cell_id -> accuracy on the test split, with as many time steps as it was trained with."""
     found = {}
-    for record in frame.by_metric.get("accuracy", ()):
+    for record in of_one_question(frame.by_metric.get("accuracy", ()), apart=("T",)):
         if record.value is not None and record.conditions.get("T") == frame.cell_factors[record.cell_id].get("T"):
             found[record.cell_id] = float(record.value)
     return found

@@ -10,7 +10,8 @@ from pathlib import Path
 import yaml
 
 from spikebench.core import lock, yaml_nodes
-from spikebench.core.errors import StorageError
+from spikebench.core.errors import StorageError, storage_errors
+from spikebench.core.plans import Plans, lines_of
 from spikebench.core.protocols import Care
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
@@ -25,8 +26,8 @@ from spikebench.running.jobs.plan import Plan, make_plan, timing_launcher
 @dataclasses.dataclass
 class Run:
     """A suite bound to its results folder. ``failures``: job id -> reason, and ``changed``: whether anything new was
-    written, are known when ``events`` has run. ``locked``: this process keeps other drivers out already. ``seen``: when the
-    folder's jobs were last changed before the plan was made."""
+    written, are known when ``events`` has run. ``whole``: the plan is all that the suite wants of its folder. ``locked``: this
+    process keeps other drivers out already. ``seen``: when the folder's jobs were last changed before the plan was made."""
 
     suite: Suite
     store: ResultsFolder
@@ -34,6 +35,7 @@ class Run:
     failures: dict[str, str] = dataclasses.field(default_factory=dict)
     changed: bool = False
     fresh: bool = False
+    whole: bool = True
     locked: bool = False
     seen: int | None = None
 
@@ -87,6 +89,7 @@ class Run:
             self.changed = True
         for cell, _ in self.plan.cells:
             self.changed |= self.store.put_facts("cells", cell.cell_id, cell.to_plain())
+        self._keep_plan()
         if not self.plan.pending:
             return
         self.changed = True
@@ -96,6 +99,18 @@ class Run:
                 # Weights of an earlier training would let the measurements of a failed one pass.
                 (self.store.weights_folder(planned.job.cell.cell_id) / "weights.pt").unlink(missing_ok=True)
         log(self.store.path, "run", suite=self.suite.name, pending=len(self.plan.pending))
+
+    def _keep_plan(self) -> None:
+        jobs = [planned.job for planned in self.plan.jobs]
+        if not self.whole or not jobs:
+            return
+        try:
+            with storage_errors(self.store.path):
+                self.changed |= Plans(self.store.path).replace("run", jobs[0].device, lines_of(jobs))
+        except StorageError:
+            # A folder that may only be read is read as it is; one that must be written says so with its first job.
+            if self.plan.pending:
+                raise
 
     def _text(self) -> str:
         text: str = yaml.safe_dump(dict(self.suite.data), sort_keys=False, allow_unicode=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from spikebench.core.cells import Cell, Job
-from spikebench.core.errors import InputError
+from spikebench.core.cells import Cell, Job, digest
+from spikebench.core.errors import InputError, storage_errors
+from spikebench.core.plans import Line, Plans, lines_of
 from spikebench.core.protocols import Care
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
@@ -49,6 +50,8 @@ class Searcher:
         self.refusals = 0
         self.started = time.monotonic()
         self._signals = store.path / "stop"
+        self._plan = ("search", trials.device, digest(trials.identity()))
+        self._planned: set[Line] = set()
         self._deaths = Deaths(store.path)
         self._threads = timing_launcher(trials.suite).resolve("launchers").threads
         self._pruned = {t.user_attrs["cell_id"]: t for t in study.trials if state_of(t) == "pruned"}
@@ -59,6 +62,7 @@ class Searcher:
         """
         self.study.put_back()
         shutil.rmtree(self._signals, ignore_errors=True)
+        self._keep_plan()
         if self.study.is_new:
             self.study.begin(self._first())
         launcher = timing_launcher(self.trials.suite) if self.trials.exclusive else self.trials.suite.launcher
@@ -118,9 +122,32 @@ class Searcher:
         under_way = sum(len(running.trials) for running in self.running.values())
         return self.done + self.failures + under_way < self.search.trials
 
+    def want(self, jobs: Iterable[Job]) -> None:
+        """Put jobs into the folder's plan of this search: reports show them. Raises StorageError."""
+        self._want(lines_of(jobs))
+
+    def _want(self, lines: Iterable[Line]) -> None:
+        new = [line for line in lines if line not in self._planned]
+        self._planned.update(new)
+        if new:
+            with storage_errors(self.store.path):
+                Plans(self.store.path).add(*self._plan, new)
+
+    def _keep_plan(self) -> None:
+        """An earlier search with another space is not wanted any more; what stands in a folder without plans is."""
+        with storage_errors(self.store.path):
+            plans = Plans(self.store.path)
+            known = plans.wanted() is not None
+            plans.forget(*self._plan)
+            self._planned = plans.lines(*self._plan)
+        if not known:
+            self._want((file.header["job_id"], file.header["cell_id"]) for file in self.store.job_files())
+
     def _begin(self, trial: Trial, values: Values, cell: Cell) -> list[Job]:
         """Jobs that must run for this trial; none if its cell is known, or in work already."""
         trial.set_user_attr("cell_id", cell.cell_id)
+        jobs = self.trials.jobs(cell)
+        self.want(jobs)
         if cell.cell_id in self.failed:
             self._fail(trial, values, self.failed[cell.cell_id], cached=True)
             return []
@@ -130,7 +157,6 @@ class Searcher:
         if cell.cell_id in self.running:
             self.running[cell.cell_id].trials.append((trial, values))
             return []
-        jobs = self.trials.jobs(cell)
         planned = plan_cell(jobs, self.store, threads=self._threads)
         pending = [job for job in planned if not job.done]
         if not pending:

@@ -65,7 +65,7 @@ def _search(run: Run, trials: Trials, study: SearchStudy, console: Any, existed:
     log(run.store.path, "search", suite=run.suite.name, done=searcher.done, trials=search.trials)
     try:
         screen.run(searcher.events())
-        tested = _test_winners(run, trials, study, console)
+        tested = _test_winners(run, trials, searcher, console)
     except KeyboardInterrupt:
         report(run, study)
         console.print(f"interrupted; what is finished is kept in {run.store.path}: the same command goes on from there")
@@ -82,12 +82,13 @@ def _search(run: Run, trials: Trials, study: SearchStudy, console: Any, existed:
     return bool(searcher.failures) or not tested
 
 
-def _test_winners(run: Run, trials: Trials, study: SearchStudy, console: Any) -> bool:
+def _test_winners(run: Run, trials: Trials, searcher: Searcher, console: Any) -> bool:
     """Measure the winners as the suite asks, the test split included: once, now that nothing is chosen any more."""
-    cells = _cells(trials, of_study(study.study))
+    cells = _cells(trials, of_study(searcher.study.study))
     threads = timing_launcher(run.suite).resolve("launchers").threads
     planned = tuple((cell, plan_cell(run.suite.jobs(cell, trials.device), run.store, threads=threads)) for cell in cells)
-    tests = Run(run.suite, run.store, Plan(planned), locked=True)
+    tests = Run(run.suite, run.store, Plan(planned), whole=False, locked=True)
+    searcher.want(job.job for job in tests.plan.jobs)
     pending = [job.job for job in tests.plan.pending]
     if pending:
         console.print(f"testing {len(cells)} winner{'s' * (len(cells) > 1)}: {len(pending)} jobs")

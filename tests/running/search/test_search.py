@@ -17,6 +17,8 @@ from spikebench.core.errors import InputError
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite_reader import load
 from spikebench.networks import checks
+from spikebench.reading.model.frame import load_results
+from spikebench.reading.model.summary import quantities, summarise
 from spikebench.reading.model.trials import Trials, load_trials
 from spikebench.running.verbs.search import run_search
 
@@ -119,6 +121,29 @@ def test_from_file_to_winners(searched: Searched) -> None:
     }
 
 
+def test_a_winners_counts_of_validation_and_of_test_are_not_pooled(searched: Searched) -> None:
+    frame = load_results(searched.folder / "results/tiny")
+    columns = {q.condition("split"): records for q, records in quantities(frame).items() if q.metric == "events"}
+    assert columns.keys() == {"validation", "test"}
+    for trial in found(searched.folder).front:
+        group_id = frame.cells[trial.cell_id]["group_id"]
+        for split, records in columns.items():
+            (stored,) = (
+                json.loads(line)["value"]
+                for path in (searched.folder / "results/tiny/jobs").glob("*.jsonl")
+                if (lines := path.read_text().split("\n"))
+                and (header := json.loads(lines[0]))["cell_id"] == trial.cell_id
+                and header["options"].get("split") == split
+                for line in lines[1:]
+                if line
+                and json.loads(line).get("metric") == "events"
+                and json.loads(line)["scope"] == ""
+                and "site" not in json.loads(line)["conditions"]
+            )
+            assert summarise(frame.groups[group_id], records[group_id]).values == {0: stored}
+    assert not frame.remarks
+
+
 def test_the_winners_suite_is_the_winners_cell_with_more_seeds(searched: Searched) -> None:
     front = found(searched.folder).front
     files = sorted((searched.folder / "results/tiny/winners").glob("*.yaml"))
@@ -132,11 +157,11 @@ def test_the_winners_suite_is_the_winners_cell_with_more_seeds(searched: Searche
 
 def test_a_second_search_does_nothing_and_more_trials_go_on(searched: Searched, suite: Path, tmp_path: Path) -> None:
     shutil.copytree(searched.folder / "results", tmp_path / "results")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "results/tiny/jobs").iterdir()}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "results/tiny/jobs").glob("*.jsonl")}
     first = found(tmp_path).rows
     assert not search(suite, tmp_path)
     assert found(tmp_path).rows == first
-    assert {path.name: path.read_bytes() for path in (tmp_path / "results/tiny/jobs").iterdir()} == before
+    assert {path.name: path.read_bytes() for path in (tmp_path / "results/tiny/jobs").glob("*.jsonl")} == before
     suite.write_text(SUITE.replace("trials: 6", "trials: 8"))
     assert not search(suite, tmp_path)
     more = found(tmp_path)

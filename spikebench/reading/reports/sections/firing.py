@@ -7,6 +7,7 @@ from statistics import fmean
 
 from spikebench.reading.model.display import Display
 from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.questions import of_one_question
 from spikebench.reading.model.stages import merged
 from spikebench.reading.reports.document import Absent, Block, Cell, Column, Figure, Footnotes, Label, Number, Row, Table
 
@@ -24,14 +25,15 @@ class Section:
         layers: dict[str, dict[str, list[float]]] = {}
         orders: dict[str, dict[str, None]] = {}
         steps: dict[str, dict[str, dict[int, list[float]]]] = {}
-        for record in frame.by_metric.get("firing_rate", ()):
+        known = (record for record in frame.by_metric.get("firing_rate", ()) if record.scope and record.value is not None)
+        for record in of_one_question(known, apart=("t",)):
             group_id = frame.group_of(record)
-            if group_id is None or not record.scope or record.value is None:
+            if group_id is None or record.value is None:
                 continue
             if "t" in record.conditions:
                 t = int(record.conditions["t"])
                 steps.setdefault(group_id, {}).setdefault(record.scope, {}).setdefault(t, []).append(record.value)
-            elif not record.conditions:
+            else:
                 orders.setdefault(group_id, {})[record.scope] = None
                 layers.setdefault(record.scope, {}).setdefault(group_id, []).append(record.value)
         found: list[Block] = []

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from spikebench.core.records import Record, spell
 from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.questions import of_one_question
 from spikebench.reading.model.summary import summarise
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.document import Absent, Block, Cell, Column, Footnotes, Label, Number, Row, Table
@@ -77,7 +78,7 @@ def _table(frame: Frame, machine_id: str, key: str) -> Table:
 def _by_key(frame: Frame, metric: str, machine_id: str) -> dict[Key, list[Record]]:
     """The machine's records of one metric, those of all seeds together."""
     found: dict[Key, list[Record]] = {}
-    for record in frame.by_metric.get(metric, ()):
+    for record in of_one_question(frame.by_metric.get(metric, ()), apart=LABELS):
         group_id = frame.group_of(record)
         if group_id is not None and record.machine_id == machine_id:
             conditions = tuple(spell(record.conditions.get(name, "")) for name in LABELS)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from spikebench.core.records import Record
 from spikebench.reading.model.display import Display
 from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.questions import of_one_question
 from spikebench.reading.model.summary import summarise
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.document import Block, Cell, Column, Footnotes, Row, Table
@@ -20,7 +21,7 @@ class Section:
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
         found: dict[str, dict[int, list[Record]]] = {}
-        for record in frame.by_metric.get("accuracy", ()):
+        for record in of_one_question(frame.by_metric.get("accuracy", ()), apart=("T",)):
             group_id = frame.group_of(record)
             if group_id is not None and isinstance(record.conditions.get("T"), int):
                 found.setdefault(group_id, {}).setdefault(int(record.conditions["T"]), []).append(record)
