@@ -32,11 +32,13 @@ class Registry:
 
     ``package``: dotted package below ``spikebench`` whose files are the members. ``attribute``: the name that every member's
     module gives to the component (``class Attention``); None where members are data files that are read, not imported.
+    ``needs``: what a member's class must have, in words between blanks; ``spikebench.testing`` has a contract for the rest.
     ``suffix``: the members' file ending.
     """
 
-    def __init__(self, name: str, package: str, attribute: str | None, what: str, suffix: str = ".py") -> None:
+    def __init__(self, name: str, package: str, attribute: str | None, what: str, needs: str = "", suffix: str = ".py") -> None:
         self.name = name
+        self.needs = needs.split()
         self.package = package
         self.attribute = attribute
         self.what = what
@@ -94,13 +96,26 @@ class Registry:
             if self.attribute is None:
                 return self._files()[name]
             if name not in self._modules:
-                self._modules[name] = importlib.import_module(f"spikebench.{self.package}.{_module_name(name)}")
+                module = importlib.import_module(f"spikebench.{self.package}.{_module_name(name)}")
+                if not hasattr(module, self.attribute):
+                    raise InputError(f"{self.what} {name!r} cannot be used: its file has no {self.attribute}")
+                self._fit(name, getattr(module, self.attribute))
+                self._modules[name] = module
             return getattr(self._modules[name], self.attribute)
         plugin = self._plugins()[name]
         try:
-            return plugin.load()
+            member = plugin.load()
         except Exception as error:  # a plugin is somebody else's code: whatever it raises is bad input to us
             raise InputError(f"{self.what} {name!r} of {self.origin(name)} cannot be loaded: {error!r}") from error
+        return self._fit(name, member)
+
+    def _fit(self, name: str, member: Any) -> Any:
+        """The member, if it has what its kind needs. Raises InputError that names what is missing."""
+        missing = [need for need in self.needs if not hasattr(member, need)]
+        if missing or not callable(member):
+            lacks = f"it lacks {', '.join(missing)}" if missing else "it cannot be called"
+            raise InputError(f"{self.what} {name!r} of {self.origin(name)} cannot be used: {lacks}")
+        return member
 
     def options(self, name: str) -> type:
         """The frozen dataclass of a member's options."""
@@ -151,22 +166,22 @@ def _table(*registries: Registry) -> dict[str, Registry]:
 
 REGISTRIES: Mapping[str, Registry] = _table(
     Registry("families", "networks.families", "Family", "network family"),
-    Registry("stems", "networks.stems", "Stem", "stem"),
-    Registry("attentions", "networks.attentions", "Attention", "attention"),
-    Registry("residuals", "networks.residuals", "Residual", "residual"),
-    Registry("neurons", "networks.neurons", "Neuron", "neuron"),
-    Registry("surrogates", "kernels.surrogates", "Surrogate", "surrogate gradient"),
-    Registry("encodings", "networks.encodings", "Encoding", "encoding"),
+    Registry("stems", "networks.stems", "Stem", "stem", "forward emits_potentials"),
+    Registry("attentions", "networks.attentions", "Attention", "attention", "forward"),
+    Registry("residuals", "networks.residuals", "Residual", "residual", "forward neuron_first binary_only"),
+    Registry("neurons", "networks.neurons", "Neuron", "neuron", "forward emits"),
+    Registry("surrogates", "kernels.surrogates", "Surrogate", "surrogate gradient", "gradient primitive"),
+    Registry("encodings", "networks.encodings", "Encoding", "encoding", "forward"),
     Registry("positions", "networks.positions", "Position", "position embedding"),
-    Registry("heads", "networks.heads", "Head", "classification head"),
+    Registry("heads", "networks.heads", "Head", "classification head", "forward loss"),
     Registry("presets", "networks.presets", None, "preset", suffix=".yaml"),
-    Registry("datasets", "data", "Dataset", "data set"),
-    Registry("harnesses", "harnesses", "Harness", "harness"),
-    Registry("backends", "kernels.lif", "Backend", "LIF backend"),
-    Registry("launchers", "running.launchers", "Launcher", "launcher"),
+    Registry("datasets", "data", "Dataset", "data set", "split"),
+    Registry("harnesses", "harnesses", "Harness", "harness", "run metrics version needs_weights exclusive resumes"),
+    Registry("backends", "kernels.lif", "Backend", "LIF backend", "forward why_not"),
+    Registry("launchers", "running.launchers", "Launcher", "launcher", "run alone"),
     Registry("profiles", "derived.profiles", None, "energy profile", suffix=".toml"),
-    Registry("derivations", "derived.derivations", "Derivation", "derivation"),
+    Registry("derivations", "derived.derivations", "Derivation", "derivation", "metrics"),
     Registry("published", "reading.published", None, "published results table", suffix=".csv"),
-    Registry("sections", "reading.reports.sections", "Section", "report section"),
-    Registry("formats", "reading.reports.formats", "Format", "report format"),
+    Registry("sections", "reading.reports.sections", "Section", "report section", "order title"),
+    Registry("formats", "reading.reports.formats", "Format", "report format", "write"),
 )

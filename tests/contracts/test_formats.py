@@ -1,90 +1,31 @@
 """Every report format: writes any document, loses no word and no number, and fails with one clear error."""
 
 import csv
-import dataclasses
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from spikebench.core.errors import StorageError
 from spikebench.core.registry import REGISTRIES
 from spikebench.reading.model.display import Display
-from spikebench.reading.reports.document import (
-    Absent,
-    Column,
-    Document,
-    Figure,
-    Heading,
-    Label,
-    Number,
-    Row,
-    Series,
-    Table,
-    Text,
-    Verdict,
-)
+from spikebench.reading.reports.document import Column, Document, Label, Number, Row, Table, Text
+from spikebench.testing import FormatContract
+from spikebench.testing._reports import DOCUMENT, FIGURES, NASTY
 
 NAMES = REGISTRIES["formats"].names()
-NASTY = 'a|b & <c> "d" 100 % $x_y$ {z} #1 \\ ~^ *e* `f`'
-HEADS = (
-    Column("name", "name", numeric=False),
-    Column("accuracy", "Accuracy", Display("%", 100.0, 2), (0,)),
-    Column("verdict", "verdict", numeric=False),
-)
-TABLE = Table(
-    "numbers",
-    NASTY,
-    HEADS,
-    (
-        Row((Label(NASTY, (1,)), Number(0.98765, 0.0123, 3, best=True), Verdict("fail", NASTY)), marked=True),
-        Row((Label("plain"), Absent((1,)), Verdict("inconclusive", "cannot tell"))),
-        Row((Label("negative"), Number(-0.5), Verdict("pass"))),
-    ),
-    ("what accuracy means", NASTY),
-)
-SERIES = (Series("front", (1.0, 2.0), (0.1, 0.2)), Series(NASTY, (1.0, 2.0), (0.1, 0.2), (0.01, 0.02)))
 
 
-def data(key):
-    return dataclasses.replace(TABLE, key=f"{key}-data")
-
-
-FIGURES = (
-    Figure("lines", NASTY, "lines", "epoch", NASTY, data("lines"), SERIES),
-    Figure("points", "caption", "points", "x", "y", data("points"), SERIES, log_x=True),
-    Figure("bars", "caption", "bars", "x", "", data("bars"), (Series("s", (0.0, 1.0), (3.0, 4.0)),), ticks=("a", NASTY)),
-    Figure("heat", "caption", "heatmap", "x", "", data("heat"), (), ("t0", "t1"), (NASTY, "b"), ((1.0, None), (0.0, 2.0))),
-)
-DOCUMENT = Document(
-    NASTY, (Heading(NASTY), Text("plain words"), Text(NASTY, "warning"), TABLE, *FIGURES), {"machine": "a CPU & more"}
-)
-
-
-@pytest.fixture(params=NAMES)
-def name(request):
-    return request.param
+@pytest.mark.parametrize("member", NAMES)
+class TestFormats(FormatContract):
+    @pytest.fixture(autouse=True)
+    def _chosen(self, member: str) -> None:
+        self.name = member
 
 
 def write(name, folder, document=DOCUMENT):
     return list(REGISTRIES["formats"].get(name)().write(document, folder))
 
 
-def test_describes_itself(name):
-    assert len(REGISTRIES["formats"].describe(name)) > 20
-
-
-def test_writes_what_it_says_and_the_same_bytes_again(name, tmp_path, capsys):
-    one, two = write(name, tmp_path / "one"), write(name, tmp_path / "two")
-    printed = capsys.readouterr().out
-    assert one or printed
-    assert [path.name for path in one] == [path.name for path in two]
-    assert sorted(path.name for path in tmp_path.glob("one/*")) == sorted({path.name for path in one})
-    for a, b in zip(one, two, strict=True):
-        assert a.read_bytes() == b.read_bytes(), a.name
-
-
+@pytest.mark.parametrize("name", NAMES)
 def test_no_number_is_lost(name, tmp_path, capsys):
     texts = [path.read_text() for path in write(name, tmp_path) if path.suffix not in (".pdf", ".svg")]
     text = "\n".join([*texts, capsys.readouterr().out])
@@ -92,26 +33,6 @@ def test_no_number_is_lost(name, tmp_path, capsys):
         assert ("0.98765" if name == "csv" else "98.77") in text
         assert "0.0123" in text if name == "csv" else "1.23" in text
     assert "fail" in text
-
-
-def test_a_disk_that_refuses_is_one_clear_error(name, tmp_path):
-    target = tmp_path / "file"
-    target.write_text("in the way")
-    if name == "terminal":
-        pytest.skip("writes no file")
-    with pytest.raises(StorageError):
-        write(name, target)
-
-
-def test_imports_neither_torch_nor_pandas(name, tmp_path):
-    code = (
-        "import sys; from spikebench.core.registry import REGISTRIES; from pathlib import Path\n"
-        "from spikebench.reading.reports.document import *\n"
-        "table = Table('t', '', (Column('n', 'n'),), (Row((Verdict('pass'),)),))\n"
-        f"REGISTRIES['formats'].get({name!r})().write(Document('d', (table,)), Path({str(tmp_path)!r}))\n"
-        "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
 
 
 def test_csv_keeps_full_precision_and_reasons(tmp_path):

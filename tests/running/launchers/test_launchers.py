@@ -72,21 +72,6 @@ def run(name: str, chains: list[list[Task]], care: Care = NO_CARE, **options: An
     return list(launcher(launcher.Options(**options)).run(chains, work, care))
 
 
-@pytest.mark.parametrize("name", REGISTRIES["launchers"].names())
-def test_every_job_runs_once_and_chains_keep_their_order(name: str) -> None:
-    chains = [[Task(f"{chain}{step}") for step in range(3)] for chain in "abc"]
-    ended = [event.job_id for event in run(name, chains) if isinstance(event, JobEnded)]
-    assert sorted(ended) == sorted(task.job_id for chain in chains for task in chain)
-    for chain in chains:
-        places = [ended.index(task.job_id) for task in chain]
-        assert places == sorted(places)
-
-
-@pytest.mark.parametrize("name", REGISTRIES["launchers"].names())
-def test_no_chains_is_no_work(name: str) -> None:
-    assert run(name, []) == []
-
-
 def test_a_killed_worker_costs_its_job_alone() -> None:
     chains = [[Task("a0"), Task("a1", deadly=True), Task("a2")], [Task("b0")]]
     events = run("processes", chains, workers=1)

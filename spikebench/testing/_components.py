@@ -1,0 +1,155 @@
+"""The contracts of a network's parts: each is put into a small network, which must then behave like one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from spikebench.activity import count
+from spikebench.core.variant import InputSpec, VariantSpec
+from spikebench.networks import build, check
+from spikebench.testing._members import MemberContract
+
+INPUTS = InputSpec(channels=2, size=8, classes=3)
+SMALL = VariantSpec(depth=1, dim=16, num_heads=2, mlp_ratio=2.0, T=2)
+
+
+class ComponentContract(MemberContract):
+    """``field``: the part of a variant that is tested. ``needs``: other fields that this member cannot be without."""
+
+    field: ClassVar[str]
+    needs: Mapping[str, Any] = {}
+    inputs: InputSpec = INPUTS
+
+    @property
+    def variant(self) -> VariantSpec:
+        return SMALL.replace(**{self.field: {"name": self.name, **self.options}, **self.needs})
+
+    @pytest.fixture
+    def model(self) -> nn.Module:
+        torch.manual_seed(0)
+        return lively(build(self.variant, self.inputs))
+
+    @pytest.fixture
+    def images(self) -> Tensor:
+        generator = torch.Generator().manual_seed(1)
+        return torch.rand(5, self.inputs.channels, self.inputs.size, self.inputs.size, generator=generator) * 4
+
+    def test_makes_a_network(self) -> None:
+        assert check(self.variant, self.inputs) == []
+
+    def test_trains_one_step_and_reaches_every_parameter(self) -> None:
+        assert unreached(self.variant, self.inputs) == []
+
+    def test_an_image_does_not_depend_on_its_neighbours(self, model: nn.Module, images: Tensor) -> None:
+        model, images = model.double().eval(), images.double()
+        with torch.no_grad():
+            together = model(images)
+            alone = torch.cat([model(image[None]) for image in images])
+            order = torch.tensor([3, 0, 4, 1, 2])
+            shuffled = model(images[order])
+        torch.testing.assert_close(alone, together, rtol=0, atol=1e-9)
+        torch.testing.assert_close(shuffled, together[order], rtol=0, atol=1e-9)
+
+    def test_nothing_is_left_over_from_call_to_call(self, model: nn.Module, images: Tensor) -> None:
+        model.eval()
+        with torch.no_grad():
+            assert torch.equal(model(images), model(images))
+
+    def test_weights_are_all_in_the_state_dict(self, model: nn.Module, images: Tensor) -> None:
+        twin = build(self.variant, self.inputs)
+        twin.load_state_dict(model.state_dict())
+        with torch.no_grad():
+            assert torch.equal(twin.eval()(images), model.eval()(images))
+
+    def test_is_counted(self, model: nn.Module, images: Tensor) -> None:
+        assert count(model.eval(), images).total() > 0
+
+
+class StemContract(ComponentContract):
+    registry, field = "stems", "stem"
+
+
+class AttentionContract(ComponentContract):
+    registry, field = "attentions", "attention"
+
+
+class ResidualContract(ComponentContract):
+    registry, field = "residuals", "residual"
+
+
+class NeuronContract(ComponentContract):
+    registry, field = "neurons", "neuron"
+
+
+class SurrogateContract(ComponentContract):
+    registry, field = "surrogates", "surrogate"
+
+
+class EncodingContract(ComponentContract):
+    registry, field = "encodings", "encoding"
+
+
+class PositionContract(ComponentContract):
+    registry, field = "positions", "position"
+
+
+class HeadContract(ComponentContract):
+    registry, field = "heads", "head"
+
+
+class FamilyContract(ComponentContract):
+    registry, field = "families", "family"
+
+
+def unreached(spec: VariantSpec, inputs: InputSpec = INPUTS) -> list[str]:
+    """Build, train one step on six images, and name the parameters that got no gradient."""
+    torch.manual_seed(0)
+    model: Any = lively(build(spec, inputs))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    silent = _silent_layers(model)
+    labels = torch.arange(6) % inputs.classes
+    loss, logits = model.loss(torch.rand(6, inputs.channels, inputs.size, inputs.size) * 4, labels)
+    assert logits.shape == (6, inputs.classes)
+    assert torch.isfinite(loss)
+    loss.backward()
+    optimizer.step()
+    assert any((p != before[name]).any() for name, p in model.named_parameters())
+    return [name for name, p in model.named_parameters() if not _reached(p, silent)]
+
+
+def lively(model: nn.Module) -> nn.Module:
+    """Firing in every layer, so that a gradient of zero means a path that is cut and not one that is silent by chance."""
+    for module in model.modules():
+        if isinstance(module, _BatchNorm) and module.affine:
+            nn.init.constant_(module.weight, 2.0)
+            nn.init.uniform_(module.bias, 0.5, 1.5)
+    return model
+
+
+def _silent_layers(model: nn.Module) -> set[int]:
+    """Filled by the next forward pass: ids of weights whose layer saw nothing but zeros."""
+    silent: set[int] = set()
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if not inputs[0].any():
+            silent.add(id(layer.weight))
+
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            module.register_forward_pre_hook(note)
+    return silent
+
+
+def _reached(parameter: nn.Parameter, silent: set[int]) -> bool:
+    """Whether a finite gradient came. A weight's must not be zero unless its input is; a bias before BatchNorm gets none."""
+    grad = parameter.grad
+    if grad is None or not torch.isfinite(grad).all():
+        return False
+    return parameter.dim() < 2 or id(parameter) in silent or bool(grad.any())
