@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from spikebench.core.cells import Job
+from spikebench.core.protocols import NO_CARE
 from spikebench.core.registry import REGISTRIES
 from spikebench.running.jobs.events import JobEnded, JobStarted
 from spikebench.testing._members import TorchFreeContract
@@ -33,7 +34,7 @@ class LauncherContract(TorchFreeContract):
 
     def launch(self, chains: list[list[Task]]) -> Iterator[Any]:
         launcher = REGISTRIES["launchers"].get(self.name)(self.choice.resolve("launchers"))
-        return iter(launcher.run(cast("list[list[Job]]", chains), work))
+        return iter(launcher.run(cast("list[list[Job]]", chains), work, NO_CARE))
 
     def test_says_how_many_jobs_run_and_whether_alone(self) -> None:
         launcher = REGISTRIES["launchers"].get(self.name)(self.choice.resolve("launchers"))
