@@ -16,6 +16,7 @@ from spikebench.core.job_files import JobFile
 from spikebench.core.records import Record, label
 from spikebench.core.store import ResultsFolder
 from spikebench.reading.gate.check import Gate, check
+from spikebench.reading.gate.undisturbed import undisturbed
 from spikebench.reading.model.frame import load_results
 from spikebench.reading.model.rounding import rounded, significant
 from spikebench.reading.model.suite_facts import SuiteFacts
@@ -73,9 +74,11 @@ def diff(results: str | Path, root: str | Path = ROOT) -> Gate:
 
 
 def kept(records: Iterable[Record]) -> list[Record]:
-    """A job's records as a baseline keeps them, sorted by metric, conditions and scope."""
+    """A job's records as a baseline keeps them, sorted by metric, conditions and scope; without the calls that were spoiled."""
     asked = [
-        record for record in records if record.kind != "estimated" and not any(name in record.conditions for name in PER_STEP)
+        record
+        for record in undisturbed(records)
+        if record.kind != "estimated" and not any(name in record.conditions for name in PER_STEP)
     ]
     whole = {record.metric for record in asked if is_whole(record)}
     return sorted((_plain(record) for record in asked if record.metric in whole), key=_order)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from spikebench.core.errors import NotComparableError
 from spikebench.core.metrics import Metric
 from spikebench.core.records import Record, Selector, spell
+from spikebench.reading.gate.undisturbed import undisturbed
 from spikebench.reading.model import factors
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.layers import is_whole, layer_names
@@ -102,7 +103,7 @@ def _index(frame: Frame) -> dict[str, dict[tuple[str, Conditions], Scopes]]:
     """
     found: dict[str, dict[tuple[str, Conditions], Scopes]] = {}
     layers: list[tuple[str, Record]] = []
-    for record in frame.records:
+    for record in undisturbed(frame.records):
         group_id = frame.group_of(record)
         if group_id is None or any(name in record.conditions for name in PER_STEP):
             continue
