@@ -64,6 +64,18 @@ class Cell:
             identity["weights"] = self.weights.identity()
         return identity
 
+    @cached_property
+    def pretraining_cell(self) -> Cell | None:
+        """The cell whose job the pre-training is: itself pre-trained and nothing else, so that all cells which differ in what
+        comes afterwards (training, head, T) share it. None without a pre-training.
+        """
+        if self.pretraining is None:
+            return None
+        T = self.pretraining.resolve("harnesses").T or self.variant.T
+        variant = dataclasses.replace(self.variant, head=VariantSpec().head, T=T)
+        options = {name: value for name, value in self.pretraining.options.items() if name != "T"}
+        return Cell(variant, self.dataset, None, self.seed, Choice(self.pretraining.name, options))
+
     @property
     def group_id(self) -> str:
         """The cell without its seed: one row of a table."""

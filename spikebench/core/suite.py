@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from spikebench.core.cells import Cell, Job, Weights
 from spikebench.core.choice import Choice
 from spikebench.core.errors import Problem
+from spikebench.core.recipes import Recipe
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.search import Search
 from spikebench.core.variant import InputSpec, VariantSpec
@@ -25,6 +26,12 @@ class Networks(Protocol):
 
     def resolve(self, spec: VariantSpec, inputs: InputSpec) -> VariantSpec:
         """Each ``auto`` replaced by what it means for this input, so that equal networks have equal ids."""
+
+    def pretraining(self, spec: VariantSpec, inputs: InputSpec, options: Any) -> Sequence[Problem]:
+        """Every reason why this network cannot be pre-trained so, and fine-tuned afterwards; keys are options, or fields."""
+
+    def pretrained(self, path: Path, spec: VariantSpec, inputs: InputSpec) -> str:
+        """Why a network cannot start from this pre-trained one; "" if it can."""
 
     def foreign(self, path: Path, layout: str, num_heads: int | None, ema: bool) -> tuple[VariantSpec, InputSpec]:
         """The network and the input of somebody else's checkpoint; raises InputError if it is not of that layout."""
@@ -54,6 +61,7 @@ class Suite:
     device: str
     data: Mapping[str, Any]
     document: Document = dataclasses.field(compare=False, repr=False)
+    listed_recipes: tuple[Recipe, ...] = ()
 
     @cached_property
     def inputs(self) -> InputSpec:
@@ -61,18 +69,30 @@ class Suite:
 
     def cell(self, variant: VariantSpec, seed: int, training: Choice | None = None) -> Cell:
         """One cell; ``training`` replaces the suite's own (a search varies it)."""
-        return Cell(variant, self.dataset, training or self.training, seed, self.pretraining, self.weights)
+        return self._cell(variant, seed, Recipe(self.pretraining, training or self.training))
+
+    def _cell(self, variant: VariantSpec, seed: int, recipe: Recipe) -> Cell:
+        return Cell(recipe.positioned(variant), self.dataset, recipe.training, seed, recipe.stored, self.weights)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Every variant with every seed, without repeats. Seeds run inside variants: early results cover all variants."""
-        found = {cell.cell_id: cell for seed in self.seeds for cell in (self.cell(variant, seed) for variant in self.variants)}
-        return tuple(found.values())
+        cells = (self._cell(variant, seed, recipe) for seed in self.seeds for recipe in self.recipes for variant in self.variants)
+        return tuple({cell.cell_id: cell for cell in cells}.values())
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """How each variant is trained: in the ways that the suite lists, or in its one way."""
+        return self.listed_recipes or (Recipe(self.pretraining, self.training),)
 
     def jobs(self, cell: Cell, device: str) -> tuple[Job, ...]:
-        """What is done to one cell, in order: pre-training and training first, then what measures."""
-        stages = [stage for stage in (cell.pretraining, cell.training) if stage is not None]
-        return tuple({job.job_id: job for job in (Job(cell, harness, device) for harness in (*stages, *self.measure))}.values())
+        """What is done to one cell, in order: pre-training and training first, then what measures.
+
+        A pre-training is the job of a cell of its own, the same for all that share it.
+        """
+        before, harnesses = cell.pretraining_cell, [*([] if cell.training is None else [cell.training]), *self.measure]
+        jobs = [] if before is None or before.pretraining is None else [Job(before, before.pretraining, device)]
+        return tuple({job.job_id: job for job in (*jobs, *(Job(cell, harness, device) for harness in harnesses))}.values())
 
 
 def inputs_of(dataset: Choice) -> InputSpec:

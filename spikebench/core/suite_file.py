@@ -20,9 +20,9 @@ def _parse_choice(value: Any) -> Choice:
 
 
 def _none_or_mapping(value: Any) -> Any:
-    if value == "none" or isinstance(value, dict):
-        return value
-    raise ValueError("expected a mapping of training options, or none")
+    if value is None or value == "none" or isinstance(value, dict):
+        return "none" if value is None else value
+    raise ValueError(f"expected a mapping of options, or none, got {value!r}")
 
 
 REGISTRY = "x-registry"
@@ -52,11 +52,18 @@ class VariantsBlock(Block):
     exclude: list[dict[str, Any]] = Field(default_factory=list, description="Combinations to leave out")
 
 
+class RecipeBlock(Block):
+    """One way to train a variant. What it leaves out is as the suite's own `pretrain` and `train` say."""
+
+    pretrain: Annotated[Any, BeforeValidator(_none_or_mapping)] = Field(None, description="Options to change, or none")
+    train: Annotated[Any, BeforeValidator(_none_or_mapping)] = Field(None, description="Options to change, or none")
+
+
 class WeightsBlock(Block):
     """Start from somebody else's checkpoint."""
 
     path: str
-    layout: str = Field(description="Whose tensor names: spikformer-cifar, spikingformer-cifar, ...")
+    layout: str = Field(description="Whose tensor names: spikformer-cifar, spikingformer-cifar, ...; masked: a pre-training's")
     num_heads: int | None = Field(None, ge=1, description="Where the tensors cannot tell and the width was never published")
     ema: bool = Field(False, description="The averaged weights of a checkpoint that has both")
 
@@ -127,9 +134,14 @@ class SuiteFile(Block):
     dataset: choice_of("datasets")  # type: ignore[valid-type]
     variants: VariantsBlock = Field(default_factory=VariantsBlock)  # type: ignore[arg-type]
     seeds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=lambda: [0], min_length=1)
-    pretrain: dict[str, Any] | None = Field(None, description="Options of the harness `pretrain`")
+    pretrain: Annotated[Any, BeforeValidator(_none_or_mapping)] = Field(
+        "none", description="Options of the harness `pretrain`, or none"
+    )
     train: Annotated[Any, BeforeValidator(_none_or_mapping)] = Field(
         default_factory=dict, description="Options of the harness `train`, or none: weights stay as they are"
+    )
+    recipes: dict[str, RecipeBlock] = Field(
+        default_factory=dict, description="Several ways to train each variant, by a name that explains them"
     )
     weights: WeightsBlock | None = None
     measure: list[choice_of("harnesses")] = Field(  # type: ignore[valid-type]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from spikebench.core import yaml_nodes
+from spikebench.core import recipes, yaml_nodes
 from spikebench.core.cells import Weights
 from spikebench.core.choice import Choice, plain, reword
 from spikebench.core.errors import InputError, Problem, nearest
@@ -50,20 +50,20 @@ class Reader:
             self._choice(harness, "harnesses", ("measure", index))
             if self._is_fine(f"measure[{index}]") and is_stage(harness.name):
                 self._add(("measure", index), f"{harness.name} is not a measurement: use the key {harness.name}:")
-        training = None if file.train == "none" else Choice("train", file.train)
-        pretraining = None if file.pretrain is None else Choice("pretrain", file.pretrain)
-        for stage, key in ((training, "train"), (pretraining, "pretrain")):
-            if stage is not None:
-                self._choice(stage, "harnesses", (key,))
+        placed = recipes.read(file.pretrain, file.train, file.recipes)
+        for path, message in recipes.problems(placed):
+            self._add(path, message)
+        own = placed[0].recipe
         self._names(file)
         inputs = self._attempt(("dataset",), lambda: inputs_of(file.dataset)) if self._is_fine("dataset") else None
         weights = self._weights(file)
         if weights is not None:
             self._start_from(weights, file, inputs)
         variants = self._variants(file, inputs)
-        search = self._search(file, training)
+        search = self._search(file, own.training)
         job_timeout = self._attempt(("job_timeout",), lambda: duration(file.job_timeout))
         stall = self._attempt(("stall",), lambda: duration(file.stall))
+        self._pretrainings(file, placed, variants, inputs, weights)
         if self.problems:
             raise InputError(sorted(self.problems, key=lambda p: (p.line or 0, p.column or 0)))
         # The resolved suite is kept in the results folder, from where a relative path would lead elsewhere.
@@ -74,8 +74,9 @@ class Reader:
             dataset=file.dataset,
             variants=tuple(variants),
             seeds=tuple(dict.fromkeys(file.seeds)),
-            training=training,
-            pretraining=pretraining,
+            training=own.training,
+            pretraining=own.pretraining,
+            listed_recipes=tuple(dict.fromkeys(one.recipe for one in placed[1:])),
             weights=weights,
             measure=tuple(file.measure),
             energy=energy,
@@ -104,6 +105,31 @@ class Reader:
             for detail in error.errors(include_url=False):
                 self._add(*_explain(detail, SuiteFile))
             return None
+
+    def _pretrainings(
+        self,
+        file: Any,
+        placed: Sequence[recipes.Placed],
+        variants: Sequence[VariantSpec],
+        inputs: InputSpec | None,
+        weights: Weights | None,
+    ) -> None:
+        if file.search is not None:
+            for key in ("recipes", "pretrain"):
+                if getattr(file, key) not in ({}, "none"):
+                    self._add((key,), "a search trains each trial in one way, without pre-training")
+        if weights is not None and any(one.recipe.pretraining for one in placed):
+            self._add(("weights",), "a network starts from given weights or from a pre-training, not from both")
+        if self.problems or inputs is None or self.networks is None:
+            return
+        used = placed[1:] or placed
+        for path, message in dict.fromkeys(recipes.misfits(used, variants, inputs, self.networks)):
+            self._add(path, message)
+        if weights is not None and weights.layout == "masked":
+            for variant in variants:
+                reason = self.networks.pretrained(Path(weights.path), variant, inputs)
+                if reason:
+                    self._add(("weights", "path"), f"{weights.path}: {reason}")
 
     def _names(self, file: Any) -> None:
         for index, name in enumerate(file.energy):
@@ -179,8 +205,8 @@ class Reader:
         return Weights(str(path.resolve()), file.weights.layout, sha256, file.weights.ema)
 
     def _start_from(self, weights: Weights, file: Any, inputs: InputSpec | None) -> None:
-        """The checkpoint's network is the base of the grid, unless the suite names another."""
-        if self.networks is None:
+        """The checkpoint's network is the base of the grid, unless the suite names another or it is a pre-trained encoder."""
+        if self.networks is None or weights.layout == "masked":
             return
         try:
             spec, trained_on = self.networks.foreign(Path(weights.path), weights.layout, file.weights.num_heads, weights.ema)

@@ -105,17 +105,17 @@ class Harness:
         conditions: dict[str, Scalar] = {"precision": training.precision}
         for epoch in train(training, subject.weights_folder, owner=subject.job.job_id):
             if epoch.number == 1:
-                yield Record.of(FIRST_STEP_LOSS, _known(training.first_step_loss), conditions=conditions)
+                yield Record.of(FIRST_STEP_LOSS, known(training.first_step_loss), conditions=conditions)
             yield from _records(epoch, {"epoch": epoch.number, **conditions})
         if options.epochs == 0:
-            yield Record.of(FIRST_STEP_LOSS, _known(training.first_step_loss), conditions=conditions)
+            yield Record.of(FIRST_STEP_LOSS, known(training.first_step_loss), conditions=conditions)
 
 
 def _records(epoch: Epoch, conditions: dict[str, Scalar]) -> Iterator[Record]:
     for metric, value in (
         (EPOCH_TRAINING_LOSS, epoch.training_loss),
-        (EPOCH_LOSS, epoch.loss),
-        (EPOCH_ACCURACY, epoch.accuracy),
+        (EPOCH_LOSS, known(epoch.loss)),
+        (EPOCH_ACCURACY, known(epoch.accuracy)),
         (LEARNING_RATE, epoch.learning_rate),
         (EPOCH_SECONDS, epoch.seconds),
         (EPOCH_THROUGHPUT, epoch.throughput),
@@ -123,6 +123,7 @@ def _records(epoch: Epoch, conditions: dict[str, Scalar]) -> Iterator[Record]:
         yield Record.of(metric, value, conditions=conditions)
 
 
-def _known(value: float | None) -> float:
-    assert value is not None, "a training has taken its first step"
+def known(value: float | None) -> float:
+    """A figure that every training of labels has."""
+    assert value is not None, "a training has taken its first step, and is validated after each epoch"
     return value

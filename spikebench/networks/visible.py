@@ -71,12 +71,10 @@ class Tokens:
         if mask.dim() != 2 or mask.shape[1] != grid * grid or mask.dtype != torch.bool:
             got = f"{tuple(mask.shape)} {mask.dtype}"
             raise ValueError(f"expected a mask (B, {grid * grid}) of bool, True = hidden, got {got}")
-        counts = (~mask).sum(1)
-        visible = int(counts[0])
-        if visible == 0 or bool((counts != visible).any()):
-            raise ValueError(
-                f"every image needs the same number of visible tokens, at least one; got {sorted(set(counts.tolist()))}"
-            )
+        counts = sorted(set((~mask).sum(1).cpu().numpy().tolist()))
+        if len(counts) != 1 or counts[0] == 0:
+            raise ValueError(f"every image needs the same number of visible tokens, at least one; got {counts}")
+        visible = counts[0]
         self.mask, self.grid = mask, grid
         self.places = (~mask).nonzero()[:, 1].view(-1, visible)
 

@@ -7,6 +7,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from spikebench.training.randomness import Randomness
 from spikebench.training.schedule import learning_rate
 
 if TYPE_CHECKING:
-    pass
+    from spikebench.data import Split
 
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
@@ -36,17 +37,19 @@ class Epoch:
 
     ``training_loss``: mean over its samples, with smoothing and penalties, of the weights as they were then.
 
-    ``loss`` and ``accuracy``: after it, on the validation split. ``learning_rate``: of its last step. ``seconds``: its
-    optimisation steps, validation and checkpoint left out; ``throughput``: samples per second of those.
+    ``learning_rate``: of its last step. ``seconds``: its optimisation steps, validation and checkpoint left out; ``throughput``:
+    samples per second of those. ``loss`` and ``accuracy``: after it, on the validation split; None where nothing is validated.
+    ``figures``: what else was found, by name.
     """
 
     number: int
     training_loss: float
-    loss: float
-    accuracy: float
     learning_rate: float
     seconds: float
     throughput: float
+    loss: float | None = None
+    accuracy: float | None = None
+    figures: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Training:
@@ -69,13 +72,19 @@ class Training:
         self.model, self.options, self.device = model, options, device
         self.precision = resolve(options.amp, device, model)
         self.objective = objective or Classification(options)
-        self.train_split, self.validation_split = (resident(dataset.split(name), device) for name in ("train", "validation"))
+        self.dataset = dataset
+        self.train_split = resident(dataset.split("train"), device)
         self.samples = len(self.train_split)  # type: ignore[arg-type]
         self.steps_per_epoch = math.ceil(self.samples / options.batch_size)
         self.optimizer = make_optimizer(model, options)
         self.randomness = Randomness(seed, device)
         self.first_step_loss: float | None = None
         self.history: list[Epoch] = []
+
+    @cached_property
+    def validation_split(self) -> Split:
+        """Read when first validated: a training that does not validate never sees it."""
+        return resident(self.dataset.split("validation"), self.device)
 
     def first_loss(self) -> float:
         """The loss of the first step, without taking it: nothing of the model or of the randomness changes."""
@@ -102,6 +111,12 @@ class Training:
         training_loss = float(total) / self.samples
         if not math.isfinite(training_loss):
             raise FloatingPointError(f"training diverged: the loss is {training_loss} in epoch {number}")
+        done = Epoch(number, training_loss, rate, seconds, self.samples / seconds, **self._judge())
+        self.history.append(done)
+        return done
+
+    def _judge(self) -> dict[str, Any]:
+        """What an epoch says of the network after it, as fields of ``Epoch``."""
         found = evaluate(
             self.model,
             self.validation_split,
@@ -110,9 +125,7 @@ class Training:
             precision=self.precision,
             workers=self.options.workers,
         )
-        done = Epoch(number, training_loss, found.loss, found.accuracy, rate, seconds, self.samples / seconds)
-        self.history.append(done)
-        return done
+        return {"loss": found.loss, "accuracy": found.accuracy}
 
     def _step(self, x: Tensor, y: Tensor, rate: float) -> Tensor:
         for group in self.optimizer.param_groups:

@@ -12,6 +12,7 @@ from spikebench.testing import HarnessContract
 
 QUICK: Mapping[str, Mapping[str, Any]] = {
     "train": {"epochs": 2, "batch_size": 16},
+    "pretrain": {"epochs": 2, "batch_size": 16},
     "accuracy": {"T": [1, 3]},
     "activity": {"samples": 4},
     "latency": {"batch_sizes": [1, 2], "modes": ["eager"], "seconds": 0.01},

@@ -165,7 +165,7 @@ def test_a_decoder_that_copies_returns_every_visible_token_at_its_own_place_and_
 
 
 def test_the_released_relatives_scheme_fails_that_test():
-    """SpikMAE keeps all tokens in raster order and gathers by ``ids_restore`` all the same (REFERENCES 2.3)."""
+    """SpikMAE keeps all tokens in raster order and gathers by ``ids_restore`` all the same (SDT v3, arXiv 2411.16061)."""
 
     def scheme(visible, mask, image):
         raster = torch.where(mask.unsqueeze(-1), -1.0, image)

@@ -76,13 +76,23 @@ class Frame:
 
     def factors(self) -> list[str]:
         """The variant, data and training fields that differ between cells; what the columns of a table must tell."""
-        return factors.differing(list(self.cell_factors.values()))
+        rows = {cell_id: row for cell_id, row in self.cell_factors.items() if cell_id not in self.stages}
+        return factors.differing(list((rows or self.cell_factors).values()))
+
+    @cached_property
+    def stages(self) -> frozenset[str]:
+        """cell_ids of pre-trainings that other cells begin with, and that nothing else was measured of: no rows of a table."""
+        own = {metric.name for metric in REGISTRIES["harnesses"].get("pretrain").metrics}
+        found = {cell_id for cell_id, cell in self.cells.items() if cell.get("pretraining") and not cell.get("training")}
+        return frozenset(found - {record.cell_id for record in self.records if record.metric not in own} if found else ())
 
     @cached_property
     def groups(self) -> Mapping[str, Group]:
         """group_id -> group, in the order of the suite's grid, then of the factors' values."""
         seeds: dict[str, dict[str, int]] = {}
         for cell_id, cell in self.cells.items():
+            if cell_id in self.stages:
+                continue
             seeds.setdefault(cell["group_id"], {})[cell_id] = cell.get("seed", 0)
         rows = {group_id: Group(group_id, self.cell_factors[next(iter(members))], members) for group_id, members in seeds.items()}
         names = self.factors()
@@ -127,7 +137,7 @@ class Frame:
 
     def group_of(self, record: Record) -> str | None:
         cell = self.cells.get(record.cell_id)
-        return None if cell is None else cell["group_id"]
+        return None if cell is None or record.cell_id in self.stages else cell["group_id"]
 
     def metric(self, name: str) -> Metric:
         """A metric's declaration; one that no installed package declares is known by its records alone."""

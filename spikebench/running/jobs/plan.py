@@ -31,6 +31,10 @@ class PlannedJob:
         return bool(REGISTRIES["harnesses"].get(self.job.harness.name).exclusive)
 
     @property
+    def is_pretraining(self) -> bool:
+        return self.job.harness == self.job.cell.pretraining
+
+    @property
     def is_training(self) -> bool:
         return is_stage(self.job.harness.name)
 
@@ -47,16 +51,31 @@ class Plan:
 
     @property
     def jobs(self) -> Iterator[PlannedJob]:
-        for _, jobs in self.cells:
-            yield from jobs
+        """Each once: a pre-training is in the list of every cell that shares it, and is to do if any of them needs it."""
+        found: dict[str, PlannedJob] = {}
+        for job in (job for _, jobs in self.cells for job in jobs):
+            if found.setdefault(job.job.job_id, job).done:
+                found[job.job.job_id] = job
+        yield from found.values()
 
     @property
     def pending(self) -> list[PlannedJob]:
         return [job for job in self.jobs if not job.done]
 
+    @property
+    def all_cells(self) -> list[Cell]:
+        """Those of the suite, and those whose jobs their pre-trainings are."""
+        return list({job.job.cell.cell_id: job.job.cell for job in self.jobs}.values())
+
+    def pretraining_chains(self) -> list[list[Job]]:
+        """What other cells start from, which is there before any of them begins."""
+        return [[job.job] for job in self.pending if job.is_pretraining]
+
     def shared_chains(self) -> list[list[Job]]:
         """Jobs that may run side by side; each cell's in order, its training first."""
-        chains = [[job.job for job in jobs if not job.done and not job.exclusive] for _, jobs in self.cells]
+        chains = [
+            [job.job for job in jobs if not job.done and not (job.exclusive or job.is_pretraining)] for _, jobs in self.cells
+        ]
         return [chain for chain in chains if chain]
 
     def exclusive_chains(self) -> list[list[Job]]:
@@ -88,9 +107,16 @@ def plan_cell(
     """
     finished = store.finished() if finished is None else finished
     planned = [_planned(job, store, finished, threads) for job in jobs]
-    needs = any(not job.done and REGISTRIES["harnesses"].get(job.job.harness.name).needs_weights for job in planned)
-    if needs and jobs and not has_weights(store.weights_folder(jobs[0].cell.cell_id)):
-        planned = [dataclasses.replace(job, done=False) if job.is_training else job for job in planned]
+    needed = False
+    # Backwards: measurements need what was trained last, a training that is to be done again what was pre-trained.
+    for index in reversed(range(len(planned))):
+        job = planned[index]
+        if job.is_training:
+            if job.done and needed and not has_weights(store.weights_folder(job.job.cell.cell_id)):
+                planned[index] = dataclasses.replace(job, done=False)
+            needed = not planned[index].done
+        else:
+            needed |= not job.done and REGISTRIES["harnesses"].get(job.job.harness.name).needs_weights
     return tuple(planned)
 
 

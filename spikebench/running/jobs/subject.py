@@ -39,7 +39,8 @@ class Subject:
 
     @cached_property
     def model(self) -> nn.Module:
-        """In evaluation mode. A training stage gets the seeded start (or the given weights), a measurement the trained weights.
+        """In evaluation mode. A training gets the seeded start, the given weights or the pre-trained encoder; a measurement the
+        trained weights, or what a training would get where there is none.
 
         Raises InputError if the weights that it needs are not there.
         """
@@ -47,12 +48,24 @@ class Subject:
 
         cell = self.job.cell
         model = initial_model(cell)
-        trained = cell.training is not None and not is_stage(self.job.harness.name)
-        if trained and REGISTRIES["harnesses"].get(self.job.harness.name).needs_weights:
+        harness = self.job.harness
+        needs = REGISTRIES["harnesses"].get(harness.name).needs_weights and not is_stage(harness.name)
+        before = cell.pretraining_cell
+        if before is not None and (harness == cell.training or (needs and cell.training is None)):
+            self._start_from_pretraining(model, before)
+        if needs and cell.training is not None:
             if not has_weights(self.weights_folder):
                 raise InputError(f"cell {cell.cell_id} has no trained weights in {self.weights_folder}")
             load_weights(model, self.weights_folder)
         return model.to(self.device).eval()
+
+    def _start_from_pretraining(self, model: nn.Module, before: Cell) -> None:
+        from spikebench.training.pretraining import load_pretrained
+
+        folder = self.weights_folder.parent / before.cell_id
+        if not has_weights(folder):
+            raise InputError(f"cell {self.job.cell.cell_id} has no pre-trained weights in {folder}")
+        load_pretrained(model, folder)
 
 
 def initial_model(cell: Cell) -> nn.Module:
@@ -74,11 +87,15 @@ def _start_from(model: Any, weights: Weights) -> None:
     import hashlib
 
     from spikebench.networks.foreign import load_into
+    from spikebench.training.pretraining import load_pretrained_file
 
     with open(weights.path, "rb") as stream:
         if hashlib.file_digest(stream, "sha256").hexdigest() != weights.sha256:
             raise InputError(f"{weights.path}: is not the file that it was when the suite was read")
-    load_into(model, weights.path, weights.layout, ema=weights.ema)
+    if weights.layout == "masked":
+        load_pretrained_file(model, Path(weights.path))
+    else:
+        load_into(model, weights.path, weights.layout, ema=weights.ema)
 
 
 def has_weights(folder: Path) -> bool:

@@ -67,8 +67,12 @@ class Run:
         jobs = {planned.job.job_id: planned.job for planned in self.plan.jobs}
         work, deaths = Executor(self.store.path, self.fresh), Deaths(self.store.path)
         care = Care(self.suite.job_timeout, self.suite.stall, work.took_its_process_down)
-        shared, exclusive = self.plan.shared_chains(), self.plan.exclusive_chains()
-        for launcher, chains in ((self.suite.launcher, shared), (timing_launcher(self.suite), exclusive)):
+        phases = (
+            (self.suite.launcher, self.plan.pretraining_chains()),
+            (self.suite.launcher, self.plan.shared_chains()),
+            (timing_launcher(self.suite), self.plan.exclusive_chains()),
+        )
+        for launcher, chains in phases:
             if not chains:
                 continue
             running = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers")).run(chains, work, care)
@@ -87,7 +91,7 @@ class Run:
             self.store.create()
             self.store.put_suite(text)
             self.changed = True
-        for cell, _ in self.plan.cells:
+        for cell in self.plan.all_cells:
             self.changed |= self.store.put_facts("cells", cell.cell_id, cell.to_plain())
         self._keep_plan()
         if not self.plan.pending:

@@ -1,0 +1,1 @@
+"""What the harness ``pretrain`` emits, and how it looks at what was learned."""
