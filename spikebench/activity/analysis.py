@@ -39,6 +39,13 @@ class ActivityAnalysis:
         key = (scope, operation, reason)
         self._uncounted[key] = self._uncounted.get(key, 0) + 1
 
+    def clear(self) -> None:
+        """Nothing was passed yet."""
+        self.site_sums.clear()
+        self.neuron_sums.clear()
+        self._uncounted.clear()
+        self._places = 0
+
     def passed(self, samples: int, steps: int) -> None:
         """One call of the network is over."""
         self.samples += samples

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from spikebench.activity.analysis import ActivityAnalysis
 from spikebench.activity.neurons import reset_states
 from spikebench.activity.observer import ActivityObserver
+from spikebench.activity.opaque import unusable
+from spikebench.activity.state import undisturbed
 
 
 def count(
@@ -23,18 +25,14 @@ def count(
     """Run ``model`` on ``inputs`` (a tensor, or a tuple of tensors as its arguments) once, and count everything that happens.
 
     Works for any module, in its present mode and on its present device, under ``no_grad`` and ``inference_mode``. ``T``,
-    ``samples`` and ``neurons``: see ``ActivityObserver``. The model is left as it was: buffers that the pass changes
-    (BatchNorm's statistics in training mode) are put back, SpikingJelly's neurons are reset before and after.
+    ``samples`` and ``neurons``: see ``ActivityObserver``. The pass begins in the state the model is in, SpikingJelly's neurons at
+    rest, and the model is left as it was (``undisturbed``), after an exception too: BatchNorm's statistics, membranes, random
+    numbers. Raises InputError for a model or an input without values (lazy modules before their first call, the device meta).
     """
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()} if model.training else {}
-    reset_states(model)
-    try:
-        with torch.no_grad(), ActivityObserver(model, T=T, samples=samples, neurons=neurons) as observer:
-            model(*((inputs,) if isinstance(inputs, Tensor) else inputs))
-    finally:
+    unusable(model)
+    with undisturbed(model) as before_write:
         reset_states(model)
-        with torch.no_grad():
-            for name, buffer in model.named_buffers():
-                if name in buffers:
-                    buffer.copy_(buffers[name])
+        with torch.no_grad(), ActivityObserver(model, T=T, samples=samples, neurons=neurons) as observer:
+            observer.before_write = before_write
+            model(*((inputs,) if isinstance(inputs, Tensor) else inputs))
     return observer.analysis

@@ -69,9 +69,9 @@ class _Call:
 def _in_memory_order(x: Tensor) -> Tensor:
     """(T, B, neurons) of (T, B, ...): which neuron is which does not matter, so that channels-last outputs need no copy."""
     if x.dim() < 2:
-        return x.reshape(1, 1, -1)
+        return x.reshape(1, 1, x.numel())
     inner = sorted(range(2, x.dim()), key=x.stride, reverse=True)
-    return x.permute(0, 1, *inner).reshape(*x.shape[:2], -1)
+    return x.permute(0, 1, *inner).reshape(*x.shape[:2], x.shape[2:].numel())
 
 
 def _firing(x: Tensor, scale: float, by_neuron: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,7 +111,7 @@ class NeuronSums:
         """One call: ``spikes`` (T, B, ...) or, of a single-step neuron, (B, ...). Returns what readers may reuse."""
         x = _in_memory_order(spikes if multi_step else spikes.unsqueeze(0))
         low = high = wrong = None
-        if values is None:
+        if values is None and x.numel():
             low, high = torch.aminmax(x)
             wrong = (x != x.round()).sum()
         if self.by_neuron is None or self.neurons != x.shape[2]:

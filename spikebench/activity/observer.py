@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 import torch
@@ -15,9 +15,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikebench.activity.analysis import ActivityAnalysis
 from spikebench.activity.definition import as_defined
-from spikebench.activity.elementwise import SILENT, tensors_in
+from spikebench.activity.moves import SILENT
+from spikebench.activity.nested import tensors_within
 from spikebench.activity.neurons import NeuronSums, emitted, is_multi_step, is_neuron
+from spikebench.activity.opaque import unusable, why_opaque
 from spikebench.activity.recorder import RULES, Frame, Recorder
+from spikebench.activity.state import BeforeWrite
 from spikebench.activity.sums import to_host
 from spikebench.activity.tracking import WEIGHT, Origin
 from spikebench.core.values import Values, listening
@@ -47,6 +50,7 @@ class ActivityObserver:
         self._given_samples = samples
         self._neurons = tuple(neurons)
         self._inside_neuron = 0
+        self.before_write: BeforeWrite | None = None
         self._steps = 1
         self._steps_known = False
         self._stack = ExitStack()
@@ -64,15 +68,17 @@ class ActivityObserver:
         return self
 
     def _enter(self) -> None:
+        unusable(self._model)
         self._stack.enter_context(without_shortcuts())
         self._stack.enter_context(as_defined())
         self._stack.enter_context(listening(self._declared))
         for name, module in self._model.named_modules():
             scope = ".".join(part for part in name.split(".") if part != "_orig_mod")
             neuron = is_neuron(module, self._neurons)
+            # A scripted module has the hooks of any module, though it forbids asking for them by its own methods.
             hooks = (
-                module.register_forward_pre_hook(self._before(scope, neuron), with_kwargs=True),
-                module.register_forward_hook(self._after(scope, neuron), with_kwargs=True),
+                nn.Module.register_forward_pre_hook(module, self._before(scope, neuron), with_kwargs=True),
+                nn.Module.register_forward_hook(module, self._after(scope), with_kwargs=True, always_call=True),
             )
             for hook in hooks:
                 self._stack.callback(hook.remove)
@@ -83,10 +89,12 @@ class ActivityObserver:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
         self._recorder.frames.clear()
+        self._inside_neuron = 0
         self._forget()
 
     def _begin(self, inputs: Sequence[Tensor]) -> None:
         self._forget()
+        unusable(*inputs)
         for tensor in inputs:
             self._recorder.tracker.set(tensor, Origin(activation=True))
         first = inputs[0] if inputs else None
@@ -122,35 +130,66 @@ class ActivityObserver:
 
     def _before(self, scope: str, neuron: bool) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if module is self._model and not self._recorder.frames:
-                self._begin(tensors_in((*args, *kwargs.values())))
-            elif not self._recorder.frames:
-                return
-            self._recorder.frames.append(Frame(scope))
-            if neuron:
-                self._inside_neuron += 1
+            caller = sys._getframe(1)
+            self._drop_left(caller)
+            if not self._recorder.frames:
+                if module is not self._model:
+                    return
+                self._begin(tensors_within(args, kwargs))
+            self._recorder.frames.append(Frame(scope, module, neuron, caller, sys.exception()))
+            self._inside_neuron += neuron
 
         return hook
 
-    def _after(self, scope: str, neuron: bool) -> Any:
+    def _after(self, scope: str) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            if not self._recorder.frames:
+            """torch calls it after an exception too, so that a model may catch one and go on."""
+            frame = self._left(module)
+            if frame is None:
                 return
-            inputs = tensors_in((*args, *kwargs.values()))
-            outputs = tensors_in(output.values() if isinstance(output, Mapping) else (output,))
-            if neuron:
-                if self._inside_neuron == 1 and outputs:
+            failed = sys.exception() is not frame.handled
+            if not self._inside_neuron and not failed:
+                inputs, outputs = tensors_within(args, kwargs), tensors_within(output)
+                if not frame.neuron:
+                    self._connected(inputs, outputs, frame)
+                elif outputs:
                     with torch.no_grad(), no_dispatch():
                         self._fired(module, scope, inputs, outputs[0])
-                self._inside_neuron -= 1
-            elif not self._inside_neuron:
-                self._connected(inputs, outputs)
-            self._recorder.frames.pop()
             if not self._recorder.frames:
                 with torch.no_grad(), no_dispatch():
-                    self._finish()
+                    self._broken_off() if failed else self._finish()
 
         return hook
+
+    def _drop_left(self, running: FrameType | None) -> None:
+        """Take off the modules that an exception has ended for which torch runs no hooks (KeyboardInterrupt)."""
+        while self._recorder.frames:
+            frame, above = self._recorder.frames[-1], running
+            while above is not None and above is not frame.caller:
+                above = above.f_back
+            if above is not None:
+                return
+            self._left(frame.module)
+
+    def _left(self, module: nn.Module) -> Frame | None:
+        """The frame of ``module``, whose call is over; what is above it is over too."""
+        frames = self._recorder.frames
+        if all(frame.module is not module for frame in frames):
+            return None
+        while True:
+            frame = frames.pop()
+            self._inside_neuron -= frame.neuron
+            if frame.module is module:
+                return frame
+
+    def _broken_off(self) -> None:
+        """A call of the network that an exception ended does not count."""
+        self._forget()
+        if self.analysis.samples:
+            error = type(sys.exception()).__name__
+            self.analysis.uncounted("", "call", f"{error} ended a call half-way; what it had done by then is in the sums")
+        else:
+            self.analysis.clear()
 
     def _fired(self, module: nn.Module, scope: str, inputs: Sequence[Tensor], spikes: Tensor) -> None:
         values = emitted(module)
@@ -163,14 +202,15 @@ class ActivityObserver:
         fired = sums.fired(inputs, spikes, values, multi_step)
         self._recorder.tracker.set(spikes, Origin(True, values, fired=fired))
 
-    def _connected(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+    def _connected(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], frame: Frame) -> None:
         """Data that left PyTorch and came back (NumPy, a kernel of one's own) shows as an output that nothing seen has made."""
         if not any(self._recorder.tracker.is_activation(tensor) for tensor in inputs):
             return
         for output in outputs:
             origin = self._recorder.tracker.get(output)
             if origin is None or origin.outside or origin.unwritten:
-                self._recorder.uncounted("outside PyTorch", "its output comes from outside PyTorch's operators")
+                reason = "its output comes from outside PyTorch's operators"
+                self.analysis.uncounted(frame.scope, "outside PyTorch", reason)
                 self._recorder.tracker.set(output, Origin(True))
 
     def _declared(self, tensor: Any, values: Values) -> None:
@@ -200,6 +240,8 @@ class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
+        if self._observer.before_write is not None and isinstance(func, torch._ops.OpOverload):
+            self._observer.before_write(func, args, kwargs)
         if not self._observer.watching:
             return func(*args, **kwargs)
         if not isinstance(func, torch._ops.OpOverload):
@@ -214,7 +256,10 @@ class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return parts
         # ``contiguous`` may alias its input, so torch calls it a view; it has a rule because it may copy.
         if (func.is_view and func.overloadpacket not in RULES) or func.overloadpacket in SILENT:
-            return func(*args, **kwargs)
+            out = func(*args, **kwargs)
+            if args and isinstance(args[0], Tensor) and why_opaque((args[0], out) if isinstance(out, Tensor) else args[:1]):
+                self._recorder.unwrapped(args[0], out)
+            return out
         return self._recorder.saw(func, args, kwargs, lambda: func(*args, **kwargs))
 
 

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from spikebench.activity import elementwise, synaptic
+from spikebench.activity import elementwise, moves, synaptic
 from spikebench.activity.analysis import ActivityAnalysis
-from spikebench.activity.elementwise import tensors_in
+from spikebench.activity.kinds import held
 from spikebench.activity.measure import Measure, measure, of_counts
+from spikebench.activity.moves import tensors_in
+from spikebench.activity.opaque import why_opaque
 from spikebench.activity.sums import Call, SiteSums
 from spikebench.activity.tracking import WEIGHT, Origin, Tracker
 from spikebench.core.values import Values
 
-RULES: Mapping[Any, synaptic.Rule] = {**elementwise.RULES, **synaptic.RULES}
+RULES: Mapping[Any, moves.Rule] = {**moves.RULES, **elementwise.RULES, **synaptic.RULES}
+_NEW = (moves.unwritten, moves.zeros, moves.constant)
+_PRODUCTS_IN_PLACE = (torch.ops.aten.mul, torch.ops.aten.mul_)
 
 
 @dataclass
 class Frame:
-    """A module's call: its path, and how often each operation has run in it so far."""
+    """A module's call: its path, and how often each operation has run in it so far. ``caller``: the Python frame that runs it;
+    ``handled``: the exception that was being handled when it began.
+    """
 
     scope: str
+    module: nn.Module
+    neuron: bool
+    caller: FrameType
+    handled: BaseException | None
     ordinals: dict[str, int] = field(default_factory=dict)
 
 
@@ -38,7 +49,7 @@ class Recorder:
         self.frames: list[Frame] = []
         self.samples = 0
         self._measures: dict[tuple[Any, ...], tuple[Measure, StorageWeakRef]] = {}
-        self._in_place = False
+        self.in_place = False
 
     def forget(self) -> None:
         """The pass is over, or has failed: its tensors may go."""
@@ -48,39 +59,61 @@ class Recorder:
     def saw(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], run: Any) -> Any:
         """One ATen operation: run it, then count it."""
         packet = func.overloadpacket
-        in_place = func._schema.is_mutable
+        self.in_place = in_place = func._schema.is_mutable
         rule = RULES.get(packet)
+        before = args
         if in_place:
             self._measures.clear()
-        before = (args[0].clone(), *args[1:]) if packet is torch.ops.aten.mul_ and isinstance(args[0], Tensor) else args
-        if before is not args:
-            self.tracker.set(before[0], self.tracker.get(args[0]) or WEIGHT)
+            if packet in _PRODUCTS_IN_PLACE:
+                before = self._kept_apart(args, kwargs.get("out", args[0]))
         out = run()
+        parents, outputs = tensors_in((*args, *kwargs.values())), tensors_in((out,))
+        opaque = why_opaque((*parents, *outputs))
         if rule is None:
-            self._no_rule_for(func, args, out)
-            return out
-        if not in_place and rule not in (elementwise.unwritten, elementwise.zeros, elementwise.constant):
-            self._check_written(func, args)
-        self._in_place = in_place
-        rule(self, before, kwargs, out)
+            # What Python reads of a tensor is no arithmetic of the network's; an operator of one's own may do anything.
+            if outputs or in_place or func.namespace != "aten":
+                what = "" if opaque is None else f" on {opaque}"
+                self._not_counted(str(packet), f"there is no rule for this operation{what}", parents, outputs or parents)
+        elif opaque is not None:
+            self._not_counted(str(packet), f"{opaque} cannot be seen into", parents, outputs)
+        else:
+            if not in_place and rule not in _NEW:
+                self._check_written(packet, parents)
+            rule(self, before, kwargs, out)
         return out
 
-    def _check_written(self, func: Any, args: tuple[Any, ...]) -> None:
-        for tensor in tensors_in(args):
+    def _kept_apart(self, args: tuple[Any, ...], target: Tensor) -> tuple[Any, ...]:
+        """``args`` with copies of what the operation is about to overwrite, and which is measured afterwards."""
+        storage = target.untyped_storage()._cdata
+        found = []
+        for arg in args:
+            if isinstance(arg, Tensor) and arg.untyped_storage()._cdata == storage:
+                origin = self.tracker.get(arg) or WEIGHT
+                arg = arg.clone()
+                self.tracker.set(arg, origin)
+            found.append(arg)
+        return tuple(found)
+
+    def _check_written(self, packet: Any, parents: Sequence[Tensor]) -> None:
+        for tensor in parents:
             origin = self.tracker.get(tensor)
             if origin is not None and origin.unwritten:
-                self.uncounted(
-                    "kernel", f"memory that no PyTorch operator wrote is read by {func.overloadpacket}: a kernel of one's own"
-                )
+                self.uncounted("kernel", f"memory that no PyTorch operator wrote is read by {packet}: a kernel of one's own")
                 self.tracker.set(tensor, Origin(True))
 
-    def _no_rule_for(self, func: Any, args: tuple[Any, ...], out: Any) -> None:
-        name = str(func.overloadpacket)
-        outputs = tensors_in((out,))
-        if any(tensor.is_floating_point() or tensor.is_complex() for tensor in outputs):
-            self.uncounted(name, "there is no rule for this operation")
+    def _not_counted(self, operation: str, reason: str, parents: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        """Arithmetic on weights alone is not what an image costs, so only what depends on the input is missed."""
+        fed = any(self.tracker.is_activation(parent) for parent in parents)
+        if fed:
+            self.uncounted(operation, reason)
         for tensor in outputs:
-            self.tracker.set(tensor, Origin(any(self.tracker.is_activation(parent) for parent in tensors_in(args))))
+            self.tracker.set(tensor, Origin(fed or self.tracker.is_activation(tensor)))
+
+    def unwrapped(self, tensor: Tensor, out: Any) -> None:
+        """A view of a sparse tensor or a wrapper need not share its storage."""
+        origin = self.tracker.get(tensor) or WEIGHT
+        for part in tensors_in((out,)):
+            self.tracker.set(part, Origin(origin.activation))
 
     def no_rule(self, operation: str, out: Tensor, why: str) -> None:
         """An operation that is known but used in a way that no rule covers."""
@@ -117,18 +150,20 @@ class Recorder:
         return self.fired(x, values) or self.measure(x, dim, values)
 
     def made(self, out: Any, parents: Sequence[Tensor], values: Values | None) -> None:
-        """``out`` was computed from ``parents`` and holds ``values``."""
+        """``out`` was computed from ``parents`` and holds ``values``; of several outputs that are no list, the first one does."""
         activation = outside = False
         for parent in parents:
             origin = self.tracker.get(parent)
             if origin is not None:
                 activation |= origin.activation
                 outside |= origin.outside
-        for tensor in tensors_in((out,)):
-            if self._in_place:
-                self.tracker.write(tensor, activation, values)
+        for index, tensor in enumerate(tensors_in((out,))):
+            known = held(values, tensor.dtype) if not index or isinstance(out, list) else None
+            origin = Origin(activation, known, outside=outside and not activation)
+            if self.in_place:
+                self.tracker.write(tensor, origin)
             else:
-                self.tracker.set(tensor, Origin(activation, values, outside=outside and not activation))
+                self.tracker.set(tensor, origin)
 
     def blank(self, tensor: Tensor) -> bool:
         origin = self.tracker.get(tensor)

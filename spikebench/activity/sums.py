@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -126,7 +127,8 @@ class SiteSums:
             for operand, seen in zip(self.operands, call.operands, strict=True):
                 operand.see(seen, host, self.scope or "the network")
             for name, tensor in call.counts.items():
-                values = [int(value) for value in host[id(tensor)]]
+                # Sizes of NaN and infinity: such an input is real, and its unit counts are left out.
+                values = [int(value) if isfinite(value) else 0 for value in host[id(tensor)]]
                 self.counts[name] = self.counts.get(name, 0) + sum(values)
                 so_far = found.get(name, [0] * samples)
                 split = so_far is not None and len(values) == samples

@@ -4,7 +4,7 @@ values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from spikebench.activity.coverage import axes_of, coverage
+from spikebench.activity.kinds import multiplied, summed
 from spikebench.activity.measure import Measure, measure
+from spikebench.activity.moves import Rule
 from spikebench.activity.sums import Call, Seen
-from spikebench.activity.tracking import multiplied, summed
 
 if TYPE_CHECKING:
     from spikebench.activity.recorder import Recorder
 
 aten = torch.ops.aten
-Rule = Callable[["Recorder", tuple[Any, ...], Mapping[str, Any], Any], None]
 
 
 def convolution(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:
@@ -201,6 +201,7 @@ RULES: Mapping[Any, Rule] = {
     aten.convolution: convolution,
     aten.mm: _mm,
     aten.bmm: _mm,
+    aten._int_mm: _mm,
     aten.addmm: _addmm,
     aten.baddbmm: _addmm,
     aten.mv: _mv,

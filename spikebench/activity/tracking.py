@@ -6,13 +6,15 @@ without a rule of their own. A weak reference keeps the address from being given
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import weakref
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from spikebench.core.values import INTEGER, Values
+from spikebench.activity.kinds import join
+from spikebench.core.values import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +52,16 @@ OUTSIDE = Origin(activation=False, outside=True)
 
 
 class Tracker:
-    """storage -> Origin, for one pass; what is kept outlives passes."""
+    """storage -> Origin, for one pass; what is kept outlives passes. What has no storage (sparse, a wrapper) goes by itself."""
 
     def __init__(self) -> None:
-        self._origins: dict[int, tuple[Origin, StorageWeakRef]] = {}
-        self._kept: dict[int, tuple[Origin, StorageWeakRef]] = {}
+        self._origins: dict[int, tuple[Origin, Any]] = {}
+        self._kept: dict[int, tuple[Origin, Any]] = {}
 
     def keep(self, tensor: Tensor, origin: Origin) -> None:
         """For tensors that are there before the pass, such as weights."""
         self.set(tensor, origin)
-        key = tensor.untyped_storage()._cdata
+        key = _key(tensor)
         self._kept[key] = self._origins[key]
 
     def forget(self) -> None:
@@ -67,26 +69,33 @@ class Tracker:
         self._origins = dict(self._kept)
 
     def get(self, tensor: Tensor) -> Origin | None:
-        found = self._origins.get(tensor.untyped_storage()._cdata)
-        return None if found is None else found[0]
+        found = self._origins.get(key := _key(tensor))
+        if found is None or (key < 0 and found[1]() is not tensor):
+            return None
+        return found[0]
 
     def set(self, tensor: Tensor, origin: Origin) -> None:
-        storage = tensor.untyped_storage()
-        known = self._origins.get(storage._cdata)
-        self._origins[storage._cdata] = (origin, StorageWeakRef(storage) if known is None else known[1])  # type: ignore[no-untyped-call]
+        key = _key(tensor)
+        known = self._origins.get(key)
+        if key < 0:
+            alive: Any = weakref.ref(tensor)
+        else:
+            alive = StorageWeakRef(tensor.untyped_storage()) if known is None else known[1]  # type: ignore[no-untyped-call]
+        self._origins[key] = (origin, alive)
 
     def declare(self, tensor: Tensor, values: Values) -> None:
         origin = self.get(tensor)
         self.set(tensor, Origin(True, values) if origin is None else replace(origin, values=values, blank=False, unwritten=False))
 
-    def write(self, tensor: Tensor, activation: bool, values: Values | None) -> None:
+    def write(self, tensor: Tensor, origin: Origin) -> None:
         """An in-place write into ``tensor``, which may be a part of its storage: other parts keep what they held."""
         before = self.get(tensor)
-        whole = tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
-        if before is None or whole or before.blank:
-            self.set(tensor, Origin(activation, values))
-        else:
-            self.set(tensor, Origin(activation or before.activation, join((before.values, values))))
+        if before is None or before.blank or _is_whole(tensor):
+            self.set(tensor, origin)
+            return
+        values = before.values if origin.blank else join((before.values, origin.values))
+        activation, outside = origin.activation or before.activation, origin.outside or before.outside
+        self.set(tensor, Origin(activation, values, outside=outside and not activation))
 
     def is_activation(self, tensor: Tensor) -> bool:
         """A tensor that no operation of this pass made is taken for a constant of the network."""
@@ -98,43 +107,16 @@ class Tracker:
         return None if origin is None else origin.values
 
 
-def join(kinds: Iterable[Values | None]) -> Values | None:
-    """What a tensor made of parts of these holds; None (unknown) if any is unknown or the scales differ."""
-    found: Values | None = None
-    for values in kinds:
-        if values is None:
-            return None
-        if found is None or found == values:
-            found = values
-        elif found.scale != values.scale:
-            return None
-        else:
-            found = widest(found, values)
-    return found
+def _key(tensor: Tensor) -> int:
+    """An address; below 0 that of the tensor itself, which then has no storage that could be asked for."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError, ValueError):
+        return -id(tensor)
 
 
-def widest(a: Values, b: Values) -> Values:
-    order = ("binary", "integer", "real")
-    return max(a, b, key=lambda values: order.index(values.kind))
-
-
-def added(a: Values | None, b: Values | None) -> Values | None:
-    """Sum or difference: counts of spikes, if both count in the same unit."""
-    if a is None or b is None or a.scale != b.scale or "real" in (a.kind, b.kind):
-        return None
-    return replace(INTEGER, scale=a.scale)
-
-
-def multiplied(a: Values | None, b: Values | None) -> Values | None:
-    """Elementwise product: binary only if both are."""
-    if a is None or b is None or "real" in (a.kind, b.kind):
-        return None
-    return Values("binary" if a.kind == b.kind == "binary" else "integer", a.scale * b.scale)
-
-
-def summed(values: Values | None) -> Values | None:
-    return None if values is None or values.kind == "real" else replace(values, kind="integer")
-
-
-def scaled(values: Values | None, factor: float) -> Values | None:
-    return None if values is None or factor == 0 else replace(values, scale=values.scale * factor)
+def _is_whole(tensor: Tensor) -> bool:
+    try:
+        return tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
+    except (NotImplementedError, RuntimeError, ValueError):
+        return True
