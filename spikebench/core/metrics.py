@@ -23,6 +23,7 @@ class Metric:
     ``portable``: may be pooled over machines. ``combine``: how layers make the whole (``sum``; ``mean``, weighted by the
     harness; None: they do not). ``exact``: given the same weights, inputs and machine it repeats to the last bit.
     ``tolerance``: relative change that a gate lets pass by default (for fractions such as accuracy: absolute).
+    ``headline``: its place among the columns of the first table, smallest first; None: there only where a suite asks for it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Metric:
     exact: bool = False
     tolerance: float = 0.0
     note: str = ""
+    headline: int | None = None
 
     @property
     def heading(self) -> str:
@@ -72,6 +74,13 @@ def catalogue() -> Mapping[str, Metric]:
                 if found.setdefault(metric.name, metric) != metric:
                     raise InputError(f"metric {metric.name!r} is declared twice with different meanings, once by {member!r}")
     return found
+
+
+@cache
+def headline() -> tuple[str, ...]:
+    """The names of the metrics that stand in the first table, in their order."""
+    placed = [(metric.headline, name) for name, metric in catalogue().items() if metric.headline is not None]
+    return tuple(name for _, name in sorted(placed))
 
 
 def metric(name: str) -> Metric:

@@ -24,6 +24,7 @@ ACCURACY = Metric(
     digits=2,
     tolerance=0.01,
     note="test split, last epoch, top-1",
+    headline=10,
 )
 
 

@@ -24,21 +24,30 @@ def _count(
     return Metric(name, unit, direction, "counted", title, symbol, exact=True, note=note, **{**display, **more})
 
 
-def _fraction(name: str, title: str, symbol: str = "", direction: Direction | None = None, note: str = "") -> Metric:
-    return Metric(name, "1", direction, "counted", title, symbol, "%", 100.0, 2, combine="mean", exact=True, note=note)
+def _fraction(name: str, title: str, symbol: str = "", direction: Direction | None = None, **more: Any) -> Metric:
+    return Metric(name, "1", direction, "counted", title, symbol, "%", 100.0, 2, combine="mean", exact=True, **more)
 
 
 PER_IMAGE = "per image over all T"
-PARAMETERS = _count("parameters", "Parameters", note="learned numbers, biases and BatchNorm's affine ones among them")
+PARAMETERS = _count(
+    "parameters", "Parameters", note="learned numbers, biases and BatchNorm's affine ones among them", headline=20
+)
 DENSE_MACS = _count("dense_macs", "Dense MACs", note=f"if no input were zero, {PER_IMAGE}; taps on padding included")
 INSIDE = _count("dense_macs_inside", "Dense MACs inside", note=f"taps on zero padding left out, {PER_IMAGE}")
 EVENTS = _count(
-    "events", "SOPs", r"\mathrm{SOPs}", note=f"events: nonzero input x existing tap; products need both nonzero; {PER_IMAGE}"
+    "events",
+    "SOPs",
+    r"\mathrm{SOPs}",
+    note=f"events: nonzero input x existing tap; products need both nonzero; {PER_IMAGE}",
+    headline=30,
 )
 LEFT = _count("events_left", "Events (left)", note=f"products: left operand nonzero, {PER_IMAGE}")
 RIGHT = _count("events_right", "Events (right)", note=f"products: right operand nonzero, {PER_IMAGE}")
 UNIT_ACS = _count(
-    "unit_acs", "Unit ACs", note=f"an integer k counts as k unit spikes; layers with real input are left out; {PER_IMAGE}"
+    "unit_acs",
+    "Unit ACs",
+    note=f"an integer k counts as k unit spikes; layers with real input are left out; {PER_IMAGE}",
+    headline=40,
 )
 OTHER_OPS = _count("other_ops", "Other operations", note=f"biases, norms, pooling, residual sums, membrane updates, {PER_IMAGE}")
 SPIKES = _count("spikes", "Spikes", note=PER_IMAGE)
@@ -50,7 +59,7 @@ INPUTS = _count("input_elements", "Inputs read", direction=None, note=f"activati
 OUTPUTS = _count("output_elements", "Outputs written", direction=None, note=f"activations, {PER_IMAGE}")
 WEIGHTS = _count("weight_elements", "Weights", direction=None, note="size of the layer's weight")
 STEPS = Metric("time_steps", "1", None, "counted", "Time steps", "T", digits=0, exact=True)
-RATE = _fraction("firing_rate", "Firing rate", direction="lower", note="spikes per neuron and time step")
+RATE = _fraction("firing_rate", "Firing rate", direction="lower", note="spikes per neuron and time step", headline=60)
 DEAD = _fraction("dead_neurons", "Dead neurons", direction="lower", note="never fire on any of the images")
 SATURATED = _fraction("saturated_neurons", "Saturated neurons", direction="lower", note="fire at every step of every image")
 NONZERO = _fraction("nonzero_fraction", "Nonzero input", note="of a layer's input; of the left operand of a product")

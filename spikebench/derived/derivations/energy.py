@@ -24,6 +24,7 @@ ENERGY = Metric(
     combine="sum",
     exact=True,
     note="estimated from counts, per image over all T; conditions name the profile and the convention",
+    headline=50,
 )
 TERM = Metric(
     "energy_term",

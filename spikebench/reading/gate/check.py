@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from spikebench.core.errors import InputError
+from spikebench.core.metrics import headline
 from spikebench.core.records import Selector
 from spikebench.reading.gate.compare import matching_groups, pairs
 from spikebench.reading.gate.tolerances import Tolerances
@@ -30,7 +31,6 @@ from spikebench.reading.reports.document import (
 )
 from spikebench.reading.reports.formats import junit, markdown
 from spikebench.reading.reports.formats._files import write
-from spikebench.reading.reports.sections.comparison import HEADLINE
 
 MESSAGES = 8
 WEAK = {"fail": "worse", "inconclusive": "cannot tell", "pass": "not worse"}
@@ -148,7 +148,8 @@ HEADS = (("variant", "variant", False), ("metric", "metric", False), ("old", "ol
 def _rank(judgement: Judgement) -> int:
     """What people know by heart first: of twenty counts that one change moves, accuracy and SOPs."""
     metric = judgement.address.partition("{")[0]
-    return HEADLINE.index(metric) if metric in HEADLINE else len(HEADLINE)
+    first = headline()
+    return first.index(metric) if metric in first else len(first)
 
 
 def _layers(judgement: Judgement) -> str:

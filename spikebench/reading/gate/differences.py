@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from spikebench.core.metrics import headline
 from spikebench.derived.statistics import mean_interval, paired_interval
 from spikebench.reading.gate.compare import Pair, pairs
 from spikebench.reading.model.display import Display, display_for, is_fraction, points
@@ -24,7 +25,6 @@ from spikebench.reading.reports.document import (
     Table,
     Text,
 )
-from spikebench.reading.reports.sections.comparison import HEADLINE
 
 
 def compare(old: Frame, new: Frame, everything: bool = False) -> Document:
@@ -34,7 +34,7 @@ def compare(old: Frame, new: Frame, everything: bool = False) -> Document:
     """
     found: dict[str, list[Pair]] = {}
     for pair in pairs(old, new):
-        headline = pair.metric.name in HEADLINE or not pair.metric.portable
+        headline = pair.metric.headline is not None or not pair.metric.portable
         if (everything or headline) and (pair.old or pair.new):
             found.setdefault(pair.address, []).append(pair)
     blocks: list[Block] = [Text(notice, "warning") for notice in (*old.notices, *old.remarks, *new.notices, *new.remarks)]
@@ -49,7 +49,8 @@ def compare(old: Frame, new: Frame, everything: bool = False) -> Document:
 
 
 def _rank(pair: Pair) -> tuple[int, str]:
-    return (HEADLINE.index(pair.metric.name) if pair.metric.name in HEADLINE else len(HEADLINE), pair.address)
+    first = headline()
+    return (first.index(pair.metric.name) if pair.metric.name in first else len(first), pair.address)
 
 
 def _table(address: str, group: Sequence[Pair]) -> Table:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spikebench.core.metrics import headline
 from spikebench.core.records import Record, Selector
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns, difference
 from spikebench.reading.reports.document import Block, Cell, Column, Footnotes, Number, Row, Table
 
-HEADLINE = ("accuracy", "parameters", "events", "unit_acs", "energy", "firing_rate")
-"""The metrics of the first table, in order; a suite's ``report: {columns: [...]}`` adds others."""
 WITH_DIFFERENCE = {"accuracy": "absolute", "events": "relative"}
 
 Found = dict[Quantity, dict[str, list[Record]]]
@@ -31,9 +30,9 @@ class Section:
 
 
 def chosen_quantities(frame: Frame, everything: Found) -> list[Quantity]:
-    """The headline quantities that were recorded, then those that the suite asks for, then a single latency."""
+    """What was recorded of metrics with a ``headline`` place, then what the suite asks for, then a single latency."""
     chosen = [
-        quantity for metric in HEADLINE for quantity in everything if quantity.metric == metric and not quantity.condition("T")
+        quantity for metric in headline() for quantity in everything if quantity.metric == metric and not quantity.condition("T")
     ]
     for text in frame.suite.columns:
         selector = Selector.parse(text)

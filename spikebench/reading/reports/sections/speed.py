@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spikebench.core.metrics import headline
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.summary import quantities
 from spikebench.reading.reports.document import Block
-from spikebench.reading.reports.sections.comparison import HEADLINE, chosen_quantities, table
+from spikebench.reading.reports.sections.comparison import chosen_quantities, table
 
 ELSEWHERE = ("epoch_", "first_step_loss", "learning_rate", "kernel_", "copy_")
 
@@ -27,7 +28,7 @@ class Section:
                 everything.items(), key=lambda item: (item[0].metric, _number_aware(item[0].conditions))
             )
             if not frame.metric(quantity.metric).portable
-            and quantity.metric not in HEADLINE
+            and quantity.metric not in headline()
             and not quantity.metric.startswith(ELSEWHERE)
             and quantity not in shown
         }
