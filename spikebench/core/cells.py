@@ -98,6 +98,7 @@ class Cell:
             "cell_id": self.cell_id,
             "group_id": self.group_id,
             "variant": self.variant.to_plain(),
+            **({"versions": versions} if (versions := self.variant.versions()) else {}),
             "dataset": self.dataset.to_plain(),
             "training": None if self.training is None else self.training.to_plain(),
             "pretraining": None if self.pretraining is None else self.pretraining.to_plain(),

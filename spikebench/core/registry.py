@@ -117,6 +117,15 @@ class Registry:
             raise InputError(f"{self.what} {name!r} of {self.origin(name)} cannot be used: {lacks}")
         return member
 
+    def version(self, name: str) -> int:
+        """What a member says that it means by now; 1 if it says nothing. Raises InputError for anything but a whole number."""
+        version = getattr(self.get(name), "version", 1)
+        if type(version) is not int:
+            raise InputError(
+                f"{self.what} {name!r} of {self.origin(name)} cannot be used: its version is {version!r}, no integer"
+            )
+        return version
+
     def options(self, name: str) -> type:
         """The frozen dataclass of a member's options."""
         return getattr(self.get(name), "Options", NoOptions)

@@ -1,48 +1,77 @@
-"""Which code measured: spikebench's version, commit and the plugins beside it."""
+"""Which code measured: spikebench and the plugins beside it, by version and by what their files hold."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import entry_points, version
+from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 from typing import Any
 
 from spikebench import __version__
 from spikebench.core.cells import digest
+from spikebench.core.contents import digest_of, package_files, plugin_files
 from spikebench.core.registry import REGISTRIES
 
 
 @cache
 def source() -> dict[str, Any]:
-    """``source_id`` and what it hashes. A checkout with changes that are not committed is ``dirty`` and hashes the changes too.
-
-    Outside a git checkout (an installed wheel) commit is None and the version alone speaks.
+    """``source_id`` and what it hashes. ``contents``: of spikebench's own files and of each plugin's, whether they are committed,
+    installed, or neither. Outside a git checkout (an installed wheel) ``commit`` is None.
     """
-    root = Path(__file__).resolve().parents[2]
     package = Path(__file__).resolve().parents[1]
+    root = package.parent
     commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
-    changes = _git(root, "status", "--porcelain", "--", str(package)) if commit else None
-    difference = _git(root, "diff", "HEAD", "--", str(package)) if changes else None
+    plugins = _plugins()
     facts: dict[str, Any] = {
         "schema": 1,
         "spikebench": __version__,
         "commit": commit,
-        "dirty": bool(changes),
-        "changes": digest([changes, difference]) if changes else None,
+        "dirty": bool(_git(root, "status", "--porcelain", "--", str(package)) if commit else None),
+        "contents": {
+            "spikebench": digest_of(package_files(package)),
+            **{name: digest_of(file for entry in entries for file in plugin_files(entry)) for name, entries in plugins.items()},
+        },
         "python": ".".join(map(str, sys.version_info[:2])),
-        "plugins": _plugins(),
+        "plugins": {name: entries[0].dist.version if entries[0].dist else "" for name, entries in plugins.items()},
     }
     return {"source_id": digest(facts), **facts}
 
 
-def _plugins() -> dict[str, str]:
-    found = {}
+def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The parts in which two sources differ, each with what it was and is. Another commit of the same files is no difference.
+
+    Facts from before there were ``contents`` are told apart by what they have: version, commit and local changes.
+    """
+    before, after = (dict(facts.get("contents") or {}) for facts in (old, new))
+    plugins = [dict(facts.get("plugins") or {}) for facts in (old, new)]
+    found = []
+    if before.get("spikebench") != after.get("spikebench") and (before or _commit(old) != _commit(new)):
+        found.append(f"spikebench ({_commit(old)} -> {_commit(new)})")
+    for name in sorted({*plugins[0], *plugins[1]}):
+        versions = [str(side.get(name, "none")) for side in plugins]
+        if versions[0] != versions[1]:
+            found.append(f"{name} ({versions[0]} -> {versions[1]})")
+        elif before and before.get(name) != after.get(name):
+            found.append(f"{name} ({versions[1]}, its files were edited)")
+    if old.get("python") != new.get("python"):
+        found.append(f"Python ({old.get('python')} -> {new.get('python')})")
+    return found
+
+
+def _commit(facts: Mapping[str, Any]) -> str:
+    words = [str(facts.get("spikebench", "unknown")), str(facts.get("commit") or "")[:8]]
+    return " ".join(filter(None, [*words, "with local changes" if facts.get("dirty") else ""]))
+
+
+def _plugins() -> dict[str, list[EntryPoint]]:
+    """Distribution (or module, where there is none) -> its entry points among the registries."""
+    found: dict[str, list[EntryPoint]] = {}
     for registry in REGISTRIES:
         for entry in entry_points(group=f"spikebench.{registry}"):
-            if entry.dist is not None:
-                found[entry.dist.name] = entry.dist.version
+            found.setdefault(entry.dist.name if entry.dist else entry.module, []).append(entry)
     return dict(sorted(found.items()))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from spikebench.core.choice import Choice, yaml_hint
 from spikebench.core.errors import InputError, Problem, nearest
+from spikebench.core.registry import REGISTRIES
 
 COMPONENTS: Mapping[str, str] = {
     "family": "families",
@@ -91,13 +92,24 @@ class VariantSpec:
             out[field.name] = value.to_plain() if isinstance(value, Choice) else value
         return out
 
+    def versions(self) -> dict[str, int]:
+        """Field -> version, of components that are not what they first were."""
+        found = {field: REGISTRIES[registry].version(getattr(self, field).name) for field, registry in COMPONENTS.items()}
+        return {field: version for field, version in found.items() if version != 1}
+
     def canonical(self) -> dict[str, Any]:
-        """The fields that differ from the defaults, for hashing. Imports the components, since their defaults live there."""
+        """The fields that differ from the defaults, for hashing; a component whose meaning has changed says its version.
+
+        Imports the components, since their defaults and versions live there.
+        """
         out: dict[str, Any] = {}
+        versions = self.versions()
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in COMPONENTS:
                 value = value.canonical(COMPONENTS[field.name])
+                if field.name in versions:
+                    value["version"] = versions[field.name]
                 if value != {"name": field.default.name}:
                     out[field.name] = value
             elif value != field.default:

@@ -30,4 +30,5 @@ def test_a_source_names_version_and_commit(monkeypatch: pytest.MonkeyPatch) -> N
     facts = source()
     assert facts["spikebench"]
     assert facts["commit"] is None or len(facts["commit"]) == 40
-    assert facts["dirty"] is (facts["changes"] is not None)
+    assert facts["dirty"] in (True, False)
+    assert set(facts["contents"]) == {"spikebench", *facts["plugins"]}

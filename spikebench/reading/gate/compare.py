@@ -61,7 +61,8 @@ class Pair:
 def matching_groups(old: Frame, new: Frame) -> dict[str, str]:
     """group_id of ``new`` -> group_id of ``old`` that answers the same question.
 
-    By id; where no id is shared (the training code has a new version) by equal factors. Raises NotComparableError if none match.
+    By id; where no id is shared (the training code or a component has a new version) by equal factors. Raises NotComparableError
+    if none match.
     """
     shared = {group_id: group_id for group_id in new.groups if group_id in old.groups}
     if not shared:
@@ -143,4 +144,4 @@ def _seed(frame: Frame, record: Record) -> int:
 
 
 def _question(row: Mapping[str, factors.Factor]) -> Sequence[tuple[str, factors.Factor]]:
-    return sorted((name, value) for name, value in row.items() if name != "seed")
+    return sorted((name, value) for name, value in row.items() if name != "seed" and not name.endswith(factors.VERSION))

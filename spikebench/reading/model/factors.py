@@ -12,6 +12,8 @@ from spikebench.core.variant import COMPONENTS, VariantSpec
 
 Factor = str | int | float | bool | None
 VARIANT_FIELDS = tuple(VariantSpec.__dataclass_fields__)
+VERSION = ".version"
+"""End of the factor of a component's version, of one whose meaning was changed."""
 STAGES = {"training": "train", "pretraining": "pretrain"}
 """Parts of a cell that hold a harness's options, and the prefix of their factors."""
 
@@ -27,6 +29,7 @@ def flatten(cell: Mapping[str, Any]) -> dict[str, Factor]:
     for field in VARIANT_FIELDS:
         if field in variant:
             flat[field] = str(Choice.parse(variant[field])) if field in COMPONENTS else variant[field]
+    flat |= {f"{field}{VERSION}": version for field, version in dict(cell.get("versions") or {}).items()}
     if cell.get("dataset") is not None:
         flat["dataset"] = str(Choice.parse(cell["dataset"]))
     for part, prefix in STAGES.items():

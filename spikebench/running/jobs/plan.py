@@ -20,11 +20,11 @@ Finished = Mapping[str, Sequence[Path]]
 
 @dataclasses.dataclass(frozen=True)
 class PlannedJob:
-    """``done``: the results folder has it. ``foreign``: it was measured with other code (another ``source_id``)."""
+    """``done``: the results folder has it, with the code that ``source_id`` names."""
 
     job: Job
     done: bool
-    foreign: bool = False
+    source_id: str = ""
 
     @property
     def exclusive(self) -> bool:
@@ -128,7 +128,7 @@ def _planned(job: Job, store: ResultsFolder, finished: Finished, threads: int) -
     # A time is of one machine; anything else may come from a folder that another machine has filled.
     found = store.find(job.job_id, identity.machine_id if exclusive else None, finished)
     done = found is not None and found.done
-    return PlannedJob(job, done, foreign=bool(done and found and found.header.get("source_id") != identity.source_id))
+    return PlannedJob(job, done, str(found.header["source_id"]) if found is not None and done else "")
 
 
 def resolve_device(name: str) -> str:

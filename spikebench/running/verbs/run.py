@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from spikebench.core.console import standard_error, standard_output
 from spikebench.core.registry import REGISTRIES
+from spikebench.core.source import changed, source
+from spikebench.core.store import ResultsFolder
 from spikebench.running.jobs.plan import Plan
 from spikebench.running.run.progress import show
 from spikebench.running.run.runner import Run, open_run
@@ -51,12 +54,25 @@ def _announce(run: Run, console: Any) -> None:
         console.print(f"notice: {notice}", soft_wrap=True)
     plan: Plan = run.plan
     done = [planned for planned in plan.jobs if planned.done]
-    foreign = [planned for planned in done if planned.foreign]
-    if foreign:
-        count = f"{len(foreign)} of {len(done)}"
-        console.print(f"notice: {count} reused jobs were measured with another version of the code (--fresh measures again)")
+    for what, count in other_code(plan, run.store).items():
+        words = f"{count} of {len(done)} reused jobs were measured with other code: {what}"
+        console.print(f"notice: {words} (--fresh measures again)", soft_wrap=True)
     total = len(done) + len(plan.pending)
     console.print(f"{run.suite.name}: {total} jobs, {len(done)} reused, {len(plan.pending)} to do")
+
+
+def other_code(plan: Plan, store: ResultsFolder) -> dict[str, int]:
+    """What was changed since jobs that are reused were measured -> how many they are."""
+    counts = Counter(planned.source_id for planned in plan.jobs if planned.done and planned.source_id != source()["source_id"])
+    if not counts:
+        return {}
+    known = store.sources()
+    found: Counter[str] = Counter()
+    for source_id, count in counts.items():
+        parts = changed(known[source_id], source()) if source_id in known else [f"source {source_id} is not described"]
+        if parts:
+            found[", ".join(parts)] += count
+    return dict(found)
 
 
 def _report(run: Run) -> None:
