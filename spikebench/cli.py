@@ -218,10 +218,12 @@ def compare(
 ) -> None:
     """Compare two results folders: every difference with its interval, then what the gate would say. Measures nothing."""
     from spikebench.reading.gate.check import check as judge
+    from spikebench.reading.gate.check import shared_groups
     from spikebench.reading.gate.differences import compare as differences
     from spikebench.reading.model.frame import load_results
 
     frames = load_results(old), load_results(new)
+    shared_groups(*frames)
     _print(differences(*frames))
     gate = judge(*frames)
     _print(gate.document())

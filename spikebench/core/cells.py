@@ -93,10 +93,11 @@ class Cell:
 
     def to_plain(self) -> dict[str, Any]:
         """All of it, ids and defaults included, as ``cells/<cell_id>.json`` stores it."""
+        return {"schema": 1, "cell_id": self.cell_id, "group_id": self.group_id, **self.facts()}
+
+    def facts(self) -> dict[str, Any]:
+        """What it is, without the ids, which take a hash."""
         return {
-            "schema": 1,
-            "cell_id": self.cell_id,
-            "group_id": self.group_id,
             "variant": self.variant.to_plain(),
             **({"versions": versions} if (versions := self.variant.versions()) else {}),
             "dataset": self.dataset.to_plain(),

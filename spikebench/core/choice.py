@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from functools import cache, cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.registry import REGISTRIES
+from spikebench.core.text import shorten
+from spikebench.core.wording import reword
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -42,7 +45,7 @@ class Choice:
             name, options = next(iter(value.items()))
             if isinstance(name, str) and (options is None or isinstance(options, Mapping)):
                 return cls(name, dict(options or {}))
-        raise InputError(Problem(f"expected a name or a mapping with a name and options, got {value!r}"))
+        raise InputError(Problem(f"expected a name or a mapping with a name and options, got {shorten(value)}"))
 
     def resolve(self, registry: str) -> Any:
         """The component's frozen ``Options``, filled with defaults and checked.
@@ -104,12 +107,8 @@ def _checked(options_type: type, owner: str, given: str) -> tuple[Any, tuple[Pro
     from pydantic import ValidationError
 
     options = json.loads(given)
-    known = [field.name for field in dataclasses.fields(options_type)]
-    problems = [
-        Problem(f"{owner} has no option {key!r}{nearest(key, known) if known else ' (it has no options)'}", key=str(key))
-        for key in options
-        if key not in known
-    ]
+    known = {field.name for field in dataclasses.fields(options_type)}
+    problems = [*_unknown(options_type, options, owner), *_not_finite(options)]
     usable = json.dumps({key: value for key, value in options.items() if key in known})
     built = None
     try:
@@ -117,7 +116,8 @@ def _checked(options_type: type, owner: str, given: str) -> tuple[Any, tuple[Pro
         built = _adapter(options_type).validate_json(usable, strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        problems += [Problem(reword(detail), key=".".join(map(str, detail["loc"]))) for detail in details]
+        places = {problem.key for problem in problems}
+        problems += [p for detail in details for p in _problems(detail, options) if p.key not in places]
     return built, tuple(problems)
 
 
@@ -137,25 +137,37 @@ def _adapter(options_type: type) -> TypeAdapter[Any]:
     return TypeAdapter(options_type)
 
 
-def reword(detail: Mapping[str, Any]) -> str:
-    """What a pydantic error says, in the words of this project: expected, got, and a hint where YAML read something else."""
-    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected").replace("a valid ", "a ")
-    if detail["type"] in ("missing", "value_error") or "got" in message:
-        return str(message)
-    got = repr(detail["input"])
-    return f"{message}, got {got if len(got) <= 60 else got[:57] + '...'}{yaml_hint(detail['input'])}"
+def _unknown(options_type: type, given: Mapping[str, Any], owner: str, around: str = "") -> Iterator[Problem]:
+    """Keys that are no options, those of options that are dataclasses themselves too: pydantic would leave them out unsaid."""
+    known = [field.name for field in dataclasses.fields(options_type)]
+    for key, value in given.items():
+        if key not in known:
+            hint = nearest(key, known) if known else " (it has no options)"
+            yield Problem(f"{owner} has no option {key!r}{hint}", key=f"{around}{key}")
+        elif isinstance(value, Mapping):
+            declared = get_type_hints(options_type)[key]
+            for inner in (declared, *get_args(declared)):
+                if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+                    yield from _unknown(inner, value, key, f"{around}{key}.")
 
 
-def yaml_hint(value: Any) -> str:
-    """What a person probably meant where YAML 1.1 read something else: ``1e-3`` is text there, ``no`` is False."""
-    if isinstance(value, bool):
-        return " (YAML reads yes, no, on and off as true and false: put quotes around a word)"
-    if not isinstance(value, str):
-        return ""
-    try:
-        return f" (YAML reads it as text: write {float(value)!r})"
-    except ValueError:
-        return ""
+def _not_finite(given: Mapping[str, Any], around: str = "") -> Iterator[Problem]:
+    """Infinities and NaN, which only a program can hand in: no option takes them, and no identity can be made of them."""
+    for key, value in given.items():
+        if isinstance(value, Mapping):
+            yield from _not_finite(value, f"{around}{key}.")
+        elif any(isinstance(part, float) and not math.isfinite(part) for part in (value if isinstance(value, list) else [value])):
+            yield Problem(f"expected a finite number, got {shorten(value)}", key=f"{around}{key}")
+
+
+def _problems(detail: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Problem]:
+    """What an option's own check says begins with the option's name: then it stands at that option, not at the whole."""
+    if detail["type"] != "value_error":
+        yield Problem(reword(detail), key=".".join(map(str, detail["loc"])))
+        return
+    for sentence in reword(detail).split("; "):
+        name = sentence.split(" ")[0]
+        yield Problem(sentence, key=".".join(map(str, (*detail["loc"], *([name] if name in given else [])))))
 
 
 def plain(value: Any) -> Any:

@@ -102,7 +102,7 @@ MOST_NAMES = 24
 
 def nearest(got: object, known: Iterable[str]) -> str:
     """The end of an error message: the nearest known name, whatever its case, and all of them, or the first of many."""
-    names: Sequence[str] = sorted(map(str, known))
+    names: Sequence[str] = sorted(set(map(str, known)))
     folded = {name.casefold(): name for name in reversed(names)}
     close = difflib.get_close_matches(str(got).casefold(), folded, n=1, cutoff=0.5)
     hint = f"; did you mean {folded[close[0]]!r}?" if close else ""

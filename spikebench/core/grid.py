@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from spikebench.core.choice import Choice
+from spikebench.core.choice import Choice, plain
 from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.registry import REGISTRIES
+from spikebench.core.text import shorten
 from spikebench.core.variant import COMPONENTS, VariantSpec
 from spikebench.core.yaml_nodes import KeyPath, read
 
@@ -77,8 +79,28 @@ def _axes(grid: Mapping[str, list[Any]], problems: list[Located]) -> list[tuple[
                 (("grid", name), Problem("an empty list makes an empty grid: give at least one value, or drop the key"))
             )
         else:
+            problems += [(("grid", name, i), Problem(message)) for i, message in repeated([_meant(name, v) for v in values])]
             axes.append((name, values))
     return axes
+
+
+def repeated(values: Sequence[Any]) -> Iterator[tuple[int, str]]:
+    """(index, message) of every value that stood in the list before; 1 and 1.0 are one value, 1 and true are two."""
+    seen: set[str] = set()
+    for index, value in enumerate(values):
+        number = int(value) if isinstance(value, float) and value.is_integer() else value
+        key = json.dumps(plain(number), sort_keys=True, default=str)
+        if key in seen:
+            yield index, f"{shorten(plain(value))} stands twice"
+        seen.add(key)
+
+
+def _meant(name: str, value: Any) -> Any:
+    """A value of an axis such that two spellings of one are equal: ``ssa`` and ``{name: ssa}``, 1 and 1.0."""
+    try:
+        return Choice.parse(value) if name in COMPONENTS else value
+    except InputError:
+        return value
 
 
 def base_fields(given: str | Mapping[str, Any], problems: list[Located]) -> dict[str, Any] | None:
@@ -119,10 +141,28 @@ def _without_preset(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _excluded(chosen: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
-    return bool(rule) and all(chosen.get(name) in (value if isinstance(value, list) else [value]) for name, value in rule.items())
+    return bool(rule) and all(
+        any(_meant(name, chosen.get(name)) == _meant(name, value) for value in _listed(values)) for name, values in rule.items()
+    )
+
+
+def _listed(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else [values]
 
 
 def _rule_problems(rule: Mapping[str, Any], grid: Mapping[str, Any], index: int) -> Iterator[Located]:
-    for name in rule:
+    """A rule that names what is not there excludes nothing."""
+    if not rule:
+        yield ("exclude", index), Problem("an empty rule excludes nothing: name values of the grid")
+    for name, values in rule.items():
         if name not in grid:
             yield ("exclude", index, name), Problem(f"{name!r} is not in the grid{nearest(name, grid)}")
+            continue
+        known = [_meant(name, value) for value in grid[name]]
+        for place, value in enumerate(_listed(values)):
+            if _meant(name, value) not in known:
+                path: KeyPath = ("exclude", index, name)
+                yield (
+                    ((*path, place) if isinstance(values, list) else path),
+                    Problem(f"{shorten(value)} is none of the values of {name}{nearest(value, map(str, known))}"),
+                )

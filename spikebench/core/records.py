@@ -13,6 +13,7 @@ from spikebench.core import json_text
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.metrics import Kind, Metric
 from spikebench.core.reasons import one_line
+from spikebench.core.text import shorten
 
 Status = Literal["ok", "failed", "unavailable"]
 Scalar = str | int | float | bool
@@ -135,7 +136,8 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
 }
 """What a stored record may hold: key -> whether a value fits."""
 
-_SELECTOR = re.compile(r"^\s*(?P<metric>[A-Za-z_]\w*)\s*(?:\{(?P<conditions>[^{}]*)\})?\s*(?:@(?P<scope>\S*))?\s*$")
+_SELECTOR = re.compile(r"(?P<metric>[A-Za-z_]\w*)(?:\s*\{(?P<conditions>[^{}]*)\})?(?:\s*@(?P<scope>\S*))?")
+"""Blanks stand before what they lead to, so that no run of them can be divided in more than one way."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -152,14 +154,14 @@ class Selector:
     @classmethod
     def parse(cls, text: str) -> Selector:
         """Raises InputError if ``text`` is not of the form ``metric{name=value, ...}@scope``."""
-        match = _SELECTOR.match(text)
+        match = _SELECTOR.fullmatch(text.strip())
         if match is None:
-            raise InputError(Problem(f"expected metric{{condition=value, ...}}@scope, got {text!r}"))
+            raise InputError(Problem(f"expected metric{{condition=value, ...}}@scope, got {shorten(text)}"))
         conditions: dict[str, str] = {}
         for part in filter(None, (part.strip() for part in (match["conditions"] or "").split(","))):
             name, equals, value = (piece.strip() for piece in part.partition("="))
             if not (name and equals and value):
-                raise InputError(Problem(f"expected condition=value in {text!r}, got {part!r}"))
+                raise InputError(Problem(f"expected condition=value in {shorten(text)}, got {shorten(part)}"))
             conditions[name] = value
         return cls(match["metric"], conditions, match["scope"] or "")
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from spikebench.core.cells import Cell, Job, Weights
 from spikebench.core.choice import Choice
-from spikebench.core.errors import Problem
+from spikebench.core.errors import InputError, Problem
 from spikebench.core.recipes import Recipe
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.search import Search
@@ -18,8 +18,8 @@ from spikebench.core.variant import InputSpec, VariantSpec
 from spikebench.core.yaml_nodes import Document
 
 
-class Networks(Protocol):
-    """What a suite asks of ``spikebench.networks``; handed in, since networks live on a floor above."""
+class Rules(Protocol):
+    """What a suite asks of the floors above while it is checked; handed in, since core imports nothing of them."""
 
     def check(self, spec: VariantSpec, inputs: InputSpec) -> Sequence[Problem]:
         """Every reason why this network cannot exist."""
@@ -35,6 +35,18 @@ class Networks(Protocol):
 
     def foreign(self, path: Path, layout: str, num_heads: int | None, ema: bool) -> tuple[VariantSpec, InputSpec]:
         """The network and the input of somebody else's checkpoint; raises InputError if it is not of that layout."""
+
+    def device(self, name: str) -> Sequence[Problem]:
+        """Why nothing can run on ``cuda`` here; empty if it can."""
+
+    def profile(self, path: Path) -> Sequence[Problem]:
+        """What is wrong with an energy profile of one's own; the problems name its file and line."""
+
+    def tolerances(self, check: Mapping[str, Any]) -> Sequence[Problem]:
+        """What is wrong with a ``check:`` block; keys are ``check.SELECTOR``."""
+
+    def baseline(self, wanted: Mapping[str, Any], cells: Sequence[Cell]) -> Sequence[Problem]:
+        """Why ``report.baseline`` is not one of these cells; keys are its factors."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +107,24 @@ class Suite:
         return tuple({job.job_id: job for job in (*jobs, *(Job(cell, harness, device) for harness in harnesses))}.values())
 
 
+def dataset_of(choice: Choice) -> Any:
+    """The data set that ``choice`` names. Raises InputError for wrong options, and for a plugin that names no inputs."""
+    found = REGISTRIES["datasets"].get(choice.name)(choice.resolve("datasets"))
+    if not isinstance(getattr(found, "inputs", None), InputSpec):
+        origin = REGISTRIES["datasets"].origin(choice.name)
+        raise InputError(
+            f"the data set {choice.name!r} of {origin} has no `inputs` (an InputSpec), so no network can be built for it"
+        )
+    return found
+
+
 def inputs_of(dataset: Choice) -> InputSpec:
-    """The input shape of a data set with its options."""
-    spec: InputSpec = REGISTRIES["datasets"].get(dataset.name)(dataset.resolve("datasets")).inputs
+    """The input shape of a data set with its options. Raises InputError as ``dataset_of``."""
+    spec: InputSpec = dataset_of(dataset).inputs
     return spec
+
+
+def samples_of(dataset: Choice, split: str) -> int | None:
+    """How many samples a split has; None where the data set cannot tell without reading files (it has no ``sizes``)."""
+    sizes: Mapping[str, int] = getattr(dataset_of(dataset), "sizes", None) or {}
+    return sizes.get(split)

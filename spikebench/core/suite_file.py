@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from spikebench.core.choice import Choice, yaml_hint
+from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
 from spikebench.core.search_methods import PRUNERS, SAMPLERS
+from spikebench.core.text import shorten
+from spikebench.core.wording import yaml_hint
 
 
 def _parse_choice(value: Any) -> Choice:
@@ -22,7 +25,16 @@ def _parse_choice(value: Any) -> Choice:
 def _none_or_mapping(value: Any) -> Any:
     if value is None or value == "none" or isinstance(value, dict):
         return "none" if value is None else value
-    raise ValueError(f"expected a mapping of options, or none, got {value!r}")
+    raise ValueError(f"expected a mapping of options, or none, got {shorten(value)}")
+
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+def _folder_name(value: Any) -> Any:
+    if isinstance(value, str) and not (re.fullmatch(NAME, value) and len(value) <= 100):
+        raise ValueError(f"expected letters, digits, '.', '_' and '-', at most 100 and no sign first, got {shorten(value)}")
+    return value
 
 
 REGISTRY = "x-registry"
@@ -77,10 +89,10 @@ class ReportBlock(Block):
 
 
 def _range(value: Any) -> Any:
-    problem = None if isinstance(value, list) and len(value) == 2 else f"expected [low, high], got {value!r}"
+    problem = None if isinstance(value, list) and len(value) == 2 else f"expected [low, high], got {shorten(value)}"
     for end in value if problem is None else ():
         if isinstance(end, bool) or not isinstance(end, (int, float)):
-            problem = problem or f"expected two numbers, got {end!r}{yaml_hint(end)}"
+            problem = problem or f"expected two numbers, got {shorten(end)}{yaml_hint(end)}"
     if problem is not None:
         raise ValueError(problem)
     return value
@@ -129,11 +141,13 @@ class SearchBlock(Block):
 class SuiteFile(Block):
     """A suite: which networks, trained on what, measured how."""
 
-    suite: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name; the results folder is called so")
+    suite: Annotated[str, BeforeValidator(_folder_name)] = Field(
+        json_schema_extra={"pattern": NAME}, description="Name; the results folder is called so"
+    )
     question: str = Field("", description="What one wants to know; printed above the table")
     dataset: choice_of("datasets")  # type: ignore[valid-type]
     variants: VariantsBlock = Field(default_factory=VariantsBlock)  # type: ignore[arg-type]
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=lambda: [0], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(default_factory=lambda: [0], min_length=1)
     pretrain: Annotated[Any, BeforeValidator(_none_or_mapping)] = Field(
         "none", description="Options of the harness `pretrain`, or none"
     )
@@ -145,7 +159,7 @@ class SuiteFile(Block):
     )
     weights: WeightsBlock | None = None
     measure: list[choice_of("harnesses")] = Field(  # type: ignore[valid-type]
-        default_factory=lambda: [Choice("accuracy"), Choice("activity")]
+        default_factory=lambda: [Choice("accuracy"), Choice("activity")], min_length=1
     )
     energy: list[str] = Field(default_factory=lambda: ["spikformer-paper"], description="Energy profiles, or paths of TOML files")
     report: ReportBlock = Field(default_factory=ReportBlock)

@@ -3,47 +3,58 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
-from spikebench.core import recipes, yaml_nodes
-from spikebench.core.cells import Weights
-from spikebench.core.choice import Choice, plain, reword
-from spikebench.core.errors import InputError, Problem, nearest
+from spikebench.core import recipes, suite_checks, yaml_nodes
+from spikebench.core.cells import Cell, Weights
+from spikebench.core.choice import Choice, plain
+from spikebench.core.errors import InputError, Problem
 from spikebench.core.quantity import duration
-from spikebench.core.registry import REGISTRIES, is_stage
+from spikebench.core.registry import is_stage
 from spikebench.core.search import Search
-from spikebench.core.suite import Networks, Suite, inputs_of
+from spikebench.core.suite import Rules, Suite, inputs_of
+from spikebench.core.text import shorten
 from spikebench.core.variant import COMPONENTS, InputSpec, VariantSpec
 from spikebench.core.yaml_nodes import Document, KeyPath
 
+if TYPE_CHECKING:
+    from spikebench.core.suite_shape import Shape
 
-def load(path: str | Path, networks: Networks | None = None) -> Suite:
+
+def load(path: str | Path, rules: Rules | None = None) -> Suite:
     """Read, check and expand a suite file.
 
     Raises InputError with every problem of the file at once: file:line:column, the key's path, what was got and expected.
     """
-    return from_document(yaml_nodes.read(path), networks)
+    return from_document(yaml_nodes.read(path), rules)
 
 
-def from_document(document: Document, networks: Networks | None = None) -> Suite:
+def from_document(document: Document, rules: Rules | None = None) -> Suite:
     """As ``load``, of a document that is already read."""
-    return Reader(document, networks).read()
+    return Reader(document, rules).read()
 
 
 class Reader:
     """Collects problems instead of stopping at the first; see ``from_document``."""
 
-    def __init__(self, document: Document, networks: Networks | None) -> None:
+    def __init__(self, document: Document, rules: Rules | None) -> None:
         self.document = document
-        self.networks = networks
+        self.rules = rules
         self.problems: list[Problem] = list(document.problems)
+        self.shape: Shape
 
     def read(self) -> Suite:
-        file = self._shape()
-        if file is None:
-            raise InputError(self.problems)
+        if not isinstance(self.document.data, Mapping):
+            message = f"expected a mapping with the keys suite, dataset, variants, ..., got {shorten(self.document.data)}"
+            raise InputError([*self.problems, self.document.problem((), message)])
+        from spikebench.core.suite_shape import read_shape
+
+        self.shape = read_shape(self.document.data, self.document.broken)
+        file = self.shape.file
+        for path, message in self.shape.problems:
+            self.problems.append(self.document.problem(path, message))
         self._choice(file.dataset, "datasets", ("dataset",))
         self._choice(file.launcher, "launchers", ("launcher",))
         for index, harness in enumerate(file.measure):
@@ -54,8 +65,11 @@ class Reader:
         for path, message in recipes.problems(placed):
             self._add(path, message)
         own = placed[0].recipe
-        self._names(file)
+        self._tell(suite_checks.names(file, self._folder, self.rules))
+        self._tell(suite_checks.twice(file))
         inputs = self._attempt(("dataset",), lambda: inputs_of(file.dataset)) if self._is_fine("dataset") else None
+        if inputs is not None and self._is_fine("train", "pretrain", "recipes"):
+            self._tell(suite_checks.batches(file.dataset, placed))
         weights = self._weights(file)
         if weights is not None:
             self._start_from(weights, file, inputs)
@@ -64,8 +78,15 @@ class Reader:
         job_timeout = self._attempt(("job_timeout",), lambda: duration(file.job_timeout))
         stall = self._attempt(("stall",), lambda: duration(file.stall))
         self._pretrainings(file, placed, variants, inputs, weights)
+        if self.rules is not None:
+            self._tell(suite_checks.here(file, self.rules))
+        needed = ("dataset", "variants", "train", "pretrain", "recipes", "weights", "report.baseline", "seeds")
+        if self.rules is not None and self._is_fine(*needed):
+            ways = [one.recipe for one in placed[1:] or placed]
+            cells = [Cell(w.positioned(v), file.dataset, w.training, 0, w.stored, weights) for w in ways for v in variants]
+            self._tell(suite_checks.baseline(file, self.rules, cells))
         if self.problems:
-            raise InputError(sorted(self.problems, key=lambda p: (p.line or 0, p.column or 0)))
+            raise InputError(sorted(dict.fromkeys(self.problems), key=lambda p: (p.line or 0, p.column or 0)))
         # The resolved suite is kept in the results folder, from where a relative path would lead elsewhere.
         energy = tuple(str((self._folder / name).resolve()) if name.endswith(".toml") else name for name in file.energy)
         return Suite(
@@ -73,7 +94,7 @@ class Reader:
             question=file.question,
             dataset=file.dataset,
             variants=tuple(variants),
-            seeds=tuple(dict.fromkeys(file.seeds)),
+            seeds=tuple(file.seeds),
             training=own.training,
             pretraining=own.pretraining,
             listed_recipes=tuple(dict.fromkeys(one.recipe for one in placed[1:])),
@@ -91,21 +112,6 @@ class Reader:
             document=self.document,
         )
 
-    def _shape(self) -> Any:
-        from pydantic import ValidationError
-
-        from spikebench.core.suite_file import SuiteFile
-
-        if not isinstance(self.document.data, Mapping):
-            self._add((), f"expected a mapping with the keys suite, dataset, variants, ..., got {_show(self.document.data)}")
-            return None
-        try:
-            return SuiteFile.model_validate(self.document.data)
-        except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                self._add(*_explain(detail, SuiteFile))
-            return None
-
     def _pretrainings(
         self,
         file: Any,
@@ -120,53 +126,49 @@ class Reader:
                     self._add((key,), "a search trains each trial in one way, without pre-training")
         if weights is not None and any(one.recipe.pretraining for one in placed):
             self._add(("weights",), "a network starts from given weights or from a pre-training, not from both")
-        if self.problems or inputs is None or self.networks is None:
+        if self.problems or inputs is None or self.rules is None:
             return
         used = placed[1:] or placed
-        for path, message in dict.fromkeys(recipes.misfits(used, variants, inputs, self.networks)):
+        for path, message in dict.fromkeys(recipes.misfits(used, variants, inputs, self.rules)):
             self._add(path, message)
         if weights is not None and weights.layout == "masked":
             for variant in variants:
-                reason = self.networks.pretrained(Path(weights.path), variant, inputs)
+                reason = self.rules.pretrained(Path(weights.path), variant, inputs)
                 if reason:
                     self._add(("weights", "path"), f"{weights.path}: {reason}")
 
-    def _names(self, file: Any) -> None:
-        for index, name in enumerate(file.energy):
-            if not name.endswith(".toml"):
-                self._attempt(("energy", index), lambda name=name: REGISTRIES["profiles"].path(name))  # type: ignore[misc]
-            elif not (self._folder / name).is_file():
-                self._add(("energy", index), f"no such file: {name}")
-        for index, name in enumerate(file.report.formats):
-            self._attempt(("report", "formats", index), lambda name=name: REGISTRIES["formats"].path(name))  # type: ignore[misc]
-        from spikebench.core.records import Selector
-
-        for name in file.check:
-            if name != "confidence":
-                self._attempt(("check", name), lambda text=name: _known_metric(Selector.parse(text)))  # type: ignore[misc]
-
-        for index, text in enumerate(file.report.columns):
-            self._attempt(("report", "columns", index), lambda text=text: _known_metric(Selector.parse(text)))  # type: ignore[misc]
+    def _tell(self, found: Iterator[recipes.Found | Problem]) -> None:
+        for one in found:
+            if isinstance(one, Problem):
+                self.problems.append(one)
+            else:
+                self._add(*one)
 
     def _variants(self, file: Any, inputs: InputSpec | None) -> list[VariantSpec]:
         from spikebench.core.grid import expand
 
+        named = {"base", "grid"} & set(self._given("variants")) or "weights" in self.document.data
+        if not named and not self.shape.lacks("variants"):
+            self._add(("variants",), "which networks? The key variants needs a base (a preset, or fields) or a grid")
+        if self.shape.lacks("variants") or not self._is_fine("weights"):
+            inputs = None  # a network of which a part is not known cannot be judged as a whole
         variants, places, problems = expand(file.variants, file.max_cells, len(file.seeds))
-        for path, problem in problems:
-            self._add(("variants", *path), problem.message)
+        for located, problem in problems:
+            self._add(("variants", *located), problem.message)
         reported: set[tuple[str, str]] = set()
         for variant, where in zip(variants, places, strict=True):
             for problem in self._variant_problems(variant, inputs):
                 field = problem.key.split(".")[0]
-                path = where.get(field, where[""])
+                own = ("base", field)
+                path = where.get(field, own if ("variants", *own) in self.document.places else where[""])
                 if (str(path), problem.message) not in reported:
                     reported.add((str(path), problem.message))
                     self._add(
                         ("variants", *path), problem.message, key=f"{yaml_nodes.spell_path(('variants', *path))} ({problem.key})"
                     )
-        if reported or inputs is None or self.networks is None:
+        if reported or problems or inputs is None or self.rules is None:
             return variants
-        return list(dict.fromkeys(self.networks.resolve(variant, inputs) for variant in variants))
+        return list(dict.fromkeys(self.rules.resolve(variant, inputs) for variant in variants))
 
     def _variant_problems(self, variant: VariantSpec, inputs: InputSpec | None) -> list[Problem]:
         found: list[Problem] = []
@@ -175,12 +177,12 @@ class Reader:
                 getattr(variant, field).resolve(registry)
             except InputError as error:
                 found += [problem.within(field) for problem in error.problems]
-        if not found and inputs is not None and self.networks is not None:
-            found += self.networks.check(variant, inputs)
+        if not found and inputs is not None and self.rules is not None:
+            found += self.rules.check(variant, inputs)
         return found
 
     def _search(self, file: Any, training: Choice | None) -> Search | None:
-        if file.search is None:
+        if file.search is None or self.shape.lacks("variants"):
             return None
         from spikebench.core.grid import base_fields
         from spikebench.core.search_reader import Surroundings, read_search
@@ -206,10 +208,10 @@ class Reader:
 
     def _start_from(self, weights: Weights, file: Any, inputs: InputSpec | None) -> None:
         """The checkpoint's network is the base of the grid, unless the suite names another or it is a pre-trained encoder."""
-        if self.networks is None or weights.layout == "masked":
+        if self.rules is None or weights.layout == "masked":
             return
         try:
-            spec, trained_on = self.networks.foreign(Path(weights.path), weights.layout, file.weights.num_heads, weights.ema)
+            spec, trained_on = self.rules.foreign(Path(weights.path), weights.layout, file.weights.num_heads, weights.ema)
         except InputError as error:
             for problem in error.problems:
                 at = problem.key if problem.key in ("layout", "num_heads") else "path"
@@ -249,45 +251,18 @@ class Reader:
                 self._add(path, problem.message)
             return None
 
-    def _is_fine(self, key: str) -> bool:
-        return not any(problem.key == key or problem.key.startswith((f"{key}.", f"{key}[")) for problem in self.problems)
+    def _given(self, key: str) -> Mapping[str, Any]:
+        """A block as the file has it; empty where there is none."""
+        block = self.document.data.get(key)
+        return block if isinstance(block, Mapping) else {}
+
+    def _is_fine(self, *keys: str) -> bool:
+        """Whether no problem stands at or below these keys."""
+        return not any(
+            problem.key == key or problem.key.startswith((f"{key}.", f"{key}[")) for problem in self.problems for key in keys
+        )
 
     def _add(self, path: Sequence[str | int], message: str, key: str | None = None) -> None:
-        self.problems.append(self.document.problem(path, message, key))
-
-
-def _known_metric(selector: Any) -> None:
-    from spikebench.core.metrics import metric
-
-    metric(selector.metric)
-
-
-def _explain(detail: Mapping[str, Any], model: type) -> tuple[Sequence[str | int], str]:
-    """A pydantic error in the words of this project."""
-    path = tuple(part for part in detail["loc"] if not (isinstance(part, str) and part.startswith(("function-", "str", "dict["))))
-    kind = detail["type"]
-    if kind == "extra_forbidden":
-        known = _fields(model, path[:-1])
-        return path, f"unknown key {path[-1]!r}{nearest(path[-1], known)}"
-    if kind == "missing":
-        return path, f"the key {path[-1]!r} is missing"
-    return path, reword(detail)
-
-
-def _fields(model: Any, path: Sequence[str | int]) -> list[str]:
-    """The keys of the block at ``path``; none where anything goes."""
-    for part in path:
-        if get_origin(model) is dict:
-            model = get_args(model)[-1]
-        else:
-            model = getattr(model.model_fields.get(part), "annotation", None)
-            if get_origin(model) is not dict:  # a block that may be left out is `Block | None`
-                model = next((inner for inner in get_args(model) if hasattr(inner, "model_fields")), model)
-        if not hasattr(model, "model_fields") and get_origin(model) is not dict:
-            return []
-    return [field.alias or name for name, field in model.model_fields.items()] if hasattr(model, "model_fields") else []
-
-
-def _show(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        place = self.shape.place(path)
+        if not self.document.is_broken(place):
+            self.problems.append(self.document.problem(place, message, key))

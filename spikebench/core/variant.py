@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from spikebench.core.choice import Choice, yaml_hint
+from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.registry import REGISTRIES
+from spikebench.core.text import shorten
+from spikebench.core.wording import yaml_hint
 
 COMPONENTS: Mapping[str, str] = {
     "family": "families",
@@ -118,8 +121,10 @@ class VariantSpec:
 
 
 def _number(value: Any, whole: bool) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and value != int(value)):
-        raise InputError(Problem(f"expected a {'whole number' if whole else 'number'}, got {value!r}{yaml_hint(value)}"))
-    if not value > 0:
-        raise InputError(Problem(f"must be above 0, got {value!r}"))
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
+    if not known or (whole and value != int(value)):
+        what = "whole number" if whole else "number"
+        raise InputError(Problem(f"expected a {what}, got {shorten(value)}{yaml_hint(value)}"))
+    if not 0 < value < 2**31:
+        raise InputError(Problem(f"must be above 0, got {value!r}" if value <= 0 else f"must be below 2^31, got {value!r}"))
     return int(value) if whole else float(value)

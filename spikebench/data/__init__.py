@@ -33,6 +33,7 @@ class Dataset(Protocol):
     """A member of the registry ``datasets``: the class ``Dataset`` of ``data/<name>.py``.
 
     ``Options``: frozen dataclass. ``version``: raised when the same options give other samples; trained weights depend on it.
+    It may have ``sizes``, split -> number of samples, as cheap as ``inputs``: a suite's batch is then held against it.
     """
 
     Options: ClassVar[type]

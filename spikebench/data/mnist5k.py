@@ -5,9 +5,11 @@ Grey values 0..255 are divided by 255 and two dark pixels are put on each side. 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 from spikebench.core.variant import InputSpec
+from spikebench.data import SplitName
 from spikebench.data._whole import WholeDataset
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ class Dataset(WholeDataset):
     """The shape of CIFAR with one channel, and no download: for suites that need 64 tokens."""
 
     inputs = InputSpec(channels=1, size=32, classes=10)
+    sizes: ClassVar[Mapping[SplitName, int]] = {"train": 3500, "validation": 500, "test": 1000}
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np

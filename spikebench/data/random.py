@@ -6,6 +6,7 @@ events and energy, mean nothing on untrained networks.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,10 @@ class Dataset:
     @property
     def inputs(self) -> InputSpec:
         return InputSpec(self.options.channels, self.options.size, self.options.classes, self.options.events)
+
+    @property
+    def sizes(self) -> Mapping[SplitName, int]:
+        return dict.fromkeys(SPLITS, self.options.samples)
 
     def split(self, name: SplitName) -> TensorDataset:
         """x as the options say; y uniform over the classes."""

@@ -14,6 +14,7 @@ from typing import Any
 from spikebench.core.choice import build_options
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.registry import REGISTRIES
+from spikebench.core.toml_places import place, syntax_error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,19 +118,30 @@ def load_profile(name: str) -> Profile:
     elif name in _own and name not in REGISTRIES["profiles"]:
         name = _own[name]
     path = Path(name) if name.endswith(".toml") else REGISTRIES["profiles"].get(name)
+    text = ""
     try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        data = tomllib.loads(text)
     except OSError as error:
         raise InputError(Problem(f"cannot read the energy profile: {error.strerror}", file=str(path))) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(Problem(f"not TOML: {error}", file=str(path))) from error
+    except UnicodeDecodeError as error:
+        raise InputError(Problem(f"is not UTF-8 text (byte {error.start})", file=str(path))) from error
+    except tomllib.TOMLDecodeError as error:
+        message, *at = syntax_error(str(error), text)
+        raise InputError(Problem(f"not TOML: {message}", "", str(path), *at)) from error
     try:
         file: _File = build_options(_File, data, owner="an energy profile")
         rules = dict(file.convention)
         convention = str(rules.pop("name", "events"))
-        rules_of(convention, **rules)
+        try:
+            rules_of(convention, **rules)
+        except InputError as error:
+            raise InputError([problem.within("convention") for problem in error.problems]) from error
     except InputError as error:
-        raise InputError([dataclasses.replace(problem, file=str(path)) for problem in error.problems]) from error
+        found = [(problem, *place(text, problem.key)) for problem in error.problems]
+        raise InputError(
+            [dataclasses.replace(p, file=str(path), line=line, column=column) for p, line, column in found]
+        ) from error
     low, high = file.energy.low, file.energy.high
     return Profile(
         name=Path(path).stem,

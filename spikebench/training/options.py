@@ -49,6 +49,7 @@ class TrainingOptions:
                 ("min_lr", f"between 0 and lr ({self.lr})", 0 <= self.min_lr <= self.lr),
                 ("weight_decay", "at least 0", self.weight_decay >= 0),
                 ("warmup_epochs", "at least 0", self.warmup_epochs >= 0),
+                ("warmup_epochs", f"at most epochs ({self.epochs})", self.epochs == 0 or self.warmup_epochs <= self.epochs),
                 ("label_smoothing", "at least 0 and below 1", 0 <= self.label_smoothing < 1),
                 ("clip_norm", "above 0, or null", self.clip_norm is None or self.clip_norm > 0),
                 ("rate_target", "between 0 and 1", 0 <= self.rate_target <= 1),

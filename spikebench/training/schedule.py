@@ -11,7 +11,7 @@ def learning_rate(step: int, steps_per_epoch: int, options: TrainingOptions) -> 
     """Learning rate of optimisation step ``step`` (from 0).
 
     Linear growth over the warm-up, whose last step has ``lr``; then ``lr``, or half a cosine period (Loshchilov and Hutter,
-    arXiv 1608.03983, eq. 5, without restarts) whose last step has ``min_lr``. A warm-up longer than the training never ends.
+    arXiv 1608.03983, eq. 5, without restarts) whose last step has ``min_lr``.
     """
     warmup = round(options.warmup_epochs * steps_per_epoch)
     if step < warmup:

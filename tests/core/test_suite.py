@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spikebench.core import yaml_nodes
+from spikebench.core.cells import Cell
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.suite import Suite
 from spikebench.core.suite_reader import from_document, load
@@ -41,6 +44,18 @@ class Rules:
 
     def foreign(self, path: Path, layout: str, num_heads: int | None, ema: bool) -> tuple[VariantSpec, InputSpec]:
         return VariantSpec(depth=3), InputSpec(3, 32, 100)
+
+    def device(self, name: str) -> list[Problem]:
+        return []
+
+    def profile(self, path: Path) -> list[Problem]:
+        return []
+
+    def tolerances(self, check: Mapping[str, Any]) -> list[Problem]:
+        return []
+
+    def baseline(self, wanted: Mapping[str, Any], cells: Sequence[Cell]) -> list[Problem]:
+        return []
 
 
 def problems(text: str) -> list[Problem]:
@@ -101,10 +116,10 @@ def test_a_seed_a_width_and_a_training_field_change_the_cell() -> None:
         (("T: [1, 2]", "tee: [1, 2]"), (8, 5), "unknown field 'tee'"),
         (("dataset: digits", "dataset: digits\ndataset: digits"), (4, 1), "stands twice"),
         (("measure: [accuracy]", "measure: [accuracy, latenci]"), (11, 21), "unknown harness 'latenci'"),
-        (("measure: [accuracy]", "measure: [{accuracy: {T: [x]}}]"), (11, 23), "integer"),
+        (("measure: [accuracy]", "measure: [{accuracy: {T: [x]}}]"), (11, 23), "whole number"),
         (("measure: [accuracy]", "measure: accuracy"), (11, 1), "list"),
         (("seeds: [0, 1]", "seeds: []"), (9, 1), "at least 1"),
-        (("seeds: [0, 1]", "seeds: [0, -1]"), (9, 12), "greater than or equal to 0"),
+        (("seeds: [0, 1]", "seeds: [0, -1]"), (9, 12), "must be at least 0"),
         (("base: spikformer-2-64", "base: spikformer-2-65"), (5, 3), "did you mean 'spikformer-2-64'"),
     ],
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from spikebench.core.errors import InputError
+from spikebench.core.errors import InputError, NotComparableError
 from spikebench.core.metrics import headline
 from spikebench.core.records import Selector
 from spikebench.reading.gate.compare import matching_groups, pairs
@@ -123,16 +123,11 @@ class Gate:
 def check(old: Frame, new: Frame) -> Gate:
     """Judge ``new`` against the baseline ``old``, with the tolerances of the new results' suite.
 
-    Raises InputError for a baseline of another suite, one with cells that the suite no longer has, and for tolerances that make
-    no sense; NotComparableError if not one cell is shared.
+    Raises as ``shared_groups`` and ``require_whole``, and InputError for tolerances that make no sense.
     """
     tolerances = Tolerances.parse(new.suite.check)
-    if old.suite.name and new.suite.name and old.suite.name != new.suite.name:
-        raise InputError(f"the baseline is of the suite {old.suite.name!r}, not of {new.suite.name!r}")
-    shared = matching_groups(old, new)
-    gone = [old.name(group_id) for group_id in old.groups if group_id not in shared.values()]
-    if gone:
-        raise InputError(f"the baseline has cells that the suite no longer has: {'; '.join(gone[:6])}; {UPDATE}")
+    shared = shared_groups(old, new)
+    require_whole(old, shared)
     added = [new.name(group_id) for group_id in new.groups if group_id not in shared]
     said = (*old.notices, *old.remarks, *new.notices, *new.remarks)
     notices = [*said, *(f"{name} is not in the baseline and was not judged; {UPDATE}" for name in added)]
@@ -140,6 +135,23 @@ def check(old: Frame, new: Frame) -> Gate:
     order = {"fail": 0, "inconclusive": 1, "pass": 2, "skipped": 3}
     found.sort(key=lambda judgement: (not judgement.gating, order[judgement.outcome], _rank(judgement)))
     return Gate(new.suite.name, tuple(found), tuple(notices), (old, new))
+
+
+def shared_groups(old: Frame, new: Frame) -> dict[str, str]:
+    """group_id of ``new`` -> group_id of ``old``, from the cells alone: what can be known before anything is measured.
+
+    Raises NotComparableError for results of two suites, and if not one cell is shared.
+    """
+    if old.suite.name and new.suite.name and old.suite.name != new.suite.name:
+        raise NotComparableError(f"the baseline is of the suite {old.suite.name!r}, not of {new.suite.name!r}")
+    return matching_groups(old, new)
+
+
+def require_whole(old: Frame, shared: Mapping[str, str]) -> None:
+    """Raises InputError if the baseline has cells that the new results have not."""
+    gone = [old.name(group_id) for group_id in old.groups if group_id not in shared.values()]
+    if gone:
+        raise InputError(f"the baseline has cells that the suite no longer has: {'; '.join(gone[:6])}; {UPDATE}")
 
 
 HEADS = (("variant", "variant", False), ("metric", "metric", False), ("old", "old", True), ("new", "new", True))

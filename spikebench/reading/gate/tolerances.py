@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from spikebench.core.errors import InputError, Problem
-from spikebench.core.metrics import VALUE_FREE, Metric
+from spikebench.core.metrics import VALUE_FREE, Metric, metric
 from spikebench.core.records import Selector
+from spikebench.core.text import shorten
 from spikebench.reading.model.display import is_fraction
 
 CONFIDENCE = 0.95
 ROUNDING = 0.001
 """On another machine sums round differently and a few spikes near the threshold flip."""
-_NUMBER = re.compile(r"^\s*(?P<number>\d+(\.\d*)?([eE][+-]?\d+)?)\s*(?P<unit>%|pp)?\s*$")
+_NUMBER = re.compile(r"(?P<number>\d+(\.\d*)?([eE][+-]?\d+)?)\s*(?P<unit>%|pp)?")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,9 +37,9 @@ class Tolerance:
 
         Raises InputError for anything else.
         """
-        match = None if isinstance(text, bool) else _NUMBER.match(str(text))
+        match = None if isinstance(text, bool) else _NUMBER.fullmatch(str(text).strip())
         if match is None:
-            raise InputError(f"expected a tolerance like 5%, 1.0pp or 0, got {text!r}")
+            raise InputError(f"expected a tolerance like 5%, 1.0pp or 0, got {shorten(text)}")
         number = float(match["number"])
         if match["unit"] == "pp" and not is_fraction(metric):
             raise InputError(f"{metric.name} is no fraction, so pp has no meaning: write {number:g}%")
@@ -60,13 +61,11 @@ class Tolerances:
         problems: list[Problem] = []
         confidence = check.get("confidence", CONFIDENCE)
         if isinstance(confidence, bool) or not isinstance(confidence, (int, float)) or not 0.5 < confidence < 1:
-            problems.append(Problem(f"expected a fraction between 0.5 and 1, got {confidence!r}", key="check.confidence"))
+            problems.append(Problem(f"expected a fraction between 0.5 and 1, got {shorten(confidence)}", key="check.confidence"))
         rules = {name: value for name, value in check.items() if name != "confidence"}
         for name, value in rules.items():
             try:
-                Selector.parse(name)
-                if isinstance(value, bool) or _NUMBER.match(str(value)) is None:
-                    raise InputError(f"expected a tolerance like 5%, 1.0pp or 0, got {value!r}")
+                Tolerance.parse(value, metric(Selector.parse(name).metric))
             except InputError as error:
                 problems += [problem.within(f"check.{name}") for problem in error.problems]
         if problems:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from spikebench.core.choice import Choice
-from spikebench.core.errors import InputError
+from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.records import spell
+from spikebench.core.text import shorten
 from spikebench.core.variant import COMPONENTS, VariantSpec
 
 Factor = str | int | float | bool | None
@@ -67,10 +68,14 @@ def compact(rows: Sequence[Mapping[str, Factor]]) -> dict[str, dict[Factor, Fact
 def find(wanted: Mapping[str, Any], rows: Mapping[str, Mapping[str, Factor]]) -> str | None:
     """The key of the one row that has these factors; None if ``wanted`` is empty.
 
-    A component may be named without its options. Raises InputError if no row or several fit, naming them.
+    A component may be named without its options. Raises InputError for a factor or a value that no row has, naming the nearest,
+    and if no row or several fit, naming them; keys are factors.
     """
     if not wanted:
         return None
+    unknown = [problem for name, value in wanted.items() for problem in _unknown(name, value, list(rows.values()))]
+    if unknown and rows:
+        raise InputError(unknown)
     fitting = [key for key, row in rows.items() if all(_fits(row, name, value, exact=False) for name, value in wanted.items())]
     if len(fitting) > 1:
         exact = [key for key in fitting if all(_fits(rows[key], name, value, exact=True) for name, value in wanted.items())]
@@ -81,6 +86,16 @@ def find(wanted: Mapping[str, Any], rows: Mapping[str, Mapping[str, Factor]]) ->
     varying = differing(list(rows.values()))
     listing = "; ".join(name_of(rows[key], varying) for key in (fitting or list(rows))[:12])
     raise InputError(f"{{{spelled}}} must fit one variant, but fits {len(fitting)}: {listing}")
+
+
+def _unknown(name: str, value: Any, rows: Sequence[Mapping[str, Factor]]) -> Iterator[Problem]:
+    known = {known for row in rows for known in row if known != "seed"}
+    full = name if name in known or f"train.{name}" not in known else f"train.{name}"
+    if full not in known:
+        yield Problem(f"unknown factor {name!r}{nearest(name, known)}", key=name)
+    elif not any(_fits(row, name, value, exact=False) for row in rows):
+        values = dict.fromkeys(show(row.get(full)) for row in rows)
+        yield Problem(f"no variant has {name} {shorten(value)}{nearest(value, values)}", key=name)
 
 
 def name_of(row: Mapping[str, Factor], names: Iterable[str]) -> str:

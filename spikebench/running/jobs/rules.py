@@ -1,16 +1,17 @@
-"""What a suite file asks of the networks while it is checked (``core.suite.Networks``)."""
+"""What a suite file asks of the floors above core while it is checked (``core.suite.Rules``)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spikebench.core.errors import Problem
+from spikebench.core.cells import Cell
+from spikebench.core.errors import InputError, Problem
 from spikebench.core.variant import InputSpec, VariantSpec
 from spikebench.networks.checks import check, resolve
 
-__all__ = ["check", "foreign", "pretrained", "pretraining", "resolve"]
+__all__ = ["baseline", "check", "device", "foreign", "pretrained", "pretraining", "profile", "resolve", "tolerances"]
 
 
 def pretraining(spec: VariantSpec, inputs: InputSpec, options: Any) -> Sequence[Problem]:
@@ -44,3 +45,49 @@ def foreign(path: Path, layout: str, num_heads: int | None = None, ema: bool = F
 
     found = read(path, layout, num_heads=num_heads, ema=ema)
     return found.spec, found.inputs
+
+
+def device(name: str) -> Sequence[Problem]:
+    """Why nothing can run there on this machine; empty if it can."""
+    if name != "cuda":
+        return []
+    import torch
+
+    if torch.cuda.is_available():
+        return []
+    why = f"was built for CUDA {torch.version.cuda} and sees no CUDA device" if torch.version.cuda else "is a CPU build"
+    return [Problem(f"no CUDA here: torch {why}; write auto or cpu")]
+
+
+def profile(path: Path) -> Sequence[Problem]:
+    """What is wrong with an energy profile of one's own."""
+    from spikebench.derived.profile import load_profile
+
+    try:
+        load_profile(str(path))
+    except InputError as error:
+        return error.problems
+    return []
+
+
+def tolerances(check: Mapping[str, Any]) -> Sequence[Problem]:
+    """What is wrong with a ``check:`` block; keys are ``check.SELECTOR``."""
+    from spikebench.reading.gate.tolerances import Tolerances
+
+    try:
+        Tolerances.parse(check)
+    except InputError as error:
+        return error.problems
+    return []
+
+
+def baseline(wanted: Mapping[str, Any], cells: Sequence[Cell]) -> Sequence[Problem]:
+    """Why ``report.baseline`` is not one of these cells; keys are its factors."""
+    from spikebench.reading.model import factors
+
+    rows = {str(index): factors.flatten(cell.facts()) for index, cell in enumerate(cells)}
+    try:
+        factors.find(wanted, rows)
+    except InputError as error:
+        return error.problems
+    return []

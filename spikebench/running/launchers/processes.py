@@ -23,14 +23,19 @@ class Launcher:
 
     @dataclasses.dataclass(frozen=True)
     class Options:
-        """``workers``: how many processes; 0 means one for each core. ``threads``: CPU threads of each."""
+        """``workers``: how many processes; as many as there are cores for if left out. ``threads``: CPU threads of each."""
 
-        workers: int = 0
+        workers: int | None = None
         threads: int = 1
 
         def __post_init__(self) -> None:
-            if self.workers < 0 or self.threads < 1:
-                raise ValueError("workers must be 0 or more and threads at least 1")
+            wrong = [
+                f"{name} must be at least 1, got {value}"
+                for name, value in (("workers", self.workers), ("threads", self.threads))
+                if value is not None and value < 1
+            ]
+            if wrong:
+                raise ValueError("; ".join(wrong))
 
     alone = False
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spikebench.core.console import standard_error
-from spikebench.core.errors import StorageError
+from spikebench.core.errors import SpikebenchError, StorageError
 from spikebench.core.suite import Suite
 from spikebench.core.suite_reader import load
-from spikebench.reading.gate.check import Gate, check
-from spikebench.reading.gate.tolerances import Tolerances
+from spikebench.reading.gate.check import Gate, check, require_whole, shared_groups
 from spikebench.reading.model.frame import Frame, load_results
+from spikebench.reading.model.suite_facts import SuiteFacts
 from spikebench.running.jobs import rules
 from spikebench.running.run.progress import show
 from spikebench.running.run.runner import bind
@@ -37,8 +37,17 @@ def check_suite(path: Path, against: Path) -> Gate:
     if baseline.notices or not len(baseline):
         raise StorageError("\n".join(baseline.notices or [f"{against}: the baseline holds no results"]))
     suite = load(path, rules)
-    Tolerances.parse(suite.check)
+    _require_baseline_of(suite, baseline, against)
     return check(baseline, measure_anew(suite))
+
+
+def _require_baseline_of(suite: Suite, baseline: Frame, against: Path) -> None:
+    """What the gate would refuse when all is measured, before: a baseline of another suite, or with cells that this one lacks."""
+    cells = {cell.cell_id: cell.to_plain() for cell in suite.cells}
+    try:
+        require_whole(baseline, shared_groups(baseline, Frame((), cells, suite=SuiteFacts(suite.name))))
+    except SpikebenchError as error:
+        raise type(error)(str(suite.document.problem(("suite",), f"{error} (--against {against})"))) from None
 
 
 def outputs(

@@ -199,7 +199,7 @@ def test_a_number_that_got_lost_is_a_failed_cell(make_frame, cells):
 
 
 def test_baselines_that_cannot_be_used(make_frame, cells, make_cell):
-    with pytest.raises(InputError, match="of the suite 'other'"):
+    with pytest.raises(NotComparableError, match="of the suite 'other'"):
         check(make_frame(cells, suite="suite: other"), make_frame(cells))
     with pytest.raises(InputError, match=r"no longer has: .*attention=softmax"):
         check(make_frame([*cells, make_cell(0, attention="softmax")]), make_frame(cells))

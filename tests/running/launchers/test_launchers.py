@@ -135,7 +135,7 @@ def test_closing_leaves_no_process_not_even_a_stopped_one(monkeypatch: pytest.Mo
 
 
 def test_options_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValueError, match="threads at least 1"):
+    with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
         processes.Launcher.Options(threads=0)
 
 

@@ -14,6 +14,8 @@ from spikebench.reading.reports.formats._files import write
 class Format:
     """``junit.xml``. Raises InputError for a document without verdicts: a report judges nothing."""
 
+    verdicts_only = True
+
     def write(self, document: Document, folder: Path) -> Sequence[Path]:
         return [write(folder / "junit.xml", text(document))]
 
