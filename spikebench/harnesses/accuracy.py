@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from spikebench.core.errors import InputError
 from spikebench.core.metrics import Metric
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record, Scalar
@@ -51,7 +52,10 @@ class Harness:
     stage = False
 
     def run(self, subject: Subject, options: Options) -> Iterator[Record]:
-        """One record per T, the cell's own first; conditions ``T``, ``split``; samples are 1 (right) or 0 in its order."""
+        """One record per T, the cell's own first; conditions ``T``, ``split``; samples are 1 (right) or 0 in its order.
+
+        Unavailable for a T that the network cannot run with; the others go on.
+        """
         from spikebench.data import resident
         from spikebench.training.evaluation import evaluate
 
@@ -63,7 +67,12 @@ class Harness:
                 reason = "event frames come with their own number of time steps"
                 yield Record.absent(ACCURACY, reason, conditions=conditions)
                 continue
-            subject.model.T = T
+            try:
+                subject.model.T = T
+            except InputError as error:  # a component with parameters for each step, or without steps
+                reason = "; ".join(dict.fromkeys(problem.message for problem in error.problems))
+                yield Record.absent(ACCURACY, reason, conditions=conditions)
+                continue
             try:
                 found = evaluate(subject.model, split, subject.device, options.batch_size, workers=options.workers)
             finally:

@@ -33,13 +33,15 @@ class Network(nn.Module):
 
     @T.setter
     def T(self, steps: int) -> None:  # noqa: N802
-        problems = [
-            Problem(f"{name}: {reason}", key="T")
-            for name, module in self.named_modules()
-            if (ask := getattr(module, "steps_problem", None)) and (reason := ask(steps))
-        ]
-        if problems or steps < 1:
-            raise InputError(problems or [Problem(f"must be at least 1, got {steps}", key="T")])
+        if steps < 1:
+            raise InputError(Problem(f"must be at least 1, got {steps}", key="T"))
+        reasons: dict[str, list[str]] = {}
+        for name, module in self.named_modules():
+            if (ask := getattr(module, "steps_problem", None)) and (reason := ask(steps)):
+                reasons.setdefault(reason, []).append(name)
+        if reasons:
+            said = [f"{reason} ({', '.join(names[:2])}{', ...' * (len(names) > 2)})" for reason, names in reasons.items()]
+            raise InputError([Problem(text, key="T") for text in said])
         self._T = steps
 
     def forward_steps(self, x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -93,6 +94,17 @@ class Training:
         trial.randomness = copy.deepcopy(self.randomness)
         with torch.no_grad(), trial.randomness.active():
             return float(trial._loss(*next(trial._batches())))
+
+    def time_steps(self, count: int) -> list[float]:
+        """Seconds of each of ``count`` optimisation steps (fewer where an epoch has fewer); the weights and the state change."""
+        seconds = []
+        self.model.train()
+        with self.randomness.active():
+            for x, y in itertools.islice(self._batches(), count):
+                start = self._now()
+                self._step(x, y, self.options.lr)
+                seconds.append(self._now() - start)
+        return seconds
 
     def epoch(self) -> Epoch:
         """Train one epoch more and validate. Raises FloatingPointError if the loss is no longer finite."""

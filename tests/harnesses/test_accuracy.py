@@ -68,6 +68,31 @@ def test_event_frames_have_the_time_steps_that_they_have(tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"neuron": "psn"}, "the neuron has parameters for each of 2 steps, T = 4 is another network"),
+        ({"attention": {"name": "statten", "chunk": 2}}, None),
+        ({"family": "vit", "attention": "vanilla", "T": 1}, "an ANN has no time steps: T = 4 would be the same network 4 times"),
+    ],
+)
+def test_a_time_step_that_a_component_cannot_have_is_unavailable_and_the_rest_goes_on(
+    changes: dict[str, object], reason: str | None, tmp_path: Path
+) -> None:
+    choice = Choice("accuracy", {"T": [4, 1]})
+    made = make_subject(tmp_path, choice, variant=TINY.replace(**changes))
+    own, *others = Harness().run(made, choice.resolve("harnesses"))
+    assert own.status == "ok"
+    by_T = {record.conditions["T"]: record for record in [own, *others]}
+    if reason is None:
+        assert (by_T[4].status, by_T[1].status) == ("ok", "unavailable")
+    else:
+        assert (by_T[4].value, by_T[4].status) == (None, "unavailable")
+        assert by_T[4].reason.startswith(f"{reason} (stem.")
+        assert len(by_T[4].reason) < 200
+    assert made.model.T == made.job.cell.variant.T
+
+
 def test_impossible_options_are_refused() -> None:
     with pytest.raises(InputError, match="at least 1"):
         Choice("accuracy", {"T": [0]}).resolve("harnesses")

@@ -1,8 +1,12 @@
 """Checkpoints of the released code give the logits and the spikes of the released code."""
 
 import argparse
+import collections
+import datetime
 import pickle
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -11,6 +15,7 @@ from spikebench.core.errors import InputError
 from spikebench.core.variant import InputSpec
 from spikebench.networks import SpikingNeuron, build
 from spikebench.networks.foreign import LAYOUTS, load_foreign, load_into, read
+from spikebench.networks.foreign._reading import read_state
 
 SMALL = {"dim": 64, "depth": 2}
 
@@ -129,12 +134,57 @@ class Bomb:
 def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path, capsys):
     path = tmp_path / "bomb.pth"
     torch.save({"state_dict": Bomb()}, path)
-    with pytest.raises(InputError, match=r"would run code.*print"):
+    with pytest.raises(InputError, match=r"holds .*print, which is not plain data: the file would run code") as error:
         load_foreign(path, "spikformer-cifar")
+    assert "weights_only" not in str(error.value)
     path.write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(InputError):
         load_foreign(path, "spikformer-cifar")
     assert capsys.readouterr().out == ""
+
+
+TENSORS = {"a.weight": torch.ones(2, 2), "a.bias": torch.ones(2)}
+WRAPPED = {f"module.{name}": tensor for name, tensor in TENSORS.items()}
+
+
+@pytest.mark.parametrize(
+    ("holds", "ema"),
+    [
+        ({"state_dict": TENSORS, "metric": np.float64(0.9), "curve": np.arange(3), "best": np.int64(2)}, False),
+        ({"state_dict": TENSORS, "log": collections.defaultdict(list), "args": argparse.Namespace(out=Path("x"))}, False),
+        ({"state_dict": TENSORS, "when": datetime.datetime(2024, 1, 1), "tags": {"a"}}, False),
+        ({"n_averaged": torch.tensor(3), **WRAPPED}, False),
+        ({"state_dict": {**WRAPPED, "criterion.weight": torch.ones(3)}}, False),
+        ({f"_orig_mod.{name}": tensor for name, tensor in WRAPPED.items()}, False),
+        ({**TENSORS, "total_ops": torch.zeros(1), "a.total_params": torch.zeros(1)}, False),
+        ({"module": TENSORS, "global_steps": 1}, False),
+        ({"student": TENSORS, "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}}}, False),
+        ({"checkpoint": {"model": {"module": TENSORS}}}, False),
+        ({"model": {"a.weight": torch.zeros(2, 2)}, "model_ema": {"module": TENSORS}}, True),
+        ({"states": {"model": {"a.weight": torch.zeros(2, 2)}, "ema": TENSORS}}, True),
+    ],
+)
+def test_plain_data_and_wrappers_around_the_tensors_do_not_matter(holds, ema, tmp_path):
+    torch.save(holds, tmp_path / "a.pth")
+    for source in (holds, tmp_path / "a.pth"):
+        found = read_state(source, ema)
+        assert found.keys() == TENSORS.keys()
+        assert all(torch.equal(found[name], TENSORS[name]) for name in TENSORS)
+
+
+def test_several_sets_of_tensors_are_a_question():
+    with pytest.raises(InputError, match=r"several sets of tensors \(student, teacher\)"):
+        read_state({"student": TENSORS, "teacher": TENSORS})
+
+
+@pytest.mark.parametrize("junk", [b"", b"abc", b"\x80\x02garbage", pickle.dumps({"a": 1}, protocol=5), b"PK\x03\x04"])
+def test_what_is_no_checkpoint_is_one_error_in_our_words(junk, tmp_path):
+    path = tmp_path / "a.pth"
+    path.write_bytes(junk)
+    with pytest.raises(InputError, match="is truncated or damaged, or no checkpoint at all") as error:
+        read_state(path)
+    assert "weights_only" not in str(error.value)
+    assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize("ending", ["pth", "safetensors"])

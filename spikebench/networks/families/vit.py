@@ -36,6 +36,10 @@ class Activation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.gelu(x) if self.name == "gelu" else F.relu(x)
 
+    def steps_problem(self, T: int) -> str | None:
+        """As of a neuron: why this many steps cannot be evaluated, or None."""
+        return None if T == 1 else f"an ANN has no time steps: T = {T} would be the same network {T} times"
+
     def extra_repr(self) -> str:
         return self.name
 

@@ -6,13 +6,13 @@ import dataclasses
 import random
 import time
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from statistics import fmean
 from typing import Any
 
 from spikebench.core.cells import Cell
 from spikebench.core.choice import Choice
-from spikebench.core.registry import REGISTRIES
+from spikebench.core.suite import dataset_of
 from spikebench.running.jobs.plan import Plan
 from spikebench.running.jobs.subject import initial_model
 
@@ -62,50 +62,45 @@ def estimate(plan: Plan, threads: int) -> Estimate:
 
 def _estimate(plan: Plan) -> Estimate:
     keys = {
-        cell.cell_id: (cell.group_id, any(planned.is_training and not planned.done for planned in jobs))
+        cell.cell_id: (cell.group_id, next((one.job.device for one in jobs if one.is_training and not one.done), None))
         for cell, jobs in plan.cells
     }
     variants = {keys[cell.cell_id]: cell for cell, _ in reversed(plan.cells)}
     order = list(reversed(variants))
     if len(order) > SURE:
         random.Random(0).shuffle(order)
-    known: dict[tuple[str, bool], Guess] = {}
+    known: dict[tuple[str, str | None], Guess] = {}
     started = time.perf_counter()
     for key in order:
         if len(known) >= SURE and time.perf_counter() - started > SECONDS:
             break
-        known[key] = _time_cell(variants[key], trains=key[1])
+        known[key] = _time_cell(variants[key], device=key[1])
     missing = Guess(None, None)
     cells = {cell_id: known.get(key, missing) for cell_id, key in keys.items()}
     timed = [guess.seconds for guess in cells.values() if guess.seconds is not None]
-    unknown = sum(trains and (group_id, trains) not in known for group_id, trains in keys.values())
+    unknown = sum(device is not None and (group_id, device) not in known for group_id, device in keys.values())
     return Estimate(cells, sum(timed) + unknown * (fmean(timed) if timed else 0.0), len(known), len(variants))
 
 
-def _time_cell(cell: Cell, trains: bool) -> Guess:
+def _time_cell(cell: Cell, device: str | None) -> Guess:
+    """``device``: where its training runs, in the suite's own precision and with the training's own steps; None: it has none."""
     import torch
+
+    from spikebench.training.loop import Training
 
     model = initial_model(cell)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    if not trains or cell.training is None:
-        return Guess(parameters, 0.0 if trains else None)
-    options = cell.training.resolve("harnesses")
-    images, labels, count = _batch(cell.dataset, options.batch_size)
-    model.train()
-    times = []
-    for _ in range(2):
-        started = time.perf_counter()
-        torch.nn.functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
-        times.append(time.perf_counter() - started)
-    return Guess(parameters, min(times) * -(-count // len(labels)) * options.epochs)
+    options = None if cell.training is None else cell.training.resolve("harnesses")
+    if device is None or options is None or options.epochs == 0:
+        return Guess(parameters, None if device is None else 0.0)
+    place = torch.device(device)
+    training = Training(model.to(place), _loaded(cell.dataset), options, seed=cell.seed, device=place)
+    return Guess(parameters, min(training.time_steps(2)) * training.steps_per_epoch * options.epochs)
 
 
 @lru_cache(maxsize=1)
-def _batch(dataset: Choice, batch_size: int) -> tuple[Any, Any, int]:
-    """The first images of the training split with their labels, and how many there are in all."""
-    import torch
-
-    data = REGISTRIES["datasets"].get(dataset.name)(dataset.resolve("datasets")).split("train")
-    pairs = [data[index] for index in range(min(batch_size, len(data)))]
-    images = torch.stack([torch.as_tensor(image) for image, _ in pairs])
-    return images, torch.as_tensor([int(label) for _, label in pairs]), len(data)
+def _loaded(choice: Choice) -> Any:
+    """The data set with its splits read once, however many variants are timed on it."""
+    found = dataset_of(choice)
+    found.split = cache(found.split)
+    return found

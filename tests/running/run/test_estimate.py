@@ -45,7 +45,7 @@ def test_of_many_variants_those_not_reached_count_as_the_mean_and_say_so(
 ) -> None:
     monkeypatch.setattr(module, "SURE", 2)
     monkeypatch.setattr(module, "SECONDS", 0.0)
-    monkeypatch.setattr(module, "_time_cell", lambda cell, trains: Guess(7, 1.0 + cell.variant.T))
+    monkeypatch.setattr(module, "_time_cell", lambda cell, device: Guess(7, 1.0 + cell.variant.T))
     plan = open_run(suite, tmp_path).plan
     found = estimate(plan, 1)
     assert (found.timed, found.variants) == (2, 6)
