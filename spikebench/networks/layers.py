@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikebench.networks import visible
+from spikebench.networks import pointwise, visible
 from spikebench.networks.shortcuts import is_static, over_steps
 
 
@@ -41,7 +41,12 @@ class Conv2d(nn.Conv2d):
 
     def whole(self, x: Tensor) -> Tensor:
         """Of whole images, whatever is visible."""
-        return per_image(lambda images: super(Conv2d, self).forward(images).contiguous(memory_format=torch.channels_last), x)
+        return per_image(self._images, x)
+
+    def _images(self, images: Tensor) -> Tensor:
+        affected = pointwise.is_affected(self, images)
+        out = pointwise.convolve(self, images) if affected else super().forward(images)
+        return out.contiguous(memory_format=torch.channels_last)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
