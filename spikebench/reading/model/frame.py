@@ -163,26 +163,9 @@ class Frame:
 
         ``value`` is float64, NaN where there is none; counts up to 2**53 stay exact.
         """
-        import pandas as pd
+        from spikebench.reading.model.table import table
 
-        fixed = ("metric", "value", "unit", "kind", "scope", "status", "reason")
-        ids = ("job_id", "cell_id", "machine_id", "source_id")
-        rows = [
-            {name: getattr(record, name) for name in fixed}
-            | {"n": 0 if record.value is None else (1 if record.samples is None else len(record.samples))}
-            | {f"condition:{name}": value for name, value in record.conditions.items()}
-            | dict(self.cell_factors.get(record.cell_id, {}))
-            | {"group_id": self.group_of(record)}
-            | {name: getattr(record, name) for name in ids}
-            for record in self.records
-        ]
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        conditions = sorted(name for name in names if name.startswith("condition:"))
-        others = [name for name in names if name not in (*fixed, "n", *conditions, "group_id", *ids)]
-        columns = [*fixed, "n", *conditions, *others, "group_id", *ids]
-        table = pd.DataFrame.from_records(rows, columns=columns).astype({"value": "float64", "n": "int64"})
-        # Whole numbers stay whole in columns that some rows leave empty.
-        return table.assign(**{name: table[name].convert_dtypes() for name in (*conditions, *others)})
+        return table(self.records, self.cell_factors, {cell_id: cell["group_id"] for cell_id, cell in self.cells.items()})
 
     def _order(self, name: str, value: Factor) -> tuple[int, int, float, str]:
         is_number = isinstance(value, (int, float))
