@@ -27,34 +27,31 @@ class Lines:
 
     def records(self, lines: Iterable[str], ids: Mapping[str, str]) -> Iterator[Record]:
         """A record for each line. ``ids``: the four of a record. Raises ValueError as ``Record.from_json`` does."""
+        texts, shared = self._texts, self._conditions
         four = (ids["job_id"], ids["cell_id"], ids["machine_id"], ids["source_id"])
         for line in lines:
-            yield self._shortly(line, four) or Record.from_json(line, **ids)
-
-    def _shortly(self, line: str, ids: tuple[str, str, str, str]) -> Record | None:
-        """None for what is not plainly a record with a value."""
-        try:
-            data, end = scan(line)
-            value = data["value"]
-            if end != len(line) or data["status"] != "ok" or "reason" in data or not _is_plain(value):
-                return None
-            given = data["conditions"]
-            kinds = tuple(map(type, given.values()))
-            return Record(
-                self._texts[data["metric"]],
-                value,
-                self._texts[data["unit"]],
-                _KINDS[data["kind"]],
-                self._texts[data["scope"]],
-                # 1 and True are equal, so types go with values; 0.0 and -0.0 are, too, so floats are not shared.
-                _checked(given) if float in kinds else self._conditions[tuple(given.items()), kinds],
-                _samples(data["samples"]) if "samples" in data else None,
-                "ok",
-                "",
-                *ids,
-            )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return None
+            try:
+                data, end = scan(line)
+                if end != len(line) or data["status"] != "ok" or "reason" in data:
+                    raise ValueError("more than a plain number")
+                given = data["conditions"]
+                kinds = tuple(map(type, given.values()))
+                record = Record(
+                    texts[data["metric"]],
+                    _number(data["value"]),
+                    texts[data["unit"]],
+                    _KINDS[data["kind"]],
+                    texts[data["scope"]],
+                    # 1 and True are equal, so types go with values; 0.0 and -0.0 are, too, so floats are not shared.
+                    _checked(given) if float in kinds else shared[(*given.items(), kinds)],
+                    _samples(data["samples"]) if "samples" in data else None,
+                    "ok",
+                    "",
+                    *four,
+                )
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                record = Record.from_json(line, **ids)
+            yield record
 
 
 class _Texts(dict[Any, str]):
@@ -68,16 +65,19 @@ class _Texts(dict[Any, str]):
 
 
 class _Conditions(dict[Any, Mapping[str, Scalar]]):
-    """(items, types of the values) -> conditions, one object for all that are equal."""
+    """items, and the types of their values -> conditions, one object for all that are equal."""
 
     def __missing__(self, key: Any) -> Mapping[str, Scalar]:
-        self[key] = found = _checked(dict(key[0]))
+        self[key] = found = _checked(dict(key[:-1]))
         return found
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether it is a number that any machine holds."""
-    return math.isfinite(value) if type(value) is float else type(value) is int and -(2**63) < value < 2**63
+def _number(value: Any) -> int | float:
+    """One that any machine holds. Raises ValueError for anything else."""
+    kind = type(value)
+    if (kind is float and math.isfinite(value)) or (kind is int and -(2**63) < value < 2**63):
+        return value  # type: ignore[no-any-return]
+    raise ValueError("no number")
 
 
 def _checked(conditions: dict[str, Scalar]) -> dict[str, Scalar]:
