@@ -66,6 +66,13 @@ class Record:
         fields.setdefault("kind", metric.kind)
         return cls(metric.name, None, metric.unit, status=status, reason=reason, **fields)
 
+    def under(self, conditions: Mapping[str, Scalar]) -> Record:
+        """The same record with these conditions instead of its own."""
+        return Record(
+            self.metric, self.value, self.unit, self.kind, self.scope, conditions, self.samples, self.status, self.reason,
+            self.job_id, self.cell_id, self.machine_id, self.source_id,
+        )  # fmt: skip
+
     def to_json(self) -> str:
         """One line, keys in a fixed order; the ids stand in the file's header, not here."""
         data = {name: getattr(self, name) for name in STORED}

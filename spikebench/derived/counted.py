@@ -41,10 +41,16 @@ def counted(records: Iterable[Record]) -> Iterator[Counted]:
         if record.kind != "counted":
             continue
         ids: Ids = (record.job_id, record.cell_id, record.machine_id, record.source_id)
-        job = found.setdefault(ids, Counted(ids))
+        job = found.get(ids)
+        if job is None:
+            job = found[ids] = Counted(ids)
         if record.metric == "time_steps" and record.value is not None:
             job.time_steps = int(record.value)
-        elif record.metric == "events" and not record.scope and not {"site", "operation"} & set(record.conditions):
+        elif (
+            record.metric == "events"
+            and not record.scope
+            and not ("site" in record.conditions or "operation" in record.conditions)
+        ):
             job.complete = record.conditions.get("complete") is not False
             job.split = str(record.conditions.get("split", ""))
             job.reason = record.reason
@@ -52,10 +58,13 @@ def counted(records: Iterable[Record]) -> Iterator[Counted]:
             (job.membrane if record.metric == "membrane_updates" else job.spikes)[record.scope] = record.value
         elif record.metric in _FIELDS and "site" in record.conditions:
             place = int(record.conditions["site"])
-            row = rows.setdefault(ids, {}).setdefault(place, {"site": place, "scope": record.scope, "unit_acs": None})
-            row.update(
-                {name: record.conditions[name] for name in ("operation", "input", "known_by") if name in record.conditions}
-            )
+            sites = rows.setdefault(ids, {})
+            row = sites.get(place)
+            if row is None:
+                row = sites[place] = {"site": place, "scope": record.scope, "unit_acs": None}
+            for name in ("operation", "input", "known_by"):
+                if name in record.conditions:
+                    row[name] = record.conditions[name]
             row[record.metric] = record.value
     for ids, job in found.items():
         for place in sorted(rows.get(ids, {})):

@@ -48,8 +48,35 @@ def outcome(read: Any) -> str:
           for n in (1, 1.0, True, 0.0, -0.0)], "")  # fmt: skip
 def test_any_line_gives_what_the_long_way_gives(lines: list[dict[str, Any]], tail: str) -> None:
     reader = Lines()
-    for data in lines:
+    # Each line a second time with another value: what was seen but for its value is not parsed again.
+    again = [{**data, "value": other} for data in lines for other in (data.get("value"), 0.5, 3, None)]
+    for data in again:
         line = json.dumps(data) + tail
+        short = outcome(lambda line=line: list(reader.records([line], IDS)))
+        assert short == outcome(lambda line=line: [Record.from_json(line, **IDS)])
+
+
+REST = ', "unit": "s", "kind": "counted", "scope": "", "conditions": {}, "status": "ok"'
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        '{"metric": "m", "value": %s' + REST + "}",
+        '{"metric": "m", "value": %s' + REST + ', "value": 5}',
+        '{"metric": "m", "value": %s' + REST + ', "v\\u0061lue": 5}',
+        '{"metric": "m", "value": %s' + REST + ', "metric": "n"}',
+        '{"unit": {"metric": "m", "value": %s}, ' + REST[2:] + ', "metric": "m", "value": 1}',
+        '{"metric": "\\"value\\": ", "value": %s' + REST + "}",
+        '{"metric": "m", "value": %s' + REST.replace("{}", '{"value": 2}') + "}",
+        '[{"metric": "m", "value": %s' + REST + "}]",
+        '{"metric": "m", "value": %s1' + REST + "}",
+    ],
+)
+def test_a_line_that_was_seen_but_for_its_value_is_read_as_if_it_were_the_first(pattern: str) -> None:
+    reader = Lines()
+    for value in ("1", "1", "2", "2.0", "-0.0", "1e999", "01", "+1", "1.", "NaN", "true", "null", '"1"', "[1]", "1 ", "9" * 400):
+        line = pattern % value
         short = outcome(lambda line=line: list(reader.records([line], IDS)))
         assert short == outcome(lambda line=line: [Record.from_json(line, **IDS)])
 

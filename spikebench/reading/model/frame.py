@@ -15,6 +15,7 @@ from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
 from spikebench.reading.model import factors
+from spikebench.reading.model.distinct import Distinct
 from spikebench.reading.model.factors import Factor
 from spikebench.reading.model.questions import told_apart, with_split
 from spikebench.reading.model.suite_facts import SuiteFacts
@@ -198,16 +199,16 @@ def load_results(*folders: str | Path) -> Frame:
         notices += folder.notices
         remarks += folder.remarks
     headers = {str(file.header["job_id"]): file.header for file in files}
-    records: dict[tuple[Any, ...], Record] = {}
+    distinct = Distinct()
     whole = {file.header["job_id"] for file in files if file.done}
     for file in files:
         # What has failed in one folder may be finished in another.
         if file.done or file.header["job_id"] not in whole:
-            for record in with_split(file.records, file.header):
-                records.setdefault(_identity(record), record)
-    lost = sorted({record.cell_id for record in records.values()} - set(cells))
+            job = (file.header["job_id"], file.header["cell_id"], file.header["machine_id"])
+            distinct.add(job, with_split(file.records, file.header))
+    own = distinct.records
+    lost = sorted({record.cell_id for record in own} - set(cells))
     notices += [f"cells/{cell_id}.json is missing: its records are in no table" for cell_id in lost]
-    own = list(records.values())
     derived: list[Record] = []
     for profile in dict.fromkeys(profile for suite in suites for profile in suite.energy):
         try:
@@ -233,8 +234,3 @@ def _apart(told: Mapping[str, set[str]]) -> list[str]:
     for metric, names in told.items():
         by_names.setdefault(", ".join(sorted(names)), []).append(metric)
     return [f"{', '.join(metrics)}: measured with different {names}, and so kept apart" for names, metrics in by_names.items()]
-
-
-def _identity(record: Record) -> tuple[Any, ...]:
-    conditions = tuple(sorted((name, str(value)) for name, value in record.conditions.items()))
-    return (record.job_id, record.cell_id, record.machine_id, record.metric, conditions, record.scope)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -18,15 +17,20 @@ ALWAYS = {"accuracy": "test"}
 """The split of harnesses' metrics that had only one, for files from before records said so."""
 
 
-def with_split(records: Iterable[Record], header: Mapping[str, Any]) -> Iterator[Record]:
+def with_split(records: Sequence[Record], header: Mapping[str, Any]) -> Iterator[Record]:
     """A job's records, those that depend on a split with the condition that says it; older files leave that to the header."""
     split = dict(header.get("options") or {}).get("split")
+    # What records share they go on to share; a job's records all are in memory, so no two of their conditions have one id.
+    extended: dict[tuple[int, Scalar], Mapping[str, Scalar]] = {}
     for record in records:
         known = ALWAYS.get(record.metric, split)
         if known is None or "split" in record.conditions or record.metric in VALUE_FREE:
             yield record
-        else:
-            yield dataclasses.replace(record, conditions={**record.conditions, "split": known})
+            continue
+        key = (id(record.conditions), known)
+        if key not in extended:
+            extended[key] = {**record.conditions, "split": known}
+        yield record.under(extended[key])
 
 
 def told_apart(records: Iterable[Record], headers: Headers) -> tuple[list[Record], dict[str, set[str]]]:
@@ -90,7 +94,7 @@ def _differing(headers: Sequence[Mapping[str, Any]]) -> set[str]:
 def _with(record: Record, names: Collection[str], settings: Mapping[str, Mapping[str, Scalar]]) -> Record:
     own = settings.get(record.job_id, {})
     added = {name: own[name] for name in sorted(names) if name in own and name not in record.conditions}
-    return dataclasses.replace(record, conditions={**record.conditions, **added}) if added else record
+    return record.under({**record.conditions, **added}) if added else record
 
 
 def _scalar(value: Any) -> Scalar:
