@@ -34,8 +34,8 @@ def compare(old: Frame, new: Frame, everything: bool = False) -> Document:
     """
     found: dict[str, list[Pair]] = {}
     for pair in pairs(old, new):
-        headline = pair.metric.headline is not None or not pair.metric.portable
-        if (everything or headline) and (pair.old or pair.new):
+        asked = pair.metric.name in headline() or not pair.metric.portable
+        if (everything or asked) and (pair.old or pair.new):
             found.setdefault(pair.address, []).append(pair)
     blocks: list[Block] = [Text(notice, "warning") for notice in (*old.notices, *old.remarks, *new.notices, *new.remarks)]
     order = sorted(found, key=lambda address: _rank(found[address][0]))
