@@ -71,12 +71,10 @@ def operations_of(frame: Frame, group_id: str, convention: str, profile: Profile
 
     None unless every site has its counts. Of several passes (another split, other samples) one is taken: see ``of_one_question``.
     """
-    cells = set(frame.groups[group_id].seeds)
-    totals = [
-        r for r in frame.by_metric.get("events", ()) if r.cell_id in cells and is_whole(r) and "operation" not in r.conditions
-    ]
+    own = frame.by_group.get(group_id, ())
+    totals = [r for r in own if r.metric == "events" and is_whole(r) and "operation" not in r.conditions]
     passes = {record.job_id for record in of_one_question(totals, apart=("complete",))}
-    records = [r for r in frame.records if r.cell_id in cells and r.kind == "counted" and (not passes or r.job_id in passes)]
+    records = [r for r in own if r.kind == "counted" and (not passes or r.job_id in passes)]
     if any(record.value is None and "site" in record.conditions for record in records):
         return None
     jobs = list(counted(records))

@@ -77,6 +77,10 @@ class Frame:
 
     def factors(self) -> list[str]:
         """The variant, data and training fields that differ between cells; what the columns of a table must tell."""
+        return list(self._factors)
+
+    @cached_property
+    def _factors(self) -> list[str]:
         rows = {cell_id: row for cell_id, row in self.cell_factors.items() if cell_id not in self.stages}
         return factors.differing(list((rows or self.cell_factors).values()))
 
@@ -134,6 +138,16 @@ class Frame:
         for record in self.records:
             if record.cell_id in self.cells:
                 found.setdefault(record.metric, []).append(record)
+        return found
+
+    @cached_property
+    def by_group(self) -> Mapping[str, Sequence[Record]]:
+        """group_id -> all records of its cells, in their order."""
+        found: dict[str, list[Record]] = {}
+        for record in self.records:
+            group_id = self.group_of(record)
+            if group_id is not None:
+                found.setdefault(group_id, []).append(record)
         return found
 
     def group_of(self, record: Record) -> str | None:

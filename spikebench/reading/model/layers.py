@@ -54,9 +54,9 @@ def layers_of(frame: Frame, group_id: str, selector: Selector) -> list[Layer]:
     """
     records = of_one_question(
         record
-        for record in frame.by_metric.get(selector.metric, ())
-        if not is_whole(record)
-        and frame.group_of(record) == group_id
+        for record in frame.by_group.get(group_id, ())
+        if record.metric == selector.metric
+        and not is_whole(record)
         and record.value is not None
         and not any(name in record.conditions for name in PER_STEP)
         and selector.matches_conditions(record.conditions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from weakref import WeakKeyDictionary
 
 from spikebench.core.records import Record, Scalar, spell
 from spikebench.derived.statistics import Interval, mean_interval
@@ -71,6 +72,16 @@ def is_whole(record: Record) -> bool:
 
 def quantities(frame: Frame) -> dict[Quantity, dict[str, list[Record]]]:
     """quantity -> group_id -> its records of the whole network, curves left out."""
+    if frame not in _QUANTITIES:
+        _QUANTITIES[frame] = _quantities(frame)
+    return {quantity: dict(records) for quantity, records in _QUANTITIES[frame].items()}
+
+
+_QUANTITIES: WeakKeyDictionary[Frame, dict[Quantity, dict[str, list[Record]]]] = WeakKeyDictionary()
+"""Half of a report's sections ask for them."""
+
+
+def _quantities(frame: Frame) -> dict[Quantity, dict[str, list[Record]]]:
     found: dict[Quantity, dict[str, list[Record]]] = {}
     for record in frame.records:
         group_id = frame.group_of(record)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from spikebench.reading.reports.document import Figure
+from spikebench.reading.reports.document import Figure, Series
 
 INK = "#010203"
 """Stands for the page's own text colour; replaced by ``currentColor`` once the SVG is drawn."""
 PALETTE = ("#3b7dd8", "#d9772b", "#2a9d6f", "#c2517f", "#8a6fd1", "#a98b1f", "#4aa3b5", "#9a6a52")
 """Middling lightness: readable on white and on near-black, told apart with colour-blind eyes."""
 MARKERS = "osD^vPX*"
+STYLES = ("-", "--", ":")
+TOLD_APART = len(PALETTE) * len(STYLES)
+"""Series up to this many have a colour and a style of their own; any more are grey, and one entry of the legend."""
 SCHEME = "<style>svg{color:#1f2328}@media (prefers-color-scheme:dark){svg{color:#e6edf3}}</style>"
 STEPS = ("front", "best so far")
 """Series of a points figure that are drawn as a step line."""
@@ -102,9 +106,10 @@ def _legend(axes: Any, count: int) -> None:
 
 
 def _lines(axes: Any, figure: Figure) -> None:
-    for index, series in enumerate(figure.series):
+    _others(axes, figure.series[TOLD_APART:], joined=True)
+    for index, series in enumerate(figure.series[:TOLD_APART]):
         color = PALETTE[index % len(PALETTE)]
-        style = ("-", "--", ":")[index // len(PALETTE) % 3]
+        style = STYLES[index // len(PALETTE)]
         axes.plot(series.x, series.y, color=color, linestyle=style, linewidth=1.6, label=series.name)
         if series.spread is not None:
             low = [y - s for y, s in zip(series.y, series.spread, strict=True)]
@@ -124,8 +129,10 @@ def _points(axes: Any, figure: Figure) -> None:
     for series in figure.series:
         if series.name in STEPS:
             axes.step(series.x, series.y, where="post", color=INK, alpha=0.5, linewidth=1.2, label=series.name)
-    for index, series in enumerate(marks):
-        color, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
+    _others(axes, marks[TOLD_APART:], joined=False)
+    for index, series in enumerate(marks[:TOLD_APART]):
+        # Where colours begin again markers do not: no two of the series look the same.
+        color, marker = PALETTE[index % len(PALETTE)], MARKERS[(index + index // len(PALETTE)) % len(MARKERS)]
         axes.errorbar(series.x, series.y, yerr=series.spread, fmt=marker, markersize=6, color=color, elinewidth=1, capsize=2,
                       label=series.name)  # fmt: skip
         for x, y, text in zip(series.x, series.y, series.text or (), strict=False):
@@ -135,6 +142,21 @@ def _points(axes: Any, figure: Figure) -> None:
         axes.set_xscale("log")
     _grid(axes)
     _legend(axes, len(figure.series))
+
+
+def _others(axes: Any, series: Sequence[Series], joined: bool) -> None:
+    """Series beyond those that can be told apart, as one: two hundred names below a plot tell nothing."""
+    if not series:
+        return
+    name = f"{len(series)} others"
+    if joined:
+        from matplotlib.collections import LineCollection
+
+        lines = [list(zip(one.x, one.y, strict=True)) for one in series]
+        axes.add_collection(LineCollection(lines, colors=INK, alpha=0.25, linewidths=0.7, label=name))
+    else:
+        x, y = ([value for one in series for value in getattr(one, axis)] for axis in ("x", "y"))
+        axes.plot(x, y, ".", color=INK, alpha=0.35, markersize=4, label=name)
 
 
 def _bars(axes: Any, figure: Figure) -> None:

@@ -9,7 +9,7 @@ from spikebench.core.errors import InputError, StorageError
 from spikebench.core.records import Record
 from spikebench.reading.model.frame import Frame, load_results
 from spikebench.reading.model.suite_facts import SuiteFacts
-from spikebench.reading.model.summary import summarise
+from spikebench.reading.model.summary import quantities, summarise
 
 
 def test_a_row_per_record_with_factors_conditions_and_ids(grid, store):
@@ -137,3 +137,16 @@ def test_a_profile_that_is_not_here_is_a_notice_and_the_rest_is_read(grid, store
     frame = load_results(store(grid, suite="suite: s\nenergy: [mine/own.toml]"))
     assert len(frame.by_metric["accuracy"]) == 24
     assert any("mine/own.toml" in notice for notice in frame.notices)
+
+
+def test_records_of_a_group_are_those_of_its_cells_in_their_order(frame):
+    for group_id, group in frame.groups.items():
+        assert list(frame.by_group[group_id]) == [record for record in frame.records if record.cell_id in group.seeds]
+
+
+def test_quantities_belong_to_their_frame_and_may_be_changed(frame, make_frame, grid):
+    found = quantities(frame)
+    first = next(iter(found))
+    found[first].clear()
+    assert quantities(frame)[first]
+    assert len(next(iter(quantities(make_frame(grid[:4])).values()))) == len({one["group_id"] for one in grid[:4]})

@@ -11,6 +11,7 @@ from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.columns import Summaries
 from spikebench.reading.reports.document import Block, Cell, Column, Figure, Label, Number, Row, Series, Table
+from spikebench.reading.reports.plots import TOLD_APART
 
 COSTS = ("energy", "events", "unit_acs")
 """The first that was recorded is the plot's axis."""
@@ -66,7 +67,8 @@ def _figure(
             (y * y_show.factor,),
             tuple((interval.half_width or 0.0) * y_show.factor for interval in means[group_id][1:] if interval is not None),
         )
-        for group_id, (x, y) in points.items()
+        # A plot has colours for so many: those on the front first.
+        for group_id, (x, y) in sorted(points.items(), key=lambda point: len(points) > TOLD_APART and point[0] not in best)
     ]
     ordered = sorted(points[group_id] for group_id in best)
     line = Series("front", tuple(x * x_show.factor for x, _ in ordered), tuple(y * y_show.factor for _, y in ordered))

@@ -26,7 +26,8 @@ class Section:
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
         everything = quantities(frame)
-        rows = [(group_id, row) for group_id in frame.groups for row in load_all() if fits(row, frame.groups[group_id].factors)]
+        papers = load_all()
+        rows = [(group_id, row) for group_id in frame.groups for row in papers if fits(row, frame.groups[group_id].factors)]
         printed = [(group_id, row, record) for group_id, row in rows for record in row.records]
         tables: list[Block] = []
         for metric in METRICS:
