@@ -19,7 +19,10 @@ from spikebench.core.errors import StorageError
 from spikebench.data import Dataset, batches, resident
 from spikebench.training import checkpoints
 from spikebench.training.augmentation import augment
+from spikebench.training.drop_path import add_drop_path
 from spikebench.training.evaluation import evaluate
+from spikebench.training.labels import labelled
+from spikebench.training.layers import SCALE, decayed
 from spikebench.training.objective import Classification
 from spikebench.training.options import TrainingOptions
 from spikebench.training.precision import autocast, resolve
@@ -74,10 +77,12 @@ class Training:
         self.precision = resolve(options.amp, device, model)
         self.objective = objective or Classification(options)
         self.dataset = dataset
-        self.train_split = resident(dataset.split("train"), device)
+        self.train_split = labelled(resident(dataset.split("train"), device), options.labels, seed)
         self.samples = len(self.train_split)  # type: ignore[arg-type]
         self.steps_per_epoch = math.ceil(self.samples / options.batch_size)
         self.optimizer = make_optimizer(model, options)
+        if options.drop_path:
+            add_drop_path(model, options.drop_path)
         self.randomness = Randomness(seed, device)
         self.first_step_loss: float | None = None
         self.history: list[Epoch] = []
@@ -141,7 +146,7 @@ class Training:
 
     def _step(self, x: Tensor, y: Tensor, rate: float) -> Tensor:
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get(SCALE, 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._loss(x, y)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -226,6 +231,8 @@ def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Op
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
+    if options.layer_decay != 1:
+        groups = decayed(model, groups, options.layer_decay)
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=options.lr, momentum=0.9, fused=True)
     return torch.optim.AdamW(groups, lr=options.lr, fused=True)

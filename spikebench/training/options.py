@@ -20,6 +20,10 @@ class TrainingOptions:
 
     ``rate_penalty`` x mean over the neuron layers of max(0, firing rate - ``rate_target``)^2 is added to the loss.
 
+    ``labels``: how many training images are used, evenly over the classes, drawn by the cell's seed; None: all. An epoch is one
+    pass over these. ``layer_decay``: each layer learns this times as fast as the one above, the head with ``lr``;
+    ``drop_path``: how likely the last block's sublayers are left out in training, those before it less. Both are for fine-tuning.
+
     ``workers``: loader processes for data sets that do not fit into memory.
     """
 
@@ -37,6 +41,9 @@ class TrainingOptions:
     augment: Literal["none", "light", "standard"] = "none"
     rate_target: float = 0.0
     rate_penalty: float = 0.0
+    labels: int | None = None
+    layer_decay: float = 1.0
+    drop_path: float = 0.0
     workers: int = 0
 
     def __post_init__(self) -> None:
@@ -54,6 +61,9 @@ class TrainingOptions:
                 ("clip_norm", "above 0, or null", self.clip_norm is None or self.clip_norm > 0),
                 ("rate_target", "between 0 and 1", 0 <= self.rate_target <= 1),
                 ("rate_penalty", "at least 0", self.rate_penalty >= 0),
+                ("labels", "at least 1, or null", self.labels is None or self.labels >= 1),
+                ("layer_decay", "above 0 and at most 1", 0 < self.layer_decay <= 1),
+                ("drop_path", "at least 0 and below 1", 0 <= self.drop_path < 1),
                 ("workers", "at least 0", self.workers >= 0),
             )
             if not good

@@ -50,5 +50,5 @@ class PretrainingOptions:
 
     def training(self) -> TrainingOptions:
         """What the loop needs to know. Raises ValueError for numbers that make no training."""
-        shared = {name: getattr(self, name) for name in TrainingOptions.__dataclass_fields__ if hasattr(self, name)}
+        shared = {name: getattr(self, name) for name in TrainingOptions.__dataclass_fields__ if name in self.__dataclass_fields__}
         return TrainingOptions(**shared)

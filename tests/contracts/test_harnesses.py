@@ -14,6 +14,8 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "train": {"epochs": 2, "batch_size": 16},
     "pretrain": {"epochs": 2, "batch_size": 16},
     "accuracy": {"T": [1, 3]},
+    "probe": {"labels": [4, None]},
+    "knn": {"labels": [4, None], "k": 3},
     "activity": {"samples": 4},
     "latency": {"batch_sizes": [1, 2], "modes": ["eager"], "seconds": 0.01},
     "memory": {"batch_sizes": [2]},

@@ -1,0 +1,1 @@
+"""What the harnesses that measure features share."""
