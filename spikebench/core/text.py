@@ -22,6 +22,17 @@ def unseen(text: str) -> str | None:
     return None if found is None else f"U+{ord(found[0]):04X}"
 
 
+def defused(words: str) -> str:
+    """Text that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, CSV injection); a number is none."""
+    if not words.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return words
+    try:
+        float(words)
+    except ValueError:
+        return f"'{words}"
+    return words
+
+
 def shorten(value: Any, longest: int = 60) -> str:
     """``repr`` of a value for a message, cut to ``longest`` characters."""
     text = printable(repr(value))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from spikebench.cli import app
+from spikebench.core.registry import NoOptions, Registry
 
+STORED = Path(__file__).parents[1] / "formats" / "schema_1"
 SUITE = """\
 suite: bad
 dataset: digits
@@ -313,3 +316,82 @@ def test_an_error_cannot_command_the_terminal(tmp_path: Path) -> None:
     assert "unknown preset" in said
     assert "\x1b" not in said
     assert "\x07" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("show", "nope"), "unknown preset 'nope' (known: qkformer"),
+        (("show", "spikformer-2-46"), "unknown preset 'spikformer-2-46'; did you mean 'spikformer-2-64'?"),
+        (("show", "spikformer-2-64", "--set", "stem.expansion=2"), "sps has no option 'expansion'"),
+        (("show", "spikformer-2-64", "--set", "t=2"), "unknown field 't'; did you mean 'T'?"),
+        (("show", "spikformer-2-64", "--set", "T"), "--set: expected FIELD=VALUE, got 'T'"),
+        (("show", "spikformer-2-64", "--set", "T=010"), "YAML reads 010 as 8 (a leading zero means octal): write 10"),
+        (("show", "spikformer-2-64", "--set", "T=[1"), "--set T: not valid YAML: expected ',' or ']'"),
+        (("show", "spikformer-2-64", "--dataset", "digts"), "unknown data set 'digts'; did you mean 'digits'?"),
+        (("list", "stem"), "unknown registry 'stem'; did you mean 'stems'?"),
+        (("report", STORED, "--section", "trainng"), "unknown report section 'trainng'; did you mean 'training'?"),
+        (("report", STORED, "--format", "pdf"), "unknown report format 'pdf'"),
+        (("explain", STORED, "--group", ""), "expected factors like stem=sps attention=ssa, or a group_id, got ''"),
+        (("explain", STORED, "--group", "stm=sps"), "unknown factor 'stm'; did you mean 'stem'?"),
+        (("explain", STORED, "--metric", "acuracy"), "did you mean 'accuracy'?"),
+    ],
+)
+def test_a_command_line_names_what_is_nearest(arguments: tuple[object, ...], words: str, tmp_path: Path) -> None:
+    said = refuse(tmp_path, *arguments)
+    assert any(words in line for line in said), said
+
+
+def test_show_takes_options_of_components_as_a_search_does() -> None:
+    done = invoke("show", "spikformer-2-64", "--set", "stem=scs", "--set", "stem.expansion=2", "--dataset", "digits")
+    assert done.exit_code == 0, done.output
+    assert "scs(expansion=2)" in done.stdout
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    shutil.copytree(STORED, tmp_path / "stored")
+    return tmp_path / "stored"
+
+
+def test_a_folder_that_is_wholly_of_a_newer_schema_is_exit_2(stored: Path, tmp_path: Path) -> None:
+    for path in (stored / "jobs").glob("*.jsonl"):
+        path.write_text(re.sub(r'"schema": \d+', '"schema": 99', path.read_text(), count=1))
+    (line,) = refuse(tmp_path, "report", stored)
+    assert f"{stored}: nothing here can be read: " in line
+    assert "newer spikebench" in line
+
+
+def test_results_of_another_suite_are_exit_5_before_any_table(stored: Path, tmp_path: Path) -> None:
+    suite = stored / "suite.yaml"
+    suite.write_text(re.sub(r"suite: \S+", "suite: other", suite.read_text()))
+    done = invoke("compare", STORED, stored)
+    assert done.exit_code == 5
+    assert "of the suite" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_baseline_of_another_suite_is_refused_at_the_suites_name(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(SUITE)
+    ((line, column, rest),) = located(refuse(tmp_path, "check", path, "--against", STORED, code=5), path)
+    assert (line, column) == (1, 1)
+    assert "not of 'bad'" in rest
+    assert str(STORED) in rest
+
+
+def test_a_data_set_of_a_plugin_without_inputs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dataset:
+        version = 1
+        Options = NoOptions
+
+        def __init__(self, options: NoOptions) -> None:
+            pass
+
+    get = Registry.get
+    monkeypatch.setattr(Registry, "get", lambda self, name: Dataset if name == "digits" else get(self, name))
+    path = tmp_path / "bad.yaml"
+    path.write_text(SUITE)
+    ((line, column, rest),) = located(refuse(tmp_path, "run", path), path)
+    assert (line, column) == (2, 1)
+    assert "dataset: the data set 'digits' of spikebench has no `inputs`" in rest

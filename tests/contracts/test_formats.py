@@ -7,7 +7,7 @@ import pytest
 
 from spikebench.core.registry import REGISTRIES
 from spikebench.reading.model.display import Display
-from spikebench.reading.reports.document import Column, Document, Label, Number, Row, Table, Text
+from spikebench.reading.reports.document import Absent, Column, Document, Heading, Label, Number, Row, Table, Text, Verdict
 from spikebench.testing import FormatContract
 from spikebench.testing._reports import DOCUMENT, FIGURES, NASTY
 
@@ -114,3 +114,21 @@ def test_junit_refuses_a_document_without_verdicts(tmp_path):
     with pytest.raises(InputError, match="no"):
         write("junit", tmp_path, Document("d", (Text("nothing"),)))
     assert not list(Path(tmp_path).iterdir())
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRIES["formats"]))
+def test_no_escape_reaches_a_terminal_or_a_file(name, tmp_path, capsys):
+    evil = "\x1b[31mred\x1b]0;title\x07\u202e"
+    table = Table(
+        "t",
+        evil,
+        (Column("a", evil, numeric=False), Column("b", "b")),
+        (Row((Label(evil), Absent((0,)))), Row((Label("x"), Verdict("fail", evil, evil)))),
+        (evil,),
+    )
+    write(name, tmp_path, Document(evil, (Heading(evil), Text(evil), table), {"machine": evil}))
+    written = capsys.readouterr().out + "".join(
+        path.read_text() for path in tmp_path.rglob("*") if path.suffix != ".pdf" and path.is_file()
+    )
+    assert "red" in written
+    assert not set(written) & {"\x1b", "\x07", "\u202e"}

@@ -10,6 +10,7 @@ import yaml
 
 from spikebench.core import yaml_nodes
 from spikebench.core.errors import InputError
+from spikebench.core.records import Selector
 
 MERGED = """
 common: &c {epochs: 0, batch_size: 32}
@@ -95,6 +96,14 @@ def test_plain_numbers_and_words_are_as_pyyaml_reads_them(value: str) -> None:
     found = yaml_nodes.parse(f"a: {value}")
     assert found.data == yaml.safe_load(f"a: {value}")
     assert not found.problems
+
+
+def test_a_selector_with_thousands_of_blanks_is_refused_in_as_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quadratic or cubic expression would not end: two million blanks are four trillion pairs."""
+    for text in ("events" + " " * 2_000_000 + "!", " " * 2_000_000 + "!", "events{" + " " * 2_000_000):
+        with pytest.raises(InputError, match="expected metric"):
+            Selector.parse(text)
+    assert str(Selector.parse(" events  { a = b }  @blocks.* ")) == "events{a=b}@blocks.*"
 
 
 def test_a_date_is_the_word_that_stands_there() -> None:

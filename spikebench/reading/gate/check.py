@@ -11,6 +11,7 @@ from pathlib import Path
 from spikebench.core.errors import InputError, NotComparableError
 from spikebench.core.metrics import headline
 from spikebench.core.records import Selector
+from spikebench.core.text import printable
 from spikebench.reading.gate.compare import matching_groups, pairs
 from spikebench.reading.gate.tolerances import Tolerances
 from spikebench.reading.gate.verdicts import UPDATE, Judgement, judge
@@ -218,7 +219,7 @@ def _value(judgement: Judgement, gate: Gate, value: float | None) -> Cell:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spikebench.core.errors import InputError, Problem, storage_errors
+from spikebench.core.text import defused, printable
 from spikebench.reading.model.frame import Frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ENDINGS = (".parquet", ".csv")
 
@@ -24,7 +29,18 @@ def export(frame: Frame, path: str | Path) -> Path:
     table = table.astype(dict.fromkeys(mixed, "string"))
     with storage_errors(path):
         if path.suffix == ".csv":
-            table.to_csv(path, index=False)
+            _defused(table).to_csv(path, index=False)
         else:
             table.to_parquet(path, index=False)
     return path
+
+
+def _defused(table: pd.DataFrame) -> pd.DataFrame:
+    """For spreadsheets: no text of others is taken for a formula."""
+    from pandas.api.types import is_string_dtype
+
+    def safe(word: object) -> object:
+        return defused(printable(word)) if isinstance(word, str) else word
+
+    words = {name: table[name].map(safe) for name in table.columns if is_string_dtype(table[name])}
+    return table.assign(**words).rename(columns=defused)

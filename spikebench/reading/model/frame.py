@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikebench.core.errors import InputError
+from spikebench.core.errors import InputError, StorageError, nearest
 from spikebench.core.job_files import JobFile
 from spikebench.core.metrics import Metric, catalogue
 from spikebench.core.records import Record
@@ -129,7 +129,12 @@ class Frame:
     @cached_property
     def baseline(self) -> str | None:
         """group_id of the suite's baseline; None if the suite names none. Raises InputError if it fits no group or several."""
-        return factors.find(self.suite.baseline, {group_id: group.factors for group_id, group in self.groups.items()})
+        try:
+            return factors.find(self.suite.baseline, {group_id: group.factors for group_id, group in self.groups.items()})
+        except InputError as error:
+            file = str(self.folders[0] / "suite.yaml") if self.folders else None
+            problems = [dataclasses.replace(problem.within("report.baseline"), file=file) for problem in error.problems]
+            raise InputError(problems) from None
 
     @cached_property
     def by_metric(self) -> Mapping[str, Sequence[Record]]:
@@ -161,7 +166,7 @@ class Frame:
             return known[name]
         record = next((record for record in self.records if record.metric == name), None)
         if record is None:
-            raise InputError(f"no record of {name!r} here; recorded are: {', '.join(sorted({r.metric for r in self.records}))}")
+            raise InputError(f"no record of {name!r} here{nearest(name, {r.metric for r in self.records})}")
         return Metric(name, record.unit, None, record.kind, title=name.replace("_", " "))
 
     def machine_name(self, machine_id: str) -> str:
@@ -191,8 +196,8 @@ def load_results(*folders: str | Path) -> Frame:
     """Read results folders into one frame, derived records (energy) included.
 
     The first folder's suite says how to report. A record that two folders share (same job, machine, metric, conditions and scope)
-    is kept once, of the first. Raises StorageError for what is no results folder; damaged files are left out and named in
-    ``notices``.
+    is kept once, of the first. Raises StorageError for what is no results folder, and if of what is there no job can be read;
+    else damaged files are left out and named in ``notices``.
     """
     if not folders:
         raise InputError("no results folder given")
@@ -212,6 +217,9 @@ def load_results(*folders: str | Path) -> Frame:
         files += folder.job_files()
         notices += folder.notices
         remarks += folder.remarks
+    if notices and not files:
+        more = f" (and {len(notices) - 1} more)" if len(notices) > 1 else ""
+        raise StorageError(f"{', '.join(map(str, folders))}: nothing here can be read: {notices[0]}{more}")
     headers = {str(file.header["job_id"]): file.header for file in files}
     distinct = Distinct()
     whole = {file.header["job_id"] for file in files if file.done}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from spikebench.core.errors import InputError
@@ -9,6 +10,7 @@ from spikebench.core.metrics import Metric
 from spikebench.core.records import Record
 from spikebench.derived.profile import load_profile
 from spikebench.derived.statistics import Interval
+from spikebench.reading.model.chance import Signs
 from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.factors import show
 from spikebench.reading.model.frame import Frame
@@ -103,6 +105,17 @@ def cells(metric: Metric, rows: Summaries, comparable: Sequence[Sequence[str]], 
             best=group_id in best and (summary.n == most or not summary.missing),
             notes=notes.mark(why),
         )
+    return found
+
+
+def with_chance(
+    signs: Signs, cells: Mapping[str, Cell], records: Mapping[str, Sequence[Record]], notes: Footnotes
+) -> dict[str, Cell]:
+    """Accuracies with a footnote where guessing does as well."""
+    found = dict(cells)
+    for group_id, cell in cells.items():
+        if isinstance(cell, Number) and (said := signs.chance(records.get(group_id, ()))):
+            found[group_id] = dataclasses.replace(cell, notes=(*cell.notes, *notes.mark(said)))
     return found
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
+from spikebench.core.text import printable
 from spikebench.reading.model.display import Display
 
 Outcome = Literal["pass", "fail", "inconclusive", "skipped"]
@@ -153,6 +154,12 @@ class Document:
     facts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Small print: where the numbers come from."""
 
+    def __post_init__(self) -> None:
+        """Names and reasons come from suites, plugins and files of others: no format need fear what a terminal would obey."""
+        object.__setattr__(self, "title", printable(self.title))
+        object.__setattr__(self, "blocks", _printable(self.blocks))
+        object.__setattr__(self, "facts", {printable(name): printable(value) for name, value in self.facts.items()})
+
     def tables(self) -> Iterable[Table]:
         """Every table, those of figures too."""
         for block in self.blocks:
@@ -160,6 +167,24 @@ class Document:
                 yield block
             elif isinstance(block, Figure):
                 yield block.data
+
+
+def _printable(part: Any) -> Any:
+    """The same part of a document with every word of it printable; itself where they are, which is nearly always."""
+    if isinstance(part, str):
+        return part if part.isprintable() else printable(part)
+    if isinstance(part, tuple):
+        found = tuple(map(_printable, part))
+        return part if all(new is old for new, old in zip(found, part, strict=True)) else found
+    if not dataclasses.is_dataclass(part) or isinstance(part, type):
+        return part
+    changed = {}
+    for field in dataclasses.fields(part):
+        old = getattr(part, field.name)
+        new = _printable(old)
+        if new is not old:
+            changed[field.name] = new
+    return dataclasses.replace(part, **changed) if changed else part
 
 
 class Footnotes:

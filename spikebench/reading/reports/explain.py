@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spikebench.core.errors import InputError
+from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.metrics import Metric
 from spikebench.core.records import Selector, spell
+from spikebench.core.text import shorten
 from spikebench.derived.profile import load_profile
 from spikebench.reading.model import factors
 from spikebench.reading.model.accounting import Operations, Part, by_convention, by_kind, by_stage, operations_of, profile_of
@@ -72,8 +73,8 @@ def find_group(frame: Frame, group: str | None) -> str:
         listing = "; ".join(frame.name(group_id) for group_id in list(frame.groups)[:12])
         raise InputError(f"say which variant with --group FACTOR=VALUE ...: {listing or 'there are no results yet'}")
     pairs = [part.partition("=") for part in group.replace(",", " ").split()]
-    if not all(equals and value for _, equals, value in pairs):
-        raise InputError(f"expected factors like stem=sps attention=ssa, or a group_id, got {group!r}")
+    if not pairs or not all(name and equals and value for name, equals, value in pairs):
+        raise InputError(f"expected factors like stem=sps attention=ssa, or a group_id, got {shorten(group)}")
     wanted = {name: value for name, _, value in pairs}
     rows = {
         group_id: {name: factors.show(value) for name, value in known.factors.items()} for group_id, known in frame.groups.items()
@@ -91,8 +92,9 @@ def _complete(frame: Frame, group_id: str, selector: Selector) -> Selector:
         if is_whole(record) and frame.group_of(record) == group_id and selector.matches_conditions(record.conditions)
     )
     if not found:
-        known = sorted({r.metric for r in frame.records if frame.group_of(r) == group_id})
-        raise InputError(f"{selector} was not recorded for {frame.name(group_id)}; recorded are: {', '.join(known)}")
+        known = {r.metric for r in frame.records if frame.group_of(r) == group_id}
+        hint = nearest(selector.metric, known)
+        raise InputError(Problem(f"{selector} was not recorded for {frame.name(group_id)}{hint}", key="--metric"))
     return Selector(selector.metric, {name: spell(value) for name, value in found[0].conditions.items()})
 
 

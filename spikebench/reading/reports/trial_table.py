@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from spikebench.core.metrics import Metric, metric
 from spikebench.core.records import Scalar, spell
 from spikebench.core.search import Objective
+from spikebench.reading.model.chance import Signs
 from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.questions import of_one_question
@@ -46,9 +47,12 @@ def varying(trials: Trials) -> list[str]:
     return [name for name in space if name in used]
 
 
-def table(trials: Trials, rows: Sequence[Trial], key: str, caption: str, tested: Mapping[str, float] | None = None) -> Table:
+def table(
+    frame: Frame, trials: Trials, rows: Sequence[Trial], key: str, caption: str, tested: Mapping[str, float] | None = None
+) -> Table:
     """Trials with their objectives, limits and parameters; the front is set apart. ``tested``: cell_id -> test accuracy."""
     notes = Footnotes()
+    signs = Signs(frame)
     names = varying(trials)
     shown = [display(objective, rows, index) for index, objective in enumerate(trials.objectives)]
     limits = list(trials.study.user_attrs["search"]["constraints"])
@@ -63,7 +67,8 @@ def table(trials: Trials, rows: Sequence[Trial], key: str, caption: str, tested:
     heads += [Column(name, name, numeric=False) for name in names]
     body = []
     for trial in rows:
-        cells: list[Cell] = [Number(trial.number), *map(Number, trial.values)]
+        dead = notes.mark(signs.trial(trial.cell_id))
+        cells: list[Cell] = [Number(trial.number, notes=dead), *map(Number, trial.values)]
         if tested:
             cells.append(Number(tested[trial.cell_id]) if trial.cell_id in tested else Absent())
         if limits:

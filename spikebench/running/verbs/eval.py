@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from spikebench.core import yaml_nodes
-from spikebench.core.errors import InputError
+from spikebench.core.errors import InputError, Problem
 from spikebench.core.suite_reader import from_document
+from spikebench.core.text import shorten
 from spikebench.running.jobs import rules
 from spikebench.running.run.runner import bind
 from spikebench.running.verbs.run import finish
@@ -32,7 +35,7 @@ def evaluate(
     of another layout and for all that a suite could have wrong.
     """
     data: dict[str, Any] = {
-        "suite": "eval-" + "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in checkpoint.stem),
+        "suite": f"eval-{re.sub(r'[^A-Za-z0-9._-]', '-', checkpoint.stem)[:90]}",
         "question": f"What does {checkpoint.name} achieve, and what does it cost?",
         "dataset": _parse(dataset, "--dataset"),
         "weights": {"path": str(checkpoint.resolve()), **weights},
@@ -46,8 +49,6 @@ def evaluate(
         suite = from_document(document, rules)
     except InputError as error:
         # Lines and columns of a file that nobody wrote would only confuse.
-        from dataclasses import replace
-
         raise InputError([replace(problem, file=None, line=None, column=None) for problem in error.problems]) from None
     return finish(bind(suite, results / suite.name, fresh))
 
@@ -58,13 +59,18 @@ def parse_changes(changes: Sequence[str]) -> Mapping[str, Any]:
     for change in changes:
         name, equals, value = change.partition("=")
         if not equals:
-            raise InputError(f"--set expects FIELD=VALUE, got {change!r}")
+            raise InputError(Problem(f"expected FIELD=VALUE, got {shorten(change)}", key="--set"))
         parsed[name.strip()] = _parse(value, f"--set {name}")
     return parsed
 
 
 def _parse(text: str, what: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{what}: not valid YAML: {str(error).splitlines()[0]}") from None
+        document = yaml_nodes.parse(text)
+        problems = document.problems
+    except InputError as error:
+        problems = list(error.problems)
+    if problems:
+        # Of one value on a command line, no line and column need be told.
+        raise InputError([replace(problem, key=what, file=None, line=None, column=None) for problem in problems])
+    return document.data

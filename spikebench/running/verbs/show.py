@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from spikebench.api import build, variant_of
 from spikebench.core.choice import Choice
 from spikebench.core.console import standard_output
+from spikebench.core.grid import combine
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite import inputs_of
 from spikebench.core.variant import COMPONENTS, InputSpec
@@ -34,7 +35,7 @@ def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool
     from spikebench.activity import count
 
     spec = variant_of(variant)
-    spec = spec.replace(**parse_changes(changes)) if changes else spec
+    spec = combine(spec.to_plain(), parse_changes(changes)) if changes else spec
     inputs = guess_inputs(variant) if dataset == "auto" else inputs_of(Choice(dataset))
     # In training mode BatchNorm takes the image's own statistics: with untrained running ones hardly a neuron would fire.
     torch.manual_seed(0)

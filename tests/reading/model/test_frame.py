@@ -53,7 +53,10 @@ def test_groups_follow_the_order_of_the_grid(frame):
 
 @pytest.mark.parametrize(
     ("baseline", "message"),
-    [({"stem": "sps"}, "fits 2: stem=sps attention=ssa; stem=sps attention=softmax"), ({"stem": "nope"}, "fits 0")],
+    [
+        ({"stem": "sps"}, "fits 2: stem=sps attention=ssa; stem=sps attention=softmax"),
+        ({"stem": "nope"}, "report.baseline.stem: no variant has"),
+    ],
 )
 def test_a_baseline_must_fit_one_row(frame, baseline, message):
     frame.suite = dataclasses.replace(frame.suite, baseline=baseline)

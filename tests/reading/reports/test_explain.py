@@ -98,7 +98,12 @@ def test_every_convention_has_its_bar_and_its_numbers(frame):
 
 @pytest.mark.parametrize(
     ("metric", "message"),
-    [("accuracy", "was not recorded"), ("time_steps", "is no sum over layers"), ("energy{profile=nope}", "was not recorded")],
+    [
+        ("accuracy", "was not recorded"),
+        ("time_steps", "is no sum over layers"),
+        ("energy{profile=nope}", "was not recorded"),
+        ("evnts", "did you mean 'events'"),
+    ],
 )
 def test_what_cannot_be_explained_is_one_clear_error(frame, metric, message):
     with pytest.raises(InputError, match=message):
@@ -110,7 +115,17 @@ def test_groups_are_found_by_factors_id_or_alone(make_frame, make_cell):
     frame = make_frame(cells, suite="suite: s")
     assert find_group(frame, cells[3]["group_id"]) == cells[3]["group_id"]
     assert find_group(frame, "stem=scs T=4") == find_group(frame, "stem=scs,T=4") == cells[3]["group_id"]
-    for wrong, message in ((None, "--group"), ("stem=scs", "fits 2"), ("scs", "factors like"), ("stem=", "factors like")):
+    for wrong, message in (
+        (None, "--group"),
+        ("stem=scs", "fits 2"),
+        ("scs", "factors like"),
+        ("stem=", "factors like"),
+        ("", "factors like"),
+        (" ", "factors like"),
+        ("stm=sps", "unknown factor 'stm'; did you mean 'stem'"),
+        ("t=4", "unknown factor 't'; did you mean 'T'"),
+        ("stem=scss", "no variant has stem 'scss'; did you mean 'scs'"),
+    ):
         with pytest.raises(InputError, match=message):
             find_group(frame, wrong)
 

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from spikebench.core.text import defused
 from spikebench.reading.reports.document import Absent, Cell, Document, Label, Number, Table, Verdict
 from spikebench.reading.reports.formats._files import write
 
@@ -27,7 +28,7 @@ def text(table: Table) -> str:
     extras = [_extras([row.cells[i] for row in table.rows]) for i in range(len(table.columns))]
     writer.writerow(
         [
-            name
+            defused(name)
             for column, names in zip(table.columns, extras, strict=True)
             for name in (column.key, *(f"{column.key}:{n}" for n in names))
         ]
@@ -63,7 +64,7 @@ def _value(cell: Cell) -> str:
         case Number(value=value):
             return repr(int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value)
         case Label(text=words):
-            return words
+            return defused(words)
         case Verdict(outcome=outcome):
             return outcome
         case Absent():
@@ -75,7 +76,7 @@ def _extra(cell: Cell, name: str, table: Table) -> str:
         value = getattr(cell, name)
         return "" if value is None else repr(value)
     if isinstance(cell, Absent) and name == "reason":
-        return " ".join(table.footnotes[index] for index in cell.notes)
+        return defused(" ".join(table.footnotes[index] for index in cell.notes))
     if isinstance(cell, Verdict) and name == "message":
-        return cell.message
+        return defused(cell.message)
     return ""

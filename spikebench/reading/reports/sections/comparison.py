@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from spikebench.core.metrics import headline
 from spikebench.core.records import Record, Selector
+from spikebench.reading.model.chance import Signs
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns, difference
-from spikebench.reading.reports.document import Block, Cell, Column, Footnotes, Number, Row, Table
+from spikebench.reading.reports.document import Block, Cell, Column, Footnotes, Label, Number, Row, Table
 
+OF_CLASSES = ("accuracy", "epoch_accuracy")
+"""Fractions of right answers, which guessing reaches too."""
 WITH_DIFFERENCE = {"accuracy": "absolute", "events": "relative"}
 
 Found = dict[Quantity, dict[str, list[Record]]]
@@ -49,6 +52,12 @@ def table(frame: Frame, found: Found, key: str = "comparison", caption: str = ""
     heads: list[Column] = columns.factor_columns(names) or [Column("dataset", "data set", numeric=False)]
     body: dict[str, list[Cell]] = {group_id: columns.factor_cells(frame, group_id, names or ["dataset"]) for group_id in groups}
     labels = len(heads)
+    signs = Signs(frame)
+    for group_id in groups:
+        silent = signs.silent(frame.groups[group_id].seeds)
+        first = body[group_id][0]
+        if silent and isinstance(first, Label):
+            body[group_id][0] = Label(first.text, (*first.notes, *notes.mark(silent)))
     heads.append(Column("seeds", "n", columns.WHOLE, notes.mark(_SEEDS)))
     for group_id in groups:
         body[group_id].append(Number(len(frame.groups[group_id].seeds)))
@@ -56,7 +65,10 @@ def table(frame: Frame, found: Found, key: str = "comparison", caption: str = ""
         metric = frame.metric(quantity.metric)
         rows = columns.summaries(frame, groups, records)
         heads.append(columns.column(frame, quantity, rows, found, notes))
-        for group_id, cell in columns.cells(metric, rows, comparable(frame, groups), notes).items():
+        cells = columns.cells(metric, rows, comparable(frame, groups), notes)
+        if metric.name in OF_CLASSES:
+            cells = columns.with_chance(signs, cells, records, notes)
+        for group_id, cell in cells.items():
             body[group_id].append(cell)
         if frame.baseline is not None and len(groups) > 1 and metric.name in WITH_DIFFERENCE:
             if WITH_DIFFERENCE[metric.name] == "absolute":

@@ -43,7 +43,7 @@ class Section:
             scopes = merged(orders[group_id] for group_id in groups)
             means = {scope: {names[g]: fmean(layers[scope][g]) for g in groups if g in layers[scope]} for scope in scopes}
             caption = "Firing rate by neuron layer: spikes per neuron and time step, mean over test images and seeds."
-            found.append(heatmap("firing", caption, "variant", means, list(names.values()), _why_absent))
+            found.append(heatmap("firing", caption, "variant", means, list(names.values()), _why_absent, _silent))
         chosen = frame.baseline if frame.baseline in steps else next(iter(steps), None)
         if chosen is not None:
             by_step = {scope: {str(t): fmean(v) for t, v in row.items()} for scope, row in steps[chosen].items()}
@@ -54,14 +54,22 @@ class Section:
 
 
 def heatmap(
-    key: str, caption: str, x_label: str, rows: Mapping[str, Mapping[str, float]], ticks: Sequence[str], why: str
+    key: str,
+    caption: str,
+    x_label: str,
+    rows: Mapping[str, Mapping[str, float]],
+    ticks: Sequence[str],
+    why: str,
+    silent: str = "",
 ) -> Figure:
-    """``rows``: scope -> tick -> fraction. What a network does not have is a dash with the reason ``why``."""
+    """``rows``: scope -> tick -> fraction. What a network does not have is a dash with the reason ``why``; ``silent``: of a 0."""
     notes = Footnotes()
     scopes = list(rows)
 
     def cell(value: float | None) -> Cell:
-        return Absent(notes.mark(why)) if value is None else Number(value)
+        if value is None:
+            return Absent(notes.mark(why))
+        return Number(value, notes=notes.mark(silent if value == 0 else ""))
 
     body = tuple(Row((Label(scope), *(cell(rows[scope].get(tick)) for tick in ticks))) for scope in scopes)
     heads = (Column("layer", "layer", numeric=False), *(Column(tick, tick.replace(" ", ", "), RATE) for tick in ticks))
@@ -73,3 +81,4 @@ def heatmap(
 
 
 _why_absent = "This network has no such layer."
+_silent = "This layer never fires: nothing passes there."

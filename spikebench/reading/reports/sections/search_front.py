@@ -18,10 +18,10 @@ class Section:
     title = "Pareto front"
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
-        return [figure(trials) for trials in searches(frame) if len(trials.objectives) > 1 and trials.complete]
+        return [figure(frame, trials) for trials in searches(frame) if len(trials.objectives) > 1 and trials.complete]
 
 
-def figure(trials: Trials) -> Figure:
+def figure(frame: Frame, trials: Trials) -> Figure:
     """The second objective to the right, the first upwards; of more than two, the others are in the table."""
     y, x = trials.objectives[:2]
     shown_x, shown_y = display(x, trials.complete, 1), display(y, trials.complete, 0)
@@ -39,6 +39,6 @@ def figure(trials: Trials) -> Figure:
     groups += [series(name, rows) for name, rows in (("keeps the limits", within), ("breaks a limit", beyond)) if rows]
     costs = [trial.values[1] for trial in trials.complete]
     wide = min(costs) > 0 and max(costs) > 5 * min(costs)
-    data = table(trials, best(trials, len(trials.complete)), "search_front", "Complete trials, the front first.")
+    data = table(frame, trials, best(trials, len(trials.complete)), "search_front", "Complete trials, the front first.")
     caption = f"{len(trials.complete)} complete trials of {trials.name}; numbers are trials."
     return Figure("search_front", caption, "points", axis(x, shown_x), axis(y, shown_y), data, tuple(groups), log_x=wide)

@@ -29,7 +29,7 @@ class Section:
                 left = len(trials.complete) - len(rows)
                 what = "Pareto front, then the best of the rest" if len(trials.objectives) > 1 else "Best trials"
                 caption = what + (f"; {left} more complete trials are left out" if left else "")
-                blocks.append(table(trials, rows, "search_trials", f"{caption}.", tested))
+                blocks.append(table(frame, trials, rows, "search_trials", f"{caption}.", tested))
         return blocks
 
 
