@@ -154,7 +154,7 @@ def build_masked(spec: VariantSpec, inputs: InputSpec, masking: Masking | None =
     Raises InputError with every problem that ``masked_problems`` finds.
     """
     masking = masking or Masking()
-    problems = check(spec, inputs) or list(masked_problems(spec, inputs, masking))
+    problems = list(masked_problems(spec, inputs, masking)) or check(spec, inputs)
     if problems:
         raise InputError(problems)
     return MaskedNetwork(cast(Family, build(spec, inputs)), masking)

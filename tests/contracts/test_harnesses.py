@@ -14,6 +14,7 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "train": {"epochs": 2, "batch_size": 16},
     "pretrain": {"epochs": 2, "batch_size": 16},
     "accuracy": {"T": [1, 3]},
+    "pretraining_cost": {"batch_size": 4, "steps": 1},
     "probe": {"labels": [4, None]},
     "knn": {"labels": [4, None], "k": 3},
     "activity": {"samples": 4},

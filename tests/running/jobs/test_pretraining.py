@@ -80,7 +80,7 @@ def test_head_steps_and_training_do_not_belong_to_the_pre_training_but_what_it_s
     base = identity(SUITE)
     assert identity(SUITE.replace("T: 2}\nseeds", "T: 4}\nseeds")) == base
     assert identity(SUITE.replace("stem: scs", "stem: scs, head: spiking")) == base
-    assert identity(SUITE.replace("train: {epochs: 1, batch_size: 24}", "train: {epochs: 5}")) == base
+    assert identity(SUITE.replace("train: {epochs: 1, batch_size: 24}", "train: {epochs: 5, batch_size: 24}")) == base
     assert identity(SUITE.replace("T: 1}", "T: 1, position: spikes}")) == base
     for other in ("T: 2}\ntrain", "T: 1, mask_ratio: 0.5}\ntrain", "T: 1, lr: 0.01}\ntrain", "T: 1, position: none}\ntrain"):
         assert identity(SUITE.replace("T: 1}\ntrain", other)) != base
@@ -122,15 +122,15 @@ PLACE = r"pre.yaml:{line}:\d+: "
 @pytest.mark.parametrize(
     ("old", "new", "line", "said"),
     [
-        ("T: 1}", "T: 1, mask_ratio: 1.5}", 7, r"pretrain.mask_ratio: expected less than 1, got 1.5"),
-        ("T: 1}", "T: 1, mask_ratio: 0}", 7, r"pretrain.mask_ratio: expected greater than 0, got 0"),
+        ("T: 1}", "T: 1, mask_ratio: 1.5}", 7, r"pretrain.mask_ratio: must be below 1.0, got 1.5"),
+        ("T: 1}", "T: 1, mask_ratio: 0}", 7, r"pretrain.mask_ratio: must be above 0.0, got 0"),
         ("T: 1}", "T: 1, mask_ratio: 0.99}", 7, r"pretrain.mask_ratio: hides all 16 tokens: at least one must stay visible"),
         ("T: 1}", "T: 1, mask_ratoi: 0.5}", 7, r"pretrain.mask_ratoi: .*did you mean 'mask_ratio'"),
         (
             "longer: {train",
             "longer: {pretrain: {mask_ratio: 2.0}, train",
             12,
-            "recipes.longer.pretrain.mask_ratio: expected less",
+            "recipes.longer.pretrain.mask_ratio: must be below",
         ),
         ("longer: {train: {epochs: 2}}", "longer: {train: {epochs: -2}}", 12, "recipes.longer.train"),
         ("tuned: {}", "tuned: {train: often}", 11, "expected a mapping of options, or none, got 'often'"),
