@@ -126,7 +126,12 @@ def are_conditions(value: Any) -> bool:
 
 def are_samples(value: Any) -> bool:
     """Whether a stored record may have these samples."""
-    return value is None or (isinstance(value, list) and all(map(_is_number, value)))
+    if value is None or not isinstance(value, list):
+        return value is None
+    try:
+        return set(map(type, value)) <= {int, float} and all(map(math.isfinite, value))
+    except OverflowError:
+        return False
 
 
 _KINDS, _STATUSES = frozenset(get_args(Kind)), frozenset(get_args(Status))

@@ -89,7 +89,7 @@ class _Printer:
     def table(self, table: Table) -> None:
         if table.caption:
             self.line(table.caption, style="italic")
-        texts = [[self._cell(row.cells[i], column, table, i) for row in table.rows] for i, column in enumerate(table.columns)]
+        texts = [self._cells([row.cells[i] for row in table.rows], column) for i, column in enumerate(table.columns)]
         heads = [self._head(column) for column in table.columns]
         widths = [
             max([len(line) for line in head.split("\n")] + [len(text.plain) for text in column_texts])
@@ -131,14 +131,18 @@ class _Printer:
             lines.append(f"[{column.display.unit}]")
         return self.plain("\n".join(lines))
 
-    def _cell(self, cell: Cell, column: Column, table: Table, index: int) -> RichText:
+    def _cells(self, cells: Sequence[Cell], column: Column) -> list[RichText]:
+        # Numbers stand below one another, whatever half widths and marks follow them.
+        longest = max((len(self._tail(cell, column)) for cell in cells if isinstance(cell, Number)), default=0)
+        return [self._cell(cell, column, longest) for cell in cells]
+
+    def _cell(self, cell: Cell, column: Column, longest: int) -> RichText:
+        """``longest``: what follows the numbers of this column has at most so many characters."""
         marks = self._marks(notes_of(cell))
         match cell:
             case Number():
-                # Numbers stand below one another, whatever half widths and marks follow them.
-                tails = [self._tail(other, column) for row in table.rows if isinstance(other := row.cells[index], Number)]
                 text = f"{'*' if cell.best else ''}{column.display.number(cell.value)}"
-                return self._text(text + self._tail(cell, column).ljust(max(map(len, tails))), "bold green" if cell.best else "")
+                return self._text(text + self._tail(cell, column).ljust(longest), "bold green" if cell.best else "")
             case Absent():
                 return self._text("–" + marks, "dim")
             case Verdict(outcome=outcome):
