@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikebench.core.errors import InputError, StorageError, nearest
+from spikebench.core.garbage import not_searched
 from spikebench.core.job_files import JobFile
 from spikebench.core.metrics import Metric, catalogue
 from spikebench.core.records import Record
@@ -192,6 +193,7 @@ class Frame:
         return (self.suite.rank(name, value), not is_number, float(value) if is_number else 0.0, str(value))  # type: ignore[arg-type]
 
 
+@not_searched()
 def load_results(*folders: str | Path) -> Frame:
     """Read results folders into one frame, derived records (energy) included.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spikebench.core.cells import Cell, Job
 from spikebench.core.choice import Choice
+from spikebench.core.garbage import not_searched
 from spikebench.core.registry import REGISTRIES, is_stage
 from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite
@@ -89,6 +90,7 @@ def timing_launcher(suite: Suite) -> Choice:
     return suite.launcher if REGISTRIES["launchers"].get(suite.launcher.name).alone else ALONE
 
 
+@not_searched()
 def make_plan(suite: Suite, store: ResultsFolder, fresh: bool = False) -> Plan:
     """Compare the suite with its results folder (which need not exist yet). ``fresh``: take nothing that is there."""
     device = resolve_device(suite.device)
