@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from spikebench.activity.analysis import ActivityAnalysis
 from spikebench.activity.neurons import reset_states
 from spikebench.activity.observer import ActivityObserver
-from spikebench.activity.opaque import unusable
 from spikebench.activity.state import undisturbed
 
 
@@ -29,10 +28,9 @@ def count(
     rest, and the model is left as it was (``undisturbed``), after an exception too: BatchNorm's statistics, membranes, random
     numbers. Raises InputError for a model or an input without values (lazy modules before their first call, the device meta).
     """
-    unusable(model)
-    with undisturbed(model) as before_write:
+    observer = ActivityObserver(model, T=T, samples=samples, neurons=neurons)
+    with undisturbed(model) as observer.before_write:
         reset_states(model)
-        with torch.no_grad(), ActivityObserver(model, T=T, samples=samples, neurons=neurons) as observer:
-            observer.before_write = before_write
+        with torch.no_grad(), observer:
             model(*((inputs,) if isinstance(inputs, Tensor) else inputs))
     return observer.analysis

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import fields, is_dataclass
 from types import ModuleType
 from typing import Any
@@ -15,24 +15,27 @@ _DEPTH = 8
 
 def tensors_within(*values: Any) -> list[Tensor]:
     """Each tensor in ``values`` once, in order: in lists, tuples, sets, dicts, dataclasses and other objects' attributes."""
-    return list({id(tensor): tensor for tensor in _within(values, set(), 0)}.values())
+    found: dict[int, Any] = {}
+    _collect(values, found, 0)
+    return [thing for thing in found.values() if thing is not None]
 
 
-def _within(value: Any, above: set[int], depth: int) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif not isinstance(value, _LEAVES) and not callable(value) and depth < _DEPTH and id(value) not in above:
-        above.add(id(value))
-        for part in _parts(value):
-            yield from _within(part, above, depth + 1)
+def _collect(parts: Iterable[Any], found: dict[int, Tensor | None], depth: int) -> None:
+    for part in parts:
+        if isinstance(part, Tensor):
+            found[id(part)] = part
+        elif part.__class__ is tuple:
+            _collect(part, found, depth)
+        elif not isinstance(part, _LEAVES) and not callable(part) and depth < _DEPTH and id(part) not in found:
+            found[id(part)] = None
+            _collect(_parts(part), found, depth + 1)
 
 
-def _parts(value: Any) -> Iterator[Any]:
+def _parts(value: Any) -> Iterable[Any]:
     if isinstance(value, Mapping):
-        yield from value.values()
-    elif isinstance(value, (list, tuple, Set)):
-        yield from value
-    elif is_dataclass(value):
-        yield from (getattr(value, field.name, None) for field in fields(value))
-    else:
-        yield from getattr(value, "__dict__", {}).values()
+        return value.values()
+    if isinstance(value, (list, tuple, Set)):
+        return value
+    if is_dataclass(value):
+        return [getattr(value, field.name, None) for field in fields(value)]
+    return list(getattr(value, "__dict__", {}).values())

@@ -43,6 +43,7 @@ class ActivityObserver:
     def __init__(
         self, model: nn.Module, *, T: int | None = None, samples: int | None = None, neurons: Sequence[type[nn.Module]] = ()
     ) -> None:
+        unusable(model)
         self.analysis = ActivityAnalysis()
         self._recorder = Recorder(self.analysis)
         self._model = model
@@ -68,7 +69,6 @@ class ActivityObserver:
         return self
 
     def _enter(self) -> None:
-        unusable(self._model)
         self._stack.enter_context(without_shortcuts())
         self._stack.enter_context(as_defined())
         self._stack.enter_context(listening(self._declared))
@@ -240,11 +240,12 @@ class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
-        if self._observer.before_write is not None and isinstance(func, torch._ops.OpOverload):
+        known = isinstance(func, torch._ops.OpOverload)
+        if known and self._observer.before_write is not None:
             self._observer.before_write(func, args, kwargs)
         if not self._observer.watching:
             return func(*args, **kwargs)
-        if not isinstance(func, torch._ops.OpOverload):
+        if not known:
             # Flexible attention, control flow: an operator that takes functions, run by a kernel of its own.
             self._recorder.uncounted(str(func), "an operator that takes functions cannot be seen into")
             return func(*args, **kwargs)

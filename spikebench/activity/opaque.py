@@ -30,8 +30,10 @@ def unusable(*things: nn.Module | Tensor) -> None:
                 raise InputError("an input is on the device meta, where tensors have no values to count; pass real ones")
             continue
         for scope, module in thing.named_modules():
-            name = f"{scope or 'the network'} ({type(module).__name__})"
-            for own in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+            for own in (*module._parameters.values(), *module._buffers.values()):
+                if own is None:
+                    continue
+                name = f"{scope or 'the network'} ({type(module).__name__})"
                 if is_lazy(own):
                     raise InputError(f"{name} has no weights before its first call: run the network once, then count it")
                 if own.is_meta:

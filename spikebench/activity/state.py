@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
+from operator import is_
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -48,16 +49,23 @@ class _Kept:
     def __init__(self) -> None:
         self._undo: list[Callable[[], Any]] = []
         self._seen: dict[int, Any] = {}
+        self._containers: list[tuple[Any, Any]] = []
+        self._empty: list[Any] = []
         self._guarded: dict[int, torch.UntypedStorage] = {}
         self._copies: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
 
     def look(self, thing: Any, inside_object: bool = False) -> None:
         """Remember ``thing`` and what belongs to it."""
-        if isinstance(thing, _CONSTANT) or id(thing) in self._seen:
+        if type(thing) in _CONSTANT or id(thing) in self._seen:
             return
-        self._seen[id(thing)] = thing
+        self._seen[id(thing)] = thing  # alive, so that no other thing gets its id
         if isinstance(thing, Tensor):
             self._tensor(thing)
+        elif isinstance(thing, (dict, list, set, deque)):
+            self._container(thing, inside_object)
+        elif isinstance(thing, tuple):
+            for part in thing:
+                self.look(part, inside_object)
         elif isinstance(thing, torch.jit.ScriptModule):
             for module in thing.modules():
                 if hasattr(module, "training"):  # frozen ones have no mode
@@ -66,11 +74,6 @@ class _Kept:
                 self.look(tensor)
         elif isinstance(thing, torch.Generator):
             self._undo.append(partial(thing.set_state, thing.get_state()))
-        elif isinstance(thing, tuple):
-            for part in thing:
-                self.look(part, inside_object)
-        elif isinstance(thing, (dict, list, set, deque)):
-            self._container(thing, inside_object)
         elif isinstance(thing, nn.Module) or not inside_object:
             own = getattr(thing, "__dict__", None)
             if isinstance(own, dict):
@@ -78,15 +81,13 @@ class _Kept:
 
     def _container(self, thing: Any, inside_object: bool) -> None:
         before = thing.copy()
-
-        def undo() -> None:
-            if not _same(thing, before):
-                thing.clear()
-                (thing.extend if isinstance(thing, (list, deque)) else thing.update)(before)
-
-        self._undo.append(undo)
+        self._containers.append((thing, before))
         for part in before.values() if isinstance(before, dict) else before:
-            self.look(part, inside_object)
+            kind = type(part)
+            if kind in _CONTAINERS and not part:
+                self._empty.append(part)  # a module has a dozen, for hooks
+            elif kind not in _CONSTANT:
+                self.look(part, inside_object)
 
     def _tensor(self, tensor: Tensor) -> None:
         leaf, asks, grad = tensor.is_leaf, tensor.requires_grad, tensor.grad if tensor.is_leaf else None
@@ -120,9 +121,9 @@ class _Kept:
 
     def before(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """``func`` is about to run."""
-        if not func._schema.is_mutable:
-            return
         positions, names = _written(func)
+        if not positions and not names:
+            return
         for tensor in tensors_in((*(args[index] for index in positions if index < len(args)), *map(kwargs.get, names))):
             try:
                 key = tensor.untyped_storage()._cdata
@@ -132,6 +133,13 @@ class _Kept:
                 self._copy(self._guarded[key])
 
     def put_back(self) -> None:
+        for thing in self._empty:
+            if thing:
+                thing.clear()
+        for thing, before in self._containers:
+            if not _same(thing, before):
+                thing.clear()
+                (thing.extend if isinstance(thing, (list, deque)) else thing.update)(before)
         for undo in reversed(self._undo):
             undo()
         for storage, copy in self._copies.values():
@@ -141,15 +149,20 @@ class _Kept:
                 storage.copy_(copy)
 
 
-_CONSTANT = (str, bytes, int, float, complex, type(None), type, ModuleType, FunctionType, torch.dtype, torch.device)
+_CONTAINERS = frozenset({dict, OrderedDict, list, set, deque})
+_CONSTANT = frozenset(
+    {str, bytes, bool, int, float, complex, type(None), type, ModuleType, FunctionType, torch.dtype, torch.device, torch.Size}
+)
 
 
 def _same(now: Any, before: Any) -> bool:
-    if len(now) != len(before) or isinstance(now, set):
-        return bool(now == before) if isinstance(now, set) else False
+    if not now and not before:
+        return True
+    if isinstance(now, set):
+        return bool(now == before)
     if isinstance(now, dict):
-        return all(a is b and now[a] is before[b] for a, b in zip(now, before, strict=True))
-    return all(a is b for a, b in zip(now, before, strict=True))
+        return list(now) == list(before) and all(map(is_, now.values(), before.values()))
+    return len(now) == len(before) and all(map(is_, now, before))
 
 
 def _bytes(storage: torch.UntypedStorage) -> Tensor:

@@ -107,10 +107,10 @@ class Tracker:
         return None if origin is None else origin.values
 
 
-def _key(tensor: Tensor) -> int:
+def _key(tensor: Tensor) -> Any:
     """An address; below 0 that of the tensor itself, which then has no storage that could be asked for."""
     try:
-        return int(tensor.untyped_storage()._cdata)
+        return tensor.untyped_storage()._cdata
     except (NotImplementedError, RuntimeError, ValueError):
         return -id(tensor)
 
