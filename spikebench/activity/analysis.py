@@ -20,7 +20,8 @@ class ActivityAnalysis:
 
     ``sites``: one row per operation site in order of execution, no totals, so columns sum to the whole network.
     ``neuron_layers``: one row per neuron layer. ``not_counted``: what could not be counted, where and why; while it is not
-    empty, sums are lower bounds. ``samples``: images seen; ``time_steps``: T.
+    empty, sums are lower bounds, or too high where a neuron that nobody declared was counted as synapses. ``samples``: images
+    seen; ``time_steps``: T.
     """
 
     def __init__(self) -> None:
@@ -35,9 +36,9 @@ class ActivityAnalysis:
         self._places += 1
         return self._places - 1
 
-    def uncounted(self, scope: str, operation: str, reason: str) -> None:
+    def uncounted(self, scope: str, operation: str, reason: str, calls: int = 1) -> None:
         key = (scope, operation, reason)
-        self._uncounted[key] = self._uncounted.get(key, 0) + 1
+        self._uncounted[key] = self._uncounted.get(key, 0) + calls
 
     def clear(self) -> None:
         """Nothing was passed yet."""
@@ -52,6 +53,11 @@ class ActivityAnalysis:
         self.time_steps = steps
         for name in ("sites", "neuron_layers"):
             self.__dict__.pop(name, None)
+
+    def __repr__(self) -> str:
+        head = f"{self.samples} samples, T = {self.time_steps}, {self.total():,} SOPs, {len(self.neuron_layers)} neuron layers"
+        missing = [f"not counted: {row.operation} in {row.scope or 'the network'}: {row.reason}" for row in self.not_counted]
+        return "\n  ".join([f"<ActivityAnalysis: {head}", *missing]) + ">"
 
     @cached_property
     def sites(self) -> tuple[Site, ...]:

@@ -11,6 +11,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 @contextmanager
+def recurrent_as_defined() -> Iterator[None]:
+    """Inside the block recurrent layers run their steps one by one. Convolutions would run slowly there."""
+    with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
+        yield
+
+
+@contextmanager
 def as_defined() -> Iterator[None]:
     """Inside the block attention is its formula, encoder layers are their parts, and compiled blocks run eagerly."""
     with ExitStack() as stack:

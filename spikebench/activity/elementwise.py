@@ -115,7 +115,7 @@ _ELEMENTWISE = (
     "floor ceil trunc frac gelu silu mish elu celu selu softplus hardtanh hardswish hardsigmoid leaky_relu clamp clamp_min "
     "clamp_max rsub lerp threshold heaviside atan remainder fmod bitwise_and bitwise_or bitwise_xor bitwise_not "
     "floor_divide prelu _prelu_kernel log_sigmoid_forward softshrink hardshrink glu nan_to_num polygamma fill relu6 "
-    "poisson binomial"
+    "poisson binomial __and__ __or__ __xor__ __lshift__ __rshift__ bitwise_left_shift bitwise_right_shift"
 )
 _REDUCTIONS = (
     "mean var std var_mean std_mean amax amin aminmax argmax argmin cumsum cumprod prod logsumexp norm linalg_vector_norm max "

@@ -14,7 +14,7 @@ from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikebench.activity.analysis import ActivityAnalysis
-from spikebench.activity.definition import as_defined
+from spikebench.activity.definition import as_defined, recurrent_as_defined
 from spikebench.activity.moves import SILENT
 from spikebench.activity.nested import tensors_within
 from spikebench.activity.neurons import NeuronSums, emitted, is_multi_step, is_neuron
@@ -24,6 +24,7 @@ from spikebench.activity.state import BeforeWrite
 from spikebench.activity.sums import to_host
 from spikebench.activity.tracking import WEIGHT, Origin
 from spikebench.core.values import Values, listening
+from spikebench.derived.sites import PRODUCTS, SYNAPTIC
 from spikebench.networks.shortcuts import without_shortcuts
 
 
@@ -88,6 +89,8 @@ class ActivityObserver:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
+        for frame in reversed(self._recorder.frames):
+            frame.block.close()
         self._recorder.frames.clear()
         self._inside_neuron = 0
         self._forget()
@@ -116,6 +119,9 @@ class ActivityObserver:
             site.settle(host, self._recorder.samples, self.analysis.samples)
         for neuron in neurons:
             neuron.settle(host, self._recorder.samples)
+        layers = (site.scope for site in sites if site.operation in SYNAPTIC - PRODUCTS)
+        for scope, (products, sentence) in self._recorder.membranes.notices(layers, bool(neurons)).items():
+            self.analysis.uncounted(scope, "neuron", sentence, products)
         self.analysis.passed(self._recorder.samples, self._steps)
         self._forget()
 
@@ -136,7 +142,10 @@ class ActivityObserver:
                 if module is not self._model:
                     return
                 self._begin(tensors_within(args, kwargs))
-            self._recorder.frames.append(Frame(scope, module, neuron, caller, sys.exception()))
+            frame = Frame(scope, module, neuron, caller, sys.exception())
+            if isinstance(module, nn.RNNBase):
+                frame.block.enter_context(recurrent_as_defined())
+            self._recorder.frames.append(frame)
             self._inside_neuron += neuron
 
         return hook
@@ -179,6 +188,7 @@ class ActivityObserver:
         while True:
             frame = frames.pop()
             self._inside_neuron -= frame.neuron
+            frame.block.close()
             if frame.module is module:
                 return frame
 

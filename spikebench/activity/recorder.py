@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -15,10 +16,11 @@ from spikebench.activity import elementwise, moves, synaptic
 from spikebench.activity.analysis import ActivityAnalysis
 from spikebench.activity.kinds import held
 from spikebench.activity.measure import Measure, measure, of_counts
+from spikebench.activity.membranes import Key, Membranes
 from spikebench.activity.moves import tensors_in
 from spikebench.activity.opaque import why_opaque
 from spikebench.activity.sums import Call, SiteSums
-from spikebench.activity.tracking import WEIGHT, Origin, Tracker
+from spikebench.activity.tracking import WEIGHT, Origin, Tracker, merged
 from spikebench.core.values import Values
 
 RULES: Mapping[Any, moves.Rule] = {**moves.RULES, **elementwise.RULES, **synaptic.RULES}
@@ -29,7 +31,7 @@ _PRODUCTS_IN_PLACE = (torch.ops.aten.mul, torch.ops.aten.mul_)
 @dataclass
 class Frame:
     """A module's call: its path, and how often each operation has run in it so far. ``caller``: the Python frame that runs it;
-    ``handled``: the exception that was being handled when it began.
+    ``handled``: the exception that was being handled when it began; ``block``: what ends with it.
     """
 
     scope: str
@@ -37,6 +39,7 @@ class Frame:
     neuron: bool
     caller: FrameType
     handled: BaseException | None
+    block: ExitStack = field(default_factory=ExitStack)
     ordinals: dict[str, int] = field(default_factory=dict)
 
 
@@ -46,6 +49,7 @@ class Recorder:
     def __init__(self, analysis: ActivityAnalysis) -> None:
         self.analysis = analysis
         self.tracker = Tracker()
+        self.membranes = Membranes(self.tracker)
         self.frames: list[Frame] = []
         self.samples = 0
         self._measures: dict[tuple[Any, ...], tuple[Measure, StorageWeakRef]] = {}
@@ -54,6 +58,7 @@ class Recorder:
     def forget(self) -> None:
         """The pass is over, or has failed: its tensors may go."""
         self.tracker.forget()
+        self.membranes.clear()
         self._measures.clear()
 
     def saw(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], run: Any) -> Any:
@@ -80,6 +85,7 @@ class Recorder:
             if not in_place and rule not in _NEW:
                 self._check_written(packet, parents)
             rule(self, before, kwargs, out)
+            self.membranes.saw(packet, parents, outputs)
         return out
 
     def _kept_apart(self, args: tuple[Any, ...], target: Tensor) -> tuple[Any, ...]:
@@ -149,17 +155,24 @@ class Recorder:
         """
         return self.fired(x, values) or self.measure(x, dim, values)
 
-    def made(self, out: Any, parents: Sequence[Tensor], values: Values | None) -> None:
-        """``out`` was computed from ``parents`` and holds ``values``; of several outputs that are no list, the first one does."""
+    def made(self, out: Any, parents: Sequence[Tensor], values: Values | None, layer: bool = False) -> None:
+        """``out`` was computed from ``parents`` and holds ``values``; of several outputs that are no list, the first one does.
+        ``layer``: by a layer. What a membrane is followed by goes element by element: through no layer and no reduction.
+        """
         activation = outside = False
+        trace = None
+        outputs = tensors_in((out,))
+        elements = 0 if layer or not outputs else outputs[0].numel()
         for parent in parents:
             origin = self.tracker.get(parent)
             if origin is not None:
                 activation |= origin.activation
                 outside |= origin.outside
-        for index, tensor in enumerate(tensors_in((out,))):
+                if origin.trace is not None and parent.numel() <= elements:
+                    trace = merged(trace, origin.trace)
+        for index, tensor in enumerate(outputs):
             known = held(values, tensor.dtype) if not index or isinstance(out, list) else None
-            origin = Origin(activation, known, outside=outside and not activation)
+            origin = Origin(activation, known, outside=outside and not activation, trace=trace)
             if self.in_place:
                 self.tracker.write(tensor, origin)
             else:
@@ -169,22 +182,23 @@ class Recorder:
         origin = self.tracker.get(tensor)
         return origin is not None and origin.blank
 
-    def site(self, operation: str, call: Call, *, reads: Sequence[Tensor | None], writes: Tensor, **amounts: int) -> None:
-        """A call of a synaptic operation."""
-        found = self._place(operation)
+    def site(self, operation: str, call: Call, *, reads: Sequence[Tensor | None], writes: Tensor, **amounts: int) -> Key:
+        """A call of a synaptic operation; returns where it is counted."""
+        found, key = self._place(operation)
         found.pending.append(call)
         self._moved(found, reads, writes)
         found.add(**amounts)
+        return key
 
     def other(self, operation: str, ops: int, reads: Sequence[Tensor], writes: Tensor) -> None:
         """A call of an operation that is not synaptic; arithmetic on weights alone is not what an image costs."""
         if not any(self.tracker.is_activation(tensor) for tensor in reads):
             return
-        found = self._place(operation)
+        found, _ = self._place(operation)
         self._moved(found, reads, writes)
         found.add(other_ops=ops)
 
-    def _place(self, operation: str) -> SiteSums:
+    def _place(self, operation: str) -> tuple[SiteSums, Key]:
         frame = self.frames[-1]
         ordinal = frame.ordinals.get(operation, 0)
         frame.ordinals[operation] = ordinal + 1
@@ -193,7 +207,7 @@ class Recorder:
         if found is None:
             found = self.analysis.site_sums[key] = SiteSums(self.analysis.next_place(), frame.scope, operation)
         found.calls += 1
-        return found
+        return found, key
 
     def _moved(self, found: SiteSums, reads: Sequence[Tensor | None], writes: Tensor) -> None:
         """Each image by itself: weights are read again for each, whatever the batch."""

@@ -63,7 +63,7 @@ def convolution(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, 
         events_right=inside,
         other_ops=0 if bias is None else out.numel(),
     )
-    recorder.made(out, (x,), None)
+    recorder.made(out, (x,), None, layer=True)
 
 
 def matrix_product(recorder: Recorder, a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
@@ -74,7 +74,7 @@ def matrix_product(recorder: Recorder, a: Tensor, b: Tensor, bias: Tensor | None
     bias_ops = 0 if bias is None else out.numel()
     shapes = {"dense_macs": macs, "dense_macs_inside": macs, "other_ops": bias_ops}
     if not left and not right:
-        recorder.made(out, (a, b), None)
+        recorder.made(out, (a, b), None, layer=True)
         return
     if left and right:
         _product(recorder, a, b, out, shapes)
@@ -100,7 +100,7 @@ def matrix_product(recorder: Recorder, a: Tensor, b: Tensor, bias: Tensor | None
         events_right=macs,
         **shapes,
     )
-    recorder.made(out, (a, b), None)
+    recorder.made(out, (a, b), None, layer=True)
 
 
 def _product(recorder: Recorder, a: Tensor, b: Tensor, out: Tensor, shapes: Mapping[str, int]) -> None:
@@ -125,7 +125,7 @@ def _product(recorder: Recorder, a: Tensor, b: Tensor, out: Tensor, shapes: Mapp
         counts = _pairs(left, right, a.shape[-2], b.shape[-1])
     operands = [Seen.of(found, values) for found, values in zip((left, right), kinds, strict=True)]
     recorder.site("matmul", Call(counts, operands), reads=(a, b), writes=out, **shapes)
-    recorder.made(out, (a, b), made)
+    recorder.made(out, (a, b), made, layer=True)
 
 
 def _pairs(left: Measure, right: Measure, rows: int, columns: int) -> dict[str, Tensor]:
@@ -165,7 +165,7 @@ def hadamard(recorder: Recorder, a: Tensor, b: Tensor, out: Tensor) -> None:
         counts["unit_acs"] = by_row(left.magnitude * right.magnitude)
     size = out.numel()
     operands = [Seen.of(found, values) for found, values in zip((left, right), kinds, strict=True)]
-    recorder.site(
+    key = recorder.site(
         "hadamard",
         Call(counts, operands),
         reads=(a, b),
@@ -175,6 +175,7 @@ def hadamard(recorder: Recorder, a: Tensor, b: Tensor, out: Tensor) -> None:
         other_ops=0,
     )
     recorder.made(out, (a, b), multiplied(*kinds))
+    recorder.membranes.product(key, type(recorder.frames[-1].module).__name__, out)
 
 
 def _mm(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:

@@ -7,6 +7,7 @@ without a rule of their own. A weak reference keeps the address from being given
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +30,24 @@ class Fired:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """Of values since the last layer: ``spikes``: they depend on the outcome of a threshold. ``products``: elementwise products
+    with such factors that they depend on; ``decides``: those that fed the threshold whose outcome (true, false) this is. See
+    ``membranes``.
+    """
+
+    spikes: bool
+    products: Mapping[tuple[str, str, int], str]
+    decides: Mapping[tuple[str, str, int], str]
+
+
+def merged(a: Trace | None, b: Trace | None) -> Trace | None:
+    if a is None or b is None or a is b:
+        return a or b
+    return Trace(a.spikes or b.spikes, {**a.products, **b.products}, {**a.decides, **b.decides})
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """``activation``: it depends on the network's input. ``values``: what it was declared to hold, if anything was declared.
 
@@ -42,6 +61,7 @@ class Origin:
     unwritten: bool = False
     outside: bool = False
     fired: Fired | None = None
+    trace: Trace | None = None
 
 
 WEIGHT = Origin(activation=False)
@@ -95,7 +115,7 @@ class Tracker:
             return
         values = before.values if origin.blank else join((before.values, origin.values))
         activation, outside = origin.activation or before.activation, origin.outside or before.outside
-        self.set(tensor, Origin(activation, values, outside=outside and not activation))
+        self.set(tensor, Origin(activation, values, outside=outside and not activation, trace=merged(origin.trace, before.trace)))
 
     def is_activation(self, tensor: Tensor) -> bool:
         """A tensor that no operation of this pass made is taken for a constant of the network."""

@@ -67,8 +67,11 @@ class ComponentContract(MemberContract):
         with torch.no_grad():
             assert torch.equal(twin.eval()(images), model.eval()(images))
 
-    def test_is_counted(self, model: nn.Module, images: Tensor) -> None:
-        assert count(model.eval(), images).total() > 0
+    @pytest.mark.parametrize("training", [False, True])
+    def test_is_counted_with_nothing_left_out(self, model: nn.Module, images: Tensor, training: bool) -> None:
+        found = count(model.train(training), images)
+        assert found.total() > 0
+        assert found.not_counted == ()
 
 
 class StemContract(ComponentContract):

@@ -473,10 +473,15 @@ def test_fused_attention_layers_are_seen_into() -> None:
     assert found.total("dense") == 2 * 5 * (4 * 64 + 2 * 8 * 16) + 2 * 2 * 2 * 5 * 5 * 4
 
 
-def test_recurrent_layers() -> None:
-    found = count(nn.GRU(4, 3), torch.rand(5, 2, 4))
+@pytest.mark.parametrize(("kind", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
+@pytest.mark.parametrize("mode", ["no_grad", "inference_mode", "enable_grad"])
+def test_recurrent_layers(kind: type[nn.RNNBase], gates: int, mode: str) -> None:
+    flags = torch.backends.mkldnn.enabled
+    with getattr(torch, mode)():
+        found = count(kind(4, 3).eval(), torch.rand(5, 2, 4))
     assert found.not_counted == ()
-    assert found.total("dense", products="none") == 5 * 2 * (4 * 9 + 3 * 9)
+    assert found.total("dense", products="none") == 5 * 2 * gates * (4 * 3 + 3 * 3)
+    assert torch.backends.mkldnn.enabled == flags
 
 
 # everything else

@@ -207,3 +207,24 @@ def test_no_torch_is_imported_before_a_run() -> None:
     )
     root = Path(spikebench.__file__).parents[1]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
+
+
+def test_a_neuron_that_nobody_declared_is_a_record_with_its_reason() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            mem = spike = torch.zeros(x.shape[1], 4)
+            for step in x:
+                mem = mem * 0.5 * (1 - spike) + self.layer(step)
+                spike = (mem > 0.1).float()
+            return spike
+
+    torch.manual_seed(0)
+    records = list(records_of(count(Net(), torch.rand(3, 2, 4), T=3, samples=2), Net()))
+    (missing,) = [record for record in records if record.conditions.get("operation") == "neuron"]
+    assert missing.value is None
+    assert "elementwise products feed a threshold" in missing.reason
+    assert one(records, "events{complete=false}").value

@@ -67,7 +67,7 @@ def quantity_of(frame: Frame, record: Record) -> Quantity:
 
 def is_whole(record: Record) -> bool:
     """Whether a record is about the whole network. An operation in the outermost module has no path but is a site."""
-    return not record.scope and "site" not in record.conditions
+    return not record.scope and not record.conditions.keys() & {"site", "operation"}
 
 
 def quantities(frame: Frame) -> dict[Quantity, dict[str, list[Record]]]:

@@ -55,12 +55,24 @@ def explain(frame: Frame, metric: str = "energy", group: str | None = None) -> D
     blocks: list[Block] = [Text(_opening(frame, group_id, selector, declared, display, whole))]
     formula = _formula(frame, group_id, selector, whole, display)
     blocks += [Text(formula)] if formula else []
+    blocks += [Text(sentence) for sentence in _not_counted(frame, group_id)]
     for heading, key, parts in (("By stage", "stages", by_stage(layers)), ("By kind of operation", "kinds", by_kind(layers))):
         blocks += [Heading(heading), parts_table(key, heading.removeprefix("By "), parts, declared)]
     blocks += [Heading("By layer"), layers_table(layers, declared)]
     conventions = conventions_blocks(frame, group_id, selector.conditions.get("profile"))
     blocks += [Heading("Under other conventions"), *conventions] if conventions else []
     return Document(f"{declared.title} of {frame.name(group_id)}", tuple(blocks))
+
+
+def _not_counted(frame: Frame, group_id: str) -> list[str]:
+    """What the counter says that the sums leave out, or hold too much of."""
+    return list(
+        dict.fromkeys(
+            f"{record.conditions['operation']} in {record.scope or 'the network'}: {record.reason}."
+            for record in frame.by_group.get(group_id, ())
+            if record.metric == "events" and record.value is None and "operation" in record.conditions
+        )
+    )
 
 
 def find_group(frame: Frame, group: str | None) -> str:

@@ -54,7 +54,7 @@ def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool
     if cross_check:
         screen.print(_cross_check(analysis.sites, model, image))
     for missing in analysis.not_counted:
-        screen.print(f"not counted: {missing.operation} in {missing.scope}: {missing.reason}")
+        screen.print(f"not counted: {missing.operation} in {missing.scope or 'the network'}: {missing.reason}")
     screen.print(
         "per image over all T; events of untrained weights on one random image, BatchNorm with its statistics", style="dim"
     )

@@ -9,6 +9,7 @@ from spikebench.core.records import Record
 from spikebench.derived.conventions import CONVENTIONS
 from spikebench.reading.model.frame import Frame, derive
 from spikebench.reading.model.stages import merged, stage_of
+from spikebench.reading.model.summary import is_whole
 from spikebench.reading.reports.document import Figure, Number, Text
 from spikebench.reading.reports.explain import explain, find_group
 
@@ -149,3 +150,12 @@ def test_stage_of(scope, stage):
 
 def test_layers_of_several_networks_keep_the_order_of_execution():
     assert merged([["stem", "q", "k", "head"], ["stem", "extra", "q", "head"]]) == ["stem", "extra", "q", "k", "head"]
+
+
+def test_what_was_not_counted_is_said(frame, make_cell):
+    group_id = make_cell(0)["group_id"]
+    said = Record.absent(frame.metric("events"), "not counted: a reason", conditions={"operation": "neuron"})
+    frame.by_group[group_id] = [*frame.by_group[group_id], said]
+    texts = [block.text for block in explain(frame, "events").blocks if isinstance(block, Text)]
+    assert "neuron in the network: not counted: a reason." in texts
+    assert not is_whole(said)
