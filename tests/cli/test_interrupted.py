@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from spikebench.core.metrics import catalogue
-from tests.cli.conftest import Command, environment
+from tests.cli.conftest import TINY, Command, environment
 
 KILLS = 10
 
@@ -45,25 +46,76 @@ def start(suite: Path, results: str, folder: Path, said: int = subprocess.DEVNUL
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["inline", "{processes: {workers: 2}}"])
-def test_kill_9_at_random_moments_then_run_again(command: Command, tiny: Path, tmp_path: Path, launcher: str) -> None:
-    tiny.write_text(tiny.read_text() + f"launcher: {launcher}\n")
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[tuple[Any, ...], Any], float]:
+    """The records of a run that nobody interrupts, and the seconds that it takes."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    suite = folder / "tiny.yaml"
+    suite.write_text(TINY)
     begun = time.monotonic()
-    command("run", tiny, "--results", "undisturbed", check=True)
-    whole = time.monotonic() - begun
-    dice = random.Random(launcher)
+    assert start(suite, "results", folder).wait(timeout=300) == 0
+    return records(folder / "results/tiny"), time.monotonic() - begun
+
+
+def require_whole(folder: Path, wanted: dict[tuple[Any, ...], Any]) -> None:
+    # One thread, the same machine: values are equal to the last bit, the resumed training's too.
+    assert records(folder) == wanted
+    assert not list((folder / "jobs").glob("unfinished/*"))
+    assert not list((folder / "weights").glob("*/checkpoint.pt"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("launcher", "drivers"), [("inline", 1), ("{processes: {workers: 2}}", 1), ("inline", 2)])
+def test_kill_9_at_random_moments_then_run_again(
+    command: Command, tiny: Path, tmp_path: Path, undisturbed: Any, launcher: str, drivers: int
+) -> None:
+    wanted, whole = undisturbed
+    tiny.write_text(tiny.read_text() + f"launcher: {launcher}\n")
+    dice = random.Random(f"{launcher}{drivers}")
     for _ in range(KILLS // 2):
-        process = start(tiny, "killed", tmp_path)
-        time.sleep(dice.uniform(0.3, 0.9) * whole)
-        process.kill()
-        process.wait()
+        processes = [start(tiny, "killed", tmp_path) for _ in range(drivers)]
+        for process in processes:
+            time.sleep(dice.uniform(0.3, 0.9) * whole / drivers)
+            process.kill()
+            # A second driver was refused, took over from the killed one, or found nothing left to do.
+            assert process.wait() in (-signal.SIGKILL, 0, 2)
     done = command("run", tiny, "--results", "killed")
     assert done.returncode == 0, done.stderr
-    # One thread, the same machine: values are equal to the last bit, the resumed training's too.
-    assert records(tmp_path / "killed/tiny") == records(tmp_path / "undisturbed/tiny")
-    assert not list((tmp_path / "killed/tiny/jobs").glob("unfinished/*"))
-    assert not list((tmp_path / "killed/tiny/weights").glob("*/checkpoint.pt"))
+    require_whole(tmp_path / "killed/tiny", wanted)
+
+
+@pytest.mark.slow
+def test_a_stopped_worker_is_ended_and_its_job_is_done_by_the_next_run(
+    command: Command, tiny: Path, tmp_path: Path, undisturbed: Any
+) -> None:
+    whole = tiny.read_text()
+    tiny.write_text(whole.replace("epochs: 3", "epochs: 300") + "launcher: {processes: {workers: 2}}\nstall: 15 s\n")
+    process = start(tiny, "stopped", tmp_path, said=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("stopped/tiny/weights/*/checkpoint.pt"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for worker in children(process.pid):
+        os.kill(worker, signal.SIGSTOP)
+    said = process.communicate(timeout=120)[0].decode()
+    assert process.returncode == 4, said
+    assert said.count("nothing was heard of the job for as long as stall, 15 s") == 2
+    tiny.write_text(whole)
+    assert command("run", tiny, "--results", "stopped").returncode == 0
+    require_whole(tmp_path / "stopped/tiny", undisturbed[0])
+
+
+def children(pid: int) -> list[int]:
+    """The workers of a driver: processes that it has spawned to run jobs."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            line = (stat.parent / "cmdline").read_text()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and "spawn_main" in line:
+            found.append(int(stat.parent.name))
+    return found
 
 
 @pytest.mark.parametrize("launcher", ["inline", "{processes: {workers: 2}}"])
