@@ -86,7 +86,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         number = error.errno or 0
         what = _OF_THE_DISK.get(number) or _OF_ONE_FILE.get(number) or error.strerror or str(error)
-        message = f"{error.filename or path}: {what}; finished results in the folder stay as they were"
+        message = f"{error.filename2 or error.filename or path}: {what}; finished results in the folder stay as they were"
         raise (DiskError if number in _OF_THE_DISK else StorageError)(message) from error
 
 

@@ -137,10 +137,13 @@ def bind(suite: Suite, folder: Path, fresh: bool = False) -> Run:
     store = ResultsFolder(folder)
     text = store.suite_text()
     if text is not None:
-        there = yaml_nodes.parse(text, str(folder / "suite.yaml")).data
-        if not isinstance(there, dict) or there.get("suite") != suite.name:
-            name = there.get("suite") if isinstance(there, dict) else there
-            raise StorageError(f"{folder}: holds results of the suite {name!r}, not of {suite.name!r}; give another --results")
+        path = folder / "suite.yaml"
+        there = yaml_nodes.parse(text, str(path)).data
+        name = there.get("suite") if isinstance(there, dict) else None
+        if not isinstance(name, str):
+            raise StorageError(f"{path}: damaged: it names no suite; remove it if the folder is of {suite.name!r}")
+        if name != suite.name:
+            raise StorageError(f"{path}: holds results of the suite {name!r}, not of {suite.name!r}; give another --results")
     elif folder.is_dir() and any(folder.iterdir()) and not (folder / "jobs").is_dir():
         raise StorageError(f"{folder}: is not empty and not a results folder; give another --results")
     seen = _last_change(store)
