@@ -26,6 +26,7 @@ from spikebench.core.job_files import NewerError, header_at
 Line = tuple[str, str]
 """Ids of a job and of its cell."""
 MOST_NAMED = 5
+GROWS = "search-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,21 +38,30 @@ class Wanted:
 
 
 class Plans:
-    """The plans of one results folder. Raises OSError as the system does; see ``store.storage_errors``."""
+    """The plans of one results folder. Raises OSError as the system does; see ``errors.storage_errors``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "plans"
 
     def wanted(self) -> Wanted | None:
-        """All plans joined; None if there are none."""
-        lines = [line for path in sorted(self.folder.glob("*.jsonl")) for line in _read(path)]
+        """All plans joined; None if there are none. Raises ValueError if one is not as it was written: what it has lost would
+        pass for superseded."""
+        paths = sorted(self.folder.glob("*.jsonl"))
+        damaged = [path.name for path in paths if not _is_whole(path)]
+        if damaged:
+            raise ValueError(f"{damaged[0]} is damaged")
+        lines = [line for path in paths for line in _read(path)]
         return Wanted(frozenset(job for job, _ in lines), frozenset(cell for _, cell in lines)) if lines else None
+
+    def any(self) -> bool:
+        """Whether there is a plan, whole or not."""
+        return next(self.folder.glob("*.jsonl"), None) is not None
 
     def replace(self, verb: str, device: str, lines: Sequence[Line]) -> bool:
         """Want these jobs in place of what the verb wanted before on this kind of device; whether that is anything new."""
         identity = digest(sorted(lines))
         path = self._path(verb, device, identity)
-        if path.exists():
+        if path.exists() and _is_whole(path):
             return False
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -97,6 +107,11 @@ def superseded(files: Mapping[str, Path]) -> str:
     more = f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else ""
     jobs = "1 job is" if len(files) == 1 else f"{len(files)} jobs are"
     return f"{jobs} superseded: no suite that was run here last asks for {', '.join(named)}{more}; kept, but not shown"
+
+
+def _is_whole(path: Path) -> bool:
+    """A plan that grows has no end that could be missing; the name of any other one is a digest of its lines."""
+    return path.name.startswith(GROWS) or path.stem.rpartition("-")[2] == digest(sorted(_read(path)))
 
 
 def _text(lines: Iterable[Line]) -> str:

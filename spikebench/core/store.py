@@ -150,7 +150,7 @@ class ResultsFolder:
     def _wanted(self) -> Wanted | None:
         try:
             return Plans(self.path).wanted()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._notice(f"plans/: cannot be read ({_reason(error)}); all results are shown, superseded ones too")
             return None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from spikebench.core.plans import Plans, Wanted
 from spikebench.core.records import Record
 from spikebench.core.store import ResultsFolder
@@ -81,3 +83,19 @@ def test_a_folder_shows_what_is_wanted_and_names_the_rest(tmp_path: Path) -> Non
     assert "2 jobs are superseded" in store.remarks[0]
     assert "activity jobb, activity jobc" in store.remarks[0]
     assert not store.notices
+
+
+def test_a_damaged_plan_of_a_run_hides_nothing_and_is_written_again(tmp_path: Path) -> None:
+    store = ResultsFolder(tmp_path).create()
+    plans = Plans(tmp_path)
+    plans.replace("run", "cpu", [A, B, C])
+    (path,) = plans.folder.iterdir()
+    whole = path.read_bytes()
+    for harmed in (whole[:40], b"", whole.replace(b"job-b", b"job-x"), whole[: whole.rindex(b"{")]):
+        path.write_bytes(harmed)
+        with pytest.raises(ValueError, match=f"{path.name} is damaged"):
+            plans.wanted()
+        assert store.cells() == {}
+        assert any("all results are shown" in notice for notice in store.notices)
+        assert plans.replace("run", "cpu", [A, B, C])
+        assert path.read_bytes() == whole

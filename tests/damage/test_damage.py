@@ -86,7 +86,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def numbers(folder: Path) -> dict[tuple[str, Any], Any]:
     frame = load_results(folder)
-    return {(record.job_id, record.conditions["n"]): record.value for record in frame.records if record.metric == "ticks"}
+    return {(record.job_id, record.conditions.get("n")): record.value for record in frame.records if record.metric == "ticks"}
 
 
 JSON = st.recursive(

@@ -137,7 +137,7 @@ class Searcher:
         """An earlier search with another space is not wanted any more; what stands in a folder without plans is."""
         with storage_errors(self.store.path):
             plans = Plans(self.store.path)
-            known = plans.wanted() is not None
+            known = plans.any()
             plans.forget(*self._plan)
             self._planned = plans.lines(*self._plan)
         if not known:
