@@ -79,6 +79,15 @@ def search(suite: SuitePath, results: ResultsOption = Path("results")) -> None:
 
 @app.command()
 @guarded
+def status(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A results folder.")]) -> None:
+    """Say how far FOLDER is: done, failed, who works there since when, and about how long it takes."""
+    from spikebench.running.verbs.status import show_status
+
+    show_status(folder)
+
+
+@app.command()
+@guarded
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Results folders; several are pooled.")],
     formats: Annotated[

@@ -20,6 +20,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from spikebench.core import json_text
 from spikebench.core.cells import Job, digest
 from spikebench.core.job_files import NewerError, header_at
 
@@ -122,9 +123,9 @@ def _read(path: Path) -> Iterator[Line]:
     """Every line; a torn one is as good as none."""
     for line in path.read_bytes().split(b"\n"):
         try:
-            data = json.loads(line)
+            data = json_text.parse_object(line.decode())
             yield str(data["job_id"]), str(data["cell_id"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError):
             continue
 
 

@@ -91,7 +91,8 @@ def test_a_damaged_plan_of_a_run_hides_nothing_and_is_written_again(tmp_path: Pa
     plans.replace("run", "cpu", [A, B, C])
     (path,) = plans.folder.iterdir()
     whole = path.read_bytes()
-    for harmed in (whole[:40], b"", whole.replace(b"job-b", b"job-x"), whole[: whole.rindex(b"{")]):
+    cut = [whole[:40], whole[: whole.rindex(b"{")], b""]
+    for harmed in [*cut, whole.replace(b"job-b", b"job-x"), b"[" * 100_000, b"\xff", b"NaN\n[]\n"]:
         path.write_bytes(harmed)
         with pytest.raises(ValueError, match=f"{path.name} is damaged"):
             plans.wanted()

@@ -202,6 +202,7 @@ def test_one_damaged_file(which: int, harm: Harm, pristine: Path, tmp_path_facto
 
     code = invoke("report", folder, "--format", "csv", "--out", folder.parent / "report")
     assert code in (0, 2)
+    assert invoke("status", folder) == 0
     assert files(folder) == before
     if code == 0:
         found = numbers(folder)

@@ -33,7 +33,7 @@ def show(events: Iterator[Event], jobs: Iterable[Job], workers: int, console: An
             if isinstance(event, JobEnded):
                 _line(event, forecast, console, total)
             left = forecast.remaining(now)
-            eta = "" if left is None else f"{_clock(left)} left"
+            eta = "" if left is None else f"{clock(left)} left"
             progress.update(task, completed=forecast.completed, description=_current(forecast), eta=eta)
 
 
@@ -61,7 +61,8 @@ def label(job: Job) -> str:
     return f"{variant.stem}/{variant.attention} {variant.depth}-{variant.dim} T={variant.T} seed={job.cell.seed}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """``1:02:03`` or ``2:03``."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

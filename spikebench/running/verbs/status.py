@@ -1,0 +1,125 @@
+"""What the verb ``status`` does: how far a results folder is, and who works in it. Loads no torch and writes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from spikebench.core.console import standard_output
+from spikebench.core.job_files import JobFile, NewerError, Unfinished, header_at, read_unfinished, unfinished
+from spikebench.core.lock import Holder, holder_of
+from spikebench.core.plans import Plans
+from spikebench.core.store import ResultsFolder
+from spikebench.running.run.progress import clock
+
+MOST = 20
+"""Failures that are listed; a report lists all."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A job that is being done: its harness, the records that it has so far, seconds since the last one, and by whom."""
+
+    job_id: str
+    harness: str
+    records: int
+    silence: float
+    process: str
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """``wanted``: ids of the jobs that the folder is for; those that are there if it has no plan. ``finished``: when the done
+    ones were finished, seconds since the epoch. ``failed``: those that failed last, with their files."""
+
+    wanted: frozenset[str]
+    finished: dict[str, float]
+    failed: dict[str, JobFile]
+    working: tuple[Work, ...]
+    left: tuple[Unfinished, ...]
+    holder: Holder | None
+    notices: tuple[str, ...]
+
+    @property
+    def done(self) -> int:
+        return len(self.wanted & self.finished.keys())
+
+    def remaining(self, now: float) -> float | None:
+        """Seconds, at the pace of the driver that works there now; None where there is none, or it has not finished a job yet."""
+        if self.holder is None or self.holder.verb != "spikebench run":
+            return None
+        own = sum(at >= self.holder.since for at in self.finished.values())
+        return (len(self.wanted) - self.done) * (now - self.holder.since) / own if own else None
+
+
+def state_of(path: Path, now: float) -> State:
+    """Raises StorageError if the folder is no results folder."""
+    store = ResultsFolder(path).require()
+    finished: dict[str, float] = {}
+    failed: dict[str, JobFile] = {}
+    for job_id, paths in store.finished().items():
+        files = [file for one in paths if (file := store.read_job_file(one)) is not None]
+        done = [file for file in files if file.done]
+        if done:
+            finished[job_id] = min(file.path.stat().st_mtime for file in done)
+        elif files:
+            failed[job_id] = files[0]
+    begun = unfinished(path / "jobs")
+    holder = holder_of(path)
+    # Of a process on another host only its driver is known to be there or not.
+    at_work = [one for one in begun if not one.kept and (one.in_use or (not one.crashed and holder is not None and one.process))]
+    try:
+        plan = Plans(path).wanted()
+    except (OSError, ValueError):
+        plan = None
+    known = frozenset({*finished, *failed, *(one.job_id for one in begun)})
+    wanted = known if plan is None else plan.jobs
+    working = tuple(_work(one, now) for one in at_work)
+    left = tuple(one for one in begun if one not in at_work and one.job_id not in finished)
+    wanted_failures = {job_id: file for job_id, file in failed.items() if job_id in wanted}
+    return State(wanted, finished, wanted_failures, working, left, holder, tuple(store.notices))
+
+
+def show_status(path: Path) -> None:
+    """Print it. Raises StorageError."""
+    now = time.time()
+    console = standard_output()
+    for line in lines(path, state_of(path, now), now):
+        console.print(line, soft_wrap=True)
+
+
+def lines(path: Path, state: State, now: float) -> Iterable[str]:
+    """What is printed, a line each."""
+    to_do = len(state.wanted) - state.done - len(state.failed)
+    yield f"{path}: {state.done} of {len(state.wanted)} jobs done, {len(state.failed)} failed, {to_do} to do"
+    if state.holder is None:
+        begun = f"; {len(state.left)} jobs were begun and are taken up by the next run" if state.left else ""
+        yield f"nobody works here{begun}"
+    else:
+        yield f"running for {clock(max(0.0, now - state.holder.since))}: {state.holder}"
+        for work in state.working:
+            so_far = f"{work.records} records, the last {clock(work.silence)} ago"
+            yield f"  {work.harness} {work.job_id[:8]}: {so_far}, by {work.process}"
+        left = state.remaining(now)
+        if left is not None:
+            yield f"about {clock(left)} left, at the pace so far"
+    for job_id, file in list(state.failed.items())[:MOST]:
+        reasons = [record.reason for record in file.records if record.status == "failed"] or ["it has no records"]
+        yield f"failed: {file.header.get('harness', 'job')} {job_id[:8]}: {reasons[0]}"
+    if len(state.failed) > MOST:
+        yield f"and {len(state.failed) - MOST} more failed jobs: `spikebench report {path}` has all"
+    yield from (f"notice: {notice}" for notice in state.notices)
+
+
+def _work(one: Unfinished, now: float) -> Work:
+    records, _ = read_unfinished(one.path)
+    try:
+        silence = max(0.0, now - one.path.stat().st_mtime)
+        header: dict[str, Any] = header_at(one.path) or {}
+    except (OSError, NewerError):  # it was finished a moment ago
+        silence, header = 0.0, {}
+    who = f"process {one.process.pid} on {one.process.host}" if one.process else "an unknown process"
+    return Work(one.job_id, str(header.get("harness", "job")), len(records), silence, who)
