@@ -279,3 +279,11 @@ def test_the_imagenet_twins_have_the_presets_parameters(official):
     ours = load_foreign(state, "spikformer-imagenet")
     assert sum(p.numel() for p in ours.parameters()) == 16_816_024
     assert ours.spec.num_heads == 8
+
+
+def test_an_error_of_a_file_names_the_file(tmp_path):
+    path = tmp_path / "other.pth"
+    torch.save({"a.weight": torch.ones(2, 2)}, path)
+    with pytest.raises(InputError) as error:
+        load_foreign(path, "spikformer-cifar")
+    assert all(str(problem).startswith(f"{path}: ") for problem in error.value.problems)

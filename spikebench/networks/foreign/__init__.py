@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -60,7 +62,13 @@ def read(source: Source, layout: str, *, num_heads: int | None = None, size: int
     """What a checkpoint is in our terms: ``.spec``, ``.inputs`` and ``.state``. Raises as ``load_foreign``."""
     if layout not in LAYOUTS:
         raise InputError(Problem(f"unknown layout {layout!r}{nearest(layout, LAYOUTS)}", key="layout"))
-    return translate(read_state(source, ema), LAYOUTS[layout], num_heads, size)
+    state = read_state(source, ema)
+    try:
+        return translate(state, LAYOUTS[layout], num_heads, size)
+    except InputError as error:
+        if isinstance(source, (str, Path)):
+            raise InputError([replace(problem, file=str(source)) for problem in error.problems]) from None
+        raise
 
 
 class Transfer(NamedTuple):

@@ -73,7 +73,8 @@ def find(wanted: Mapping[str, Any], rows: Mapping[str, Mapping[str, Factor]]) ->
     """
     if not wanted:
         return None
-    unknown = [problem for name, value in wanted.items() for problem in _unknown(name, value, list(rows.values()))]
+    known = {name for row in rows.values() for name in row} - {"seed"}
+    unknown = [problem for name, value in wanted.items() for problem in _unknown(name, value, known, list(rows.values()))]
     if unknown and rows:
         raise InputError(unknown)
     fitting = [key for key, row in rows.items() if all(_fits(row, name, value, exact=False) for name, value in wanted.items())]
@@ -88,8 +89,7 @@ def find(wanted: Mapping[str, Any], rows: Mapping[str, Mapping[str, Factor]]) ->
     raise InputError(f"{{{spelled}}} must fit one variant, but fits {len(fitting)}: {listing}")
 
 
-def _unknown(name: str, value: Any, rows: Sequence[Mapping[str, Factor]]) -> Iterator[Problem]:
-    known = {known for row in rows for known in row if known != "seed"}
+def _unknown(name: str, value: Any, known: set[str], rows: Sequence[Mapping[str, Factor]]) -> Iterator[Problem]:
     full = name if name in known or f"train.{name}" not in known else f"train.{name}"
     if full not in known:
         yield Problem(f"unknown factor {name!r}{nearest(name, known)}", key=name)
