@@ -155,6 +155,18 @@ def test_the_winners_suite_is_the_winners_cell_with_more_seeds(searched: Searche
         assert {cell.group_id for cell in again.cells} == {again.cells[0].group_id}
 
 
+def test_a_search_that_goes_on_in_a_folder_without_plans_supersedes_nothing(
+    searched: Searched, suite: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(searched.folder / "results", tmp_path / "results")
+    before = load_results(tmp_path / "results/tiny")
+    shutil.rmtree(tmp_path / "results/tiny/plans")
+    assert not search(suite, tmp_path)
+    after = load_results(tmp_path / "results/tiny")
+    assert (after.cells.keys(), len(after), after.remarks) == (before.cells.keys(), len(before), ())
+    assert list((tmp_path / "results/tiny/plans").iterdir())
+
+
 def test_a_second_search_does_nothing_and_more_trials_go_on(searched: Searched, suite: Path, tmp_path: Path) -> None:
     shutil.copytree(searched.folder / "results", tmp_path / "results")
     before = {path.name: path.read_bytes() for path in (tmp_path / "results/tiny/jobs").glob("*.jsonl")}
