@@ -78,7 +78,7 @@ def test_other_numbers_are_extra_info(ran: Any) -> None:
     extra = found["activity[seed0]"]["extra_info"]
     records = {record.metric: record for record in ResultsFolder(folder / "kept/tiny").records() if not record.scope}
     assert extra["parameters"] == records["parameters"].value > 0
-    assert extra["events"] == records["events"].value > 0
+    assert extra["events{split=test}"] == records["events"].value > 0
     assert extra["units"]["bytes_read"] == "B"
     assert extra["cell_id"] == records["events"].cell_id
     assert found["train[seed0]"]["extra_info"]["first_step_loss{precision=fp32}"] == records["first_step_loss"].value

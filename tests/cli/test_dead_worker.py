@@ -71,7 +71,7 @@ def test_a_failure_that_an_older_version_filed_under_the_parent_is_superseded(
     # Before the finished file and behind it in the order of names.
     for machine_id in ("0" * 16, "f" * 16):
         path = accuracy.with_name(f"{header['job_id']}-{machine_id}.jsonl")
-        path.write_text(json.dumps({**header, "machine_id": machine_id}) + "\n" + json.dumps(lost) + "\n")
+        path.write_text(json.dumps({**header, "schema": 1, "machine_id": machine_id}) + "\n" + json.dumps(lost) + "\n")
     assert "0 jobs to do" in command("run", tiny, "--plan").stdout
     assert "signal 9" not in command("report", folder, "--format", "terminal").stdout
     assert command("baseline", "update", folder).returncode == 0
