@@ -16,10 +16,10 @@ import pytest
 from spikebench.core.errors import InputError
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite_reader import load
-from spikebench.networks import checks
 from spikebench.reading.model.frame import load_results
 from spikebench.reading.model.summary import quantities, summarise
 from spikebench.reading.model.trials import Trials, load_trials
+from spikebench.running.jobs import rules
 from spikebench.running.verbs.search import run_search
 
 SUITE = """\
@@ -149,7 +149,7 @@ def test_the_winners_suite_is_the_winners_cell_with_more_seeds(searched: Searche
     files = sorted((searched.folder / "results/tiny/winners").glob("*.yaml"))
     assert {path.name for path in files} == {f"trial-{trial.number}.yaml" for trial in front}
     for trial in front:
-        again = load(searched.folder / f"results/tiny/winners/trial-{trial.number}.yaml", checks)
+        again = load(searched.folder / f"results/tiny/winners/trial-{trial.number}.yaml", rules)
         assert again.cells[0].cell_id == trial.cell_id
         assert [cell.seed for cell in again.cells] == [0, 1, 2, 3, 4]
         assert {cell.group_id for cell in again.cells} == {again.cells[0].group_id}

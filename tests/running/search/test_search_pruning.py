@@ -13,8 +13,8 @@ import pytest
 from spikebench.core.cells import Job
 from spikebench.core.records import Record
 from spikebench.core.suite_reader import load
-from spikebench.networks import checks
 from spikebench.reading.model.trials import load_trials
+from spikebench.running.jobs import rules
 from spikebench.running.jobs.events import Measured
 from spikebench.running.search import study
 from spikebench.running.search.trial import JobStopped, StoppableWork
@@ -64,7 +64,7 @@ def test_a_pruned_trial_stops_and_measures_nothing(tmp_path: Path, monkeypatch: 
 
 def test_work_in_another_process_stops_by_a_file(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(SUITE)
-    loaded = load(tmp_path / "tiny.yaml", checks)
+    loaded = load(tmp_path / "tiny.yaml", rules)
     jobs = loaded.jobs(loaded.cells[0], "cpu")
     steps: list[int] = []
 
