@@ -54,6 +54,26 @@ def divide(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
     recorder.made(out, tensors_in(args), scaled(recorder.tracker.values(a), 1.0 / float(b)) if constant_divisor else None)
 
 
+def add_product(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+    """(x, a, b): x + value a b, in one operation what is elsewhere two."""
+    x, a, b = args
+    if recorder.tracker.is_activation(a) and recorder.tracker.is_activation(b):
+        hadamard(recorder, a, b, out)
+    else:
+        recorder.other("scale", out.numel(), (a, b), out)
+    recorder.other("residual" if recorder.tracker.is_activation(x) else "bias", out.numel(), args, out)
+    recorder.made(out, args, None)
+
+
+def blend(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
+    """(a, b, weight): a + weight (b - a), a leaky integrator if the weight is a constant."""
+    if isinstance(args[2], Tensor) and recorder.tracker.is_activation(args[2]):
+        recorder.no_rule("lerp", out, "with activations as weights")
+        return
+    recorder.other("elementwise", out.numel(), tensors_in(args), out)
+    recorder.made(out, tensors_in(args), None)
+
+
 def total(recorder: Recorder, args: Args, kwargs: Kwargs, out: Tensor) -> None:
     values = recorder.tracker.values(args[0])
     before = kwargs.get("dtype")  # into which it converts before it adds
@@ -113,24 +133,30 @@ _COMPARISONS = (
 _ELEMENTWISE = (
     "abs_ neg sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan tanh sigmoid erf erfc reciprocal pow square round "
     "floor ceil trunc frac gelu silu mish elu celu selu softplus hardtanh hardswish hardsigmoid leaky_relu clamp clamp_min "
-    "clamp_max rsub lerp threshold heaviside atan remainder fmod bitwise_and bitwise_or bitwise_xor bitwise_not "
+    "clamp_max rsub threshold heaviside atan remainder fmod bitwise_and bitwise_or bitwise_xor bitwise_not "
     "floor_divide prelu _prelu_kernel log_sigmoid_forward softshrink hardshrink glu nan_to_num polygamma fill relu6 "
     "poisson binomial __and__ __or__ __xor__ __lshift__ __rshift__ bitwise_left_shift bitwise_right_shift"
 )
 _REDUCTIONS = (
     "mean var std var_mean std_mean amax amin aminmax argmax argmin cumsum cumprod prod logsumexp norm linalg_vector_norm max "
     "min nanmean nansum median nanmedian cummax cummin count_nonzero bincount histc histogram _unique2 unique_consecutive "
-    "unique_dim"
+    "unique_dim logcumsumexp _embedding_bag _embedding_bag_forward_only"
 )
 _NORMS = "native_layer_norm native_group_norm _fused_rms_norm"
 _BATCH_NORMS = (
     "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training _batch_norm_with_update "
     "_batch_norm_no_update cudnn_batch_norm miopen_batch_norm"
 )
+_MAXIMA = "max_pool2d_with_indices max_pool3d_with_indices max_pool2d fractional_max_pool2d fractional_max_pool3d"
+_LOSSES = (
+    "mse_loss smooth_l1_loss huber_loss soft_margin_loss binary_cross_entropy binary_cross_entropy_with_logits nll_loss_forward "
+    "nll_loss2d_forward multi_margin_loss multilabel_margin_loss_forward"
+)
 _AVERAGES = "avg_pool1d avg_pool2d avg_pool3d"
 _ADAPTIVE = "_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool2d adaptive_max_pool3d"
 _INTERPOLATION = (
-    "upsample_linear1d upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d _upsample_bilinear2d_aa grid_sampler_2d"
+    "upsample_linear1d upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d _upsample_bilinear2d_aa "
+    "_upsample_bicubic2d_aa grid_sampler_2d grid_sampler_3d"
 )
 
 
@@ -139,13 +165,18 @@ RULES: Mapping[Any, Rule] = {
     for names, rule in (
         (_ELEMENTWISE, arithmetic("elementwise")),
         (_REDUCTIONS, arithmetic("reduction", reads=True)),
+        (_LOSSES, arithmetic("loss", reads=True)),
+        ("addcmul", add_product),
+        ("addcdiv", arithmetic("elementwise", per_element=2)),
+        ("lerp", blend),
+        ("col2im", arithmetic("sum", reads=True)),
         (_NORMS, arithmetic("norm", per_element=2)),
         (_BATCH_NORMS, arithmetic("batch_norm", per_element=2)),
         ("_softmax _log_softmax _safe_softmax _masked_softmax", arithmetic("softmax")),
         (_AVERAGES, arithmetic("pooling", window=True)),
         (_ADAPTIVE, arithmetic("pooling", reads=True)),
         (_INTERPOLATION, arithmetic("interpolation")),
-        ("max_pool2d_with_indices max_pool3d_with_indices max_pool2d", keep("pooling", window=True)),
+        (_MAXIMA, keep("pooling", window=True)),
         ("relu maximum minimum", keep("elementwise")),
         ("sign sgn", sign),
         ("abs neg", magnitude),

@@ -157,7 +157,7 @@ _MOVES = (
     "replication_pad2d replication_pad3d embedding masked_select take sort topk permute_copy view_copy expand_copy "
     "transpose_copy squeeze_copy unsqueeze_copy slice_copy select_copy split_copy split_with_sizes_copy t_copy alias_copy "
     "as_strided_copy diagonal_copy detach_copy unbind_copy max_unpool2d max_unpool3d cat stack block_diag diag_embed "
-    "kthvalue mode"
+    "_pack_padded_sequence kthvalue mode"
 )
 _PUTS = "slice_scatter select_scatter diagonal_scatter as_strided_scatter"
 _UNWRITTEN = "empty empty_like empty_strided new_empty new_empty_strided empty_permuted"
@@ -226,7 +226,8 @@ RULES: Mapping[Any, Rule] = {
 
 _SILENT = (
     "detach alias is_same_size sym_size sym_stride sym_numel sym_storage_offset resize_ set_ _assert_async record_stream "
-    "_has_compatible_shallow_copy_type is_pinned stride size unsafe_split unsafe_split_with_sizes unsafe_chunk _unsafe_view"
+    "_has_compatible_shallow_copy_type is_pinned stride size unsafe_split unsafe_split_with_sizes unsafe_chunk _unsafe_view "
+    "squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_ as_strided_ detach_"
 )
 SILENT = frozenset(getattr(aten, name) for name in _SILENT.split() if hasattr(aten, name))
 """Operations without arithmetic that make no new values, views among them."""

@@ -1,13 +1,14 @@
-"""Tensors in whatever a module takes or returns."""
+"""Tensors in whatever a module takes or returns, and modules that a network keeps in plain lists."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import fields, is_dataclass
 from types import ModuleType
 from typing import Any
 
 from torch import Tensor, nn
+from torch.jit import ScriptModule
 
 _LEAVES = (str, bytes, int, float, complex, type(None), type, ModuleType, nn.Module)
 _DEPTH = 8
@@ -39,3 +40,27 @@ def _parts(value: Any) -> Iterable[Any]:
     if is_dataclass(value):
         return [getattr(value, field.name, None) for field in fields(value)]
     return list(getattr(value, "__dict__", {}).values())
+
+
+def named_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """``model.named_modules()``, and those that it keeps where torch does not look: in lists, dicts and hidden attributes."""
+    seen: set[int] = set()
+    waiting: list[tuple[str, nn.Module]] = [("", model)]
+    for prefix, root in waiting:
+        for name, module in root.named_modules(prefix=prefix):
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            yield name, module
+            if not isinstance(module, ScriptModule):
+                waiting += [(f"{name}.{path}" if name else path, part) for path, part in _unlisted(module)]
+
+
+def _unlisted(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    for key, value in vars(module).items():
+        if isinstance(value, nn.Module):
+            yield key, value
+        elif key != "_modules" and isinstance(value, (list, tuple, dict)) and value:
+            for index, part in value.items() if isinstance(value, dict) else enumerate(value):
+                if isinstance(part, nn.Module):
+                    yield f"{key}.{index}", part

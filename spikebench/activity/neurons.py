@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spikebench.activity import loops
+from spikebench.activity.nested import named_parts
 from spikebench.activity.sums import KINDS, Host
 from spikebench.activity.tracking import Fired
 from spikebench.core.values import ValueKind, Values
@@ -51,7 +52,7 @@ def is_multi_step(module: nn.Module, spikes: Tensor, steps: int | None, samples:
 def reset_states(model: nn.Module) -> None:
     """SpikingJelly's neurons carry their membrane into the next call unless they are reset."""
     memory = _spikingjelly("memory")
-    for module in model.modules() if memory else ():
+    for _, module in named_parts(model) if memory else ():
         if isinstance(module, memory):
             module.reset()  # type: ignore[operator]
 

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from spikebench.activity.analysis import ActivityAnalysis
 from spikebench.activity.definition import as_defined, recurrent_as_defined
 from spikebench.activity.moves import SILENT
-from spikebench.activity.nested import tensors_within
+from spikebench.activity.nested import named_parts, tensors_within
 from spikebench.activity.neurons import NeuronSums, emitted, is_multi_step, is_neuron
 from spikebench.activity.opaque import unusable, why_opaque
 from spikebench.activity.recorder import RULES, Frame, Recorder
@@ -52,6 +52,7 @@ class ActivityObserver:
         self._given_samples = samples
         self._neurons = tuple(neurons)
         self._inside_neuron = 0
+        self._called = False
         self.before_write: BeforeWrite | None = None
         self._steps = 1
         self._steps_known = False
@@ -73,7 +74,7 @@ class ActivityObserver:
         self._stack.enter_context(without_shortcuts())
         self._stack.enter_context(as_defined())
         self._stack.enter_context(listening(self._declared))
-        for name, module in self._model.named_modules():
+        for name, module in named_parts(self._model):
             scope = ".".join(part for part in name.split(".") if part != "_orig_mod")
             neuron = is_neuron(module, self._neurons)
             # A scripted module has the hooks of any module, though it forbids asking for them by its own methods.
@@ -89,6 +90,8 @@ class ActivityObserver:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
+        if error is None and not self._called:
+            self.analysis.uncounted("", "call", "the network was not called: only model(...) is seen, no other method of it")
         for frame in reversed(self._recorder.frames):
             frame.block.close()
         self._recorder.frames.clear()
@@ -96,8 +99,11 @@ class ActivityObserver:
         self._forget()
 
     def _begin(self, inputs: Sequence[Tensor]) -> None:
+        self._called = True
         self._forget()
         unusable(*inputs)
+        if not inputs:
+            self.analysis.uncounted("", "call", "no tensor among its arguments: what depends on the input cannot be told")
         for tensor in inputs:
             self._recorder.tracker.set(tensor, Origin(activation=True))
         first = inputs[0] if inputs else None

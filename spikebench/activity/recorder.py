@@ -25,7 +25,7 @@ from spikebench.core.values import Values
 
 RULES: Mapping[Any, moves.Rule] = {**moves.RULES, **elementwise.RULES, **synaptic.RULES}
 _NEW = (moves.unwritten, moves.zeros, moves.constant)
-_PRODUCTS_IN_PLACE = (torch.ops.aten.mul, torch.ops.aten.mul_)
+_PRODUCTS_IN_PLACE = (torch.ops.aten.mul, torch.ops.aten.mul_, torch.ops.aten.addcmul, torch.ops.aten.addcmul_)
 
 
 @dataclass

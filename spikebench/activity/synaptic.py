@@ -29,6 +29,9 @@ def convolution(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, 
     """
     x, weight, bias, stride, padding, dilation, transposed, _, groups = args
     kernel = weight.shape[2:]
+    if not recorder.tracker.is_activation(x) and not recorder.tracker.is_activation(weight):
+        recorder.made(out, (x, weight), None, layer=True)
+        return
     if not recorder.tracker.is_activation(x) or recorder.tracker.is_activation(weight):
         recorder.no_rule(
             "convolution", out, "of a constant" if not recorder.tracker.is_activation(x) else "with activations as weights"
