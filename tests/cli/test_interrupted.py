@@ -72,7 +72,7 @@ def test_kill_9_at_random_moments_then_run_again(
     wanted, whole = undisturbed
     tiny.write_text(tiny.read_text() + f"launcher: {launcher}\n")
     dice = random.Random(f"{launcher}{drivers}")
-    for _ in range(KILLS // 2):
+    for _ in range(KILLS // (2 * drivers)):
         processes = [start(tiny, "killed", tmp_path) for _ in range(drivers)]
         for process in processes:
             time.sleep(dice.uniform(0.3, 0.9) * whole / drivers)
