@@ -6,9 +6,9 @@ import os
 import platform
 import sys
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+from spikebench.core import instructions
 from spikebench.core.cells import digest
 from spikebench.core.source import package_version
 
@@ -21,9 +21,9 @@ def machine(threads: int) -> dict[str, Any]:
     """
     facts: dict[str, Any] = {
         "schema": 1,
-        "cpu": _cpu_info("model name") or platform.processor() or "unknown",
-        # Virtual machines share a model name; which instructions they have decides how sums round.
-        "instructions": sorted(INSTRUCTIONS & set(_cpu_info("flags").split())),
+        "cpu": instructions.cpu_info("model name") or platform.processor() or "unknown",
+        # Virtual machines share a model name; which instructions they may use decides how sums round.
+        "instructions": sorted(instructions.usable()),
         "cores": os.cpu_count(),
         "architecture": platform.machine(),
         "system": platform.system(),
@@ -34,18 +34,6 @@ def machine(threads: int) -> dict[str, Any]:
         **_cuda(),
     }
     return {"machine_id": digest(facts), **facts}
-
-
-INSTRUCTIONS = frozenset({"avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_tile"})
-
-
-def _cpu_info(key: str) -> str:
-    """A line of Linux's /proc/cpuinfo; empty elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), "")
 
 
 def _minor(version: str | None) -> str | None:

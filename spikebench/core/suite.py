@@ -27,6 +27,9 @@ class Rules(Protocol):
     def resolve(self, spec: VariantSpec, inputs: InputSpec) -> VariantSpec:
         """Each ``auto`` replaced by what it means for this input, so that equal networks have equal ids."""
 
+    def settled(self, stage: Choice, spec: VariantSpec, device: str) -> Choice:
+        """A training stage with each ``auto`` that this machine decides replaced by what it means for this network here."""
+
     def pretraining(self, spec: VariantSpec, inputs: InputSpec, options: Any) -> Sequence[Problem]:
         """Every reason why this network cannot be pre-trained so, and fine-tuned afterwards; keys are options, or fields."""
 
@@ -74,6 +77,7 @@ class Suite:
     data: Mapping[str, Any]
     document: Document = dataclasses.field(compare=False, repr=False)
     listed_recipes: tuple[Recipe, ...] = ()
+    rules: Rules | None = dataclasses.field(default=None, compare=False, repr=False)
 
     @cached_property
     def inputs(self) -> InputSpec:
@@ -84,7 +88,11 @@ class Suite:
         return self._cell(variant, seed, Recipe(self.pretraining, training or self.training))
 
     def _cell(self, variant: VariantSpec, seed: int, recipe: Recipe) -> Cell:
-        return Cell(recipe.positioned(variant), self.dataset, recipe.training, seed, recipe.stored, self.weights)
+        training, pretraining = (self._settled(stage, variant) for stage in (recipe.training, recipe.stored))
+        return Cell(recipe.positioned(variant), self.dataset, training, seed, pretraining, self.weights)
+
+    def _settled(self, stage: Choice | None, variant: VariantSpec) -> Choice | None:
+        return stage if stage is None or self.rules is None else self.rules.settled(stage, variant, self.device)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

@@ -110,6 +110,7 @@ class Reader:
             device=file.device,
             data={**plain(self.document.data), **({"energy": list(energy)} if "energy" in self.document.data else {})},
             document=self.document,
+            rules=self.rules,
         )
 
     def _pretrainings(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
-from pathlib import Path
-from typing import Literal
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Literal
 
 from spikebench.core.errors import InputError, Problem
+from spikebench.core.instructions import usable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 Precision = Literal["fp32", "bf16"]
+Amp = Literal["auto", "off", "bf16"]
 
 WIDE = 128
 """From this width on a training step was measured 2 to 3 times as fast in bf16 with AMX (32x32 images, batch 16, one thread).
@@ -21,37 +22,33 @@ At width 64 it is 1.1 to 1.6 times, and small networks are those that are compar
 """
 
 
-def resolve(amp: Literal["auto", "off", "bf16"], device: torch.device, model: nn.Module) -> Precision:
-    """The precision that ``amp`` means for ``model`` on ``device``. Raises InputError for bf16 on a GPU without it.
+def settle(amp: Amp, device: str, dim: int) -> Literal["off", "bf16"]:
+    """What ``amp`` means on ``device`` (``cpu``, ``cuda``) for a network of width ``dim``. Raises InputError for bf16 on a GPU
+    without it.
 
-    ``auto``: bf16 on GPUs that have it, and on CPUs with AMX tiles for networks of at least WIDE channels; else fp32. The choice
-    depends on hardware and shapes, never on a timing, so a training repeats.
+    ``auto``: bf16 on GPUs that have it, and on CPUs with AMX tiles that the environment does not forbid for networks of at least
+    WIDE channels; else off. The choice depends on hardware and shapes, never on a timing, so a training repeats. A suite makes it
+    once, before anything is hashed: a cell says bf16 or off.
     """
-    if device.type == "cuda":
+    if device.startswith("cuda"):
+        import torch
+
         native = torch.cuda.get_device_capability(device) >= (8, 0)
         if amp == "bf16" and not native:
             raise InputError(Problem(f"{torch.cuda.get_device_name(device)} has no bfloat16: use off or auto", key="amp"))
     else:
-        native = device.type == "cpu" and has_amx() and width(model) >= WIDE
-    return "bf16" if amp == "bf16" or (amp == "auto" and native) else "fp32"
+        native = device == "cpu" and dim >= WIDE and "amx_bf16" in usable()
+    return "bf16" if amp == "bf16" or (amp == "auto" and native) else "off"
 
 
-def width(model: nn.Module) -> int:
-    """The most channels that any weight both reads and writes: what a matrix unit can use."""
-    shapes = [parameter.flatten(1).shape for parameter in model.parameters() if parameter.dim() > 1]
-    return max((min(shape) for shape in shapes), default=0)
-
-
-@cache
-def has_amx() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in tiles (Intel since Sapphire Rapids), by its own word."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return "amx_bf16" in flags
+def resolve(amp: Amp, device: torch.device, model: nn.Module) -> Precision:
+    """The precision that ``amp`` means for ``model`` on ``device``; see ``settle``. A module without a spec counts as narrow."""
+    spec = getattr(model, "spec", None)
+    return "bf16" if settle(amp, str(device), 0 if spec is None else spec.dim) == "bf16" else "fp32"
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """The context in which a forward pass runs in ``precision``."""
+    import torch
+
     return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()

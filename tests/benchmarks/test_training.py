@@ -10,13 +10,13 @@ from torch import nn
 from torch.nn import functional
 
 from spikebench import data
+from spikebench.core.instructions import usable
 from spikebench.core.variant import InputSpec, VariantSpec
 from spikebench.harnesses._ways.contender import Contender
 from spikebench.harnesses._ways.ways import Way
 from spikebench.networks import build
 from spikebench.training.loop import Training
 from spikebench.training.options import TrainingOptions
-from spikebench.training.precision import has_amx
 
 CPU = torch.device("cpu")
 DIGITS = VariantSpec(depth=2, dim=64, num_heads=4)
@@ -79,7 +79,7 @@ def test_an_epoch_costs_at_most_a_tenth_more_than_its_bare_steps(benchmark) -> N
     assert found < 1.10
 
 
-@pytest.mark.skipif(not has_amx(), reason="this CPU has no AMX")
+@pytest.mark.skipif("amx_bf16" not in usable(), reason="this CPU has no AMX")
 def test_bf16_is_at_least_one_and_a_half_times_as_fast_where_auto_chooses_it(benchmark) -> None:
     inputs = InputSpec(1, 32, 10)
     model = build(VariantSpec(depth=2, dim=128, num_heads=4), inputs)

@@ -10,6 +10,7 @@ import pytest
 
 from spikebench.core import yaml_nodes
 from spikebench.core.cells import Cell
+from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.suite import Suite
 from spikebench.core.suite_reader import from_document, load
@@ -41,6 +42,9 @@ class Rules:
 
     def resolve(self, spec: VariantSpec, inputs: InputSpec) -> VariantSpec:
         return spec
+
+    def settled(self, stage: Choice, spec: VariantSpec, device: str) -> Choice:
+        return stage
 
     def foreign(self, path: Path, layout: str, num_heads: int | None, ema: bool) -> tuple[VariantSpec, InputSpec]:
         return VariantSpec(depth=3), InputSpec(3, 32, 100)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from spikebench.core.errors import InputError
-from spikebench.core.variant import InputSpec
+from spikebench.core.variant import InputSpec, VariantSpec
 from spikebench.networks import build, collecting_rates
 from spikebench.testing import TINY
 from spikebench.training import precision
@@ -69,13 +69,13 @@ def test_the_penalty_lowers_the_firing_rates_of_a_real_network() -> None:
 
 @pytest.mark.parametrize("amx", [False, True])
 def test_auto_is_bf16_on_a_cpu_only_with_amx_and_a_wide_network(amx: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "has_amx", lambda: amx)
-    cpu = torch.device("cpu")
-    wide, narrow = nn.Sequential(nn.Conv2d(3, 128, 7), nn.Linear(128, 500)), nn.Sequential(nn.Linear(1000, 64), nn.LayerNorm(999))
-    assert (precision.width(wide), precision.width(narrow), precision.width(nn.ReLU())) == (128, 64, 0)
-    assert precision.resolve("auto", cpu, wide) == ("bf16" if amx else "fp32")
-    assert precision.resolve("auto", cpu, narrow) == precision.resolve("off", cpu, wide) == "fp32"
-    assert precision.resolve("bf16", cpu, narrow) == "bf16"
+    monkeypatch.setattr(precision, "usable", lambda: frozenset({"avx2", *(["amx_bf16"] if amx else [])}))
+    assert precision.settle("auto", "cpu", 128) == ("bf16" if amx else "off")
+    assert precision.settle("auto", "cpu", 127) == precision.settle("off", "cpu", 128) == "off"
+    assert precision.settle("bf16", "cpu", 16) == "bf16"
+    wide = build(VariantSpec(depth=1, dim=128, num_heads=2, T=1), InputSpec(1, 8, 2))
+    assert precision.resolve("auto", torch.device("cpu"), wide) == ("bf16" if amx else "fp32")
+    assert precision.resolve("auto", torch.device("cpu"), nn.Linear(999, 999)) == "fp32"
 
 
 def test_autocast_is_what_it_says() -> None:

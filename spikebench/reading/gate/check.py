@@ -36,7 +36,14 @@ from spikebench.reading.reports.formats._files import write
 MESSAGES = 8
 WEAK = {"fail": "worse", "inconclusive": "cannot tell", "pass": "not worse"}
 """Outcomes in the words that weak evidence deserves."""
-PASS, REGRESSION, INCONCLUSIVE, FAILED_CELLS = 0, 1, 3, 4
+PASS, REGRESSION, INCONCLUSIVE, FAILED_CELLS, NOT_COMPARABLE = 0, 1, 3, 4, 5
+VERDICTS = {
+    PASS: "pass",
+    REGRESSION: "regression",
+    INCONCLUSIVE: "cannot tell",
+    FAILED_CELLS: "some cells failed",
+    NOT_COMPARABLE: "not comparable",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,23 +57,25 @@ class Gate:
 
     @cached_property
     def exit_code(self) -> int:
-        """0 pass, 1 something got worse or changed, 3 cannot tell, 4 a cell failed that had a value. Weak evidence that the suite
-        does not ask for never decides.
+        """0 pass, 1 something got worse or changed, 3 cannot tell, 4 a cell failed that had a value, 5 nothing is comparable.
+        Weak evidence that the suite does not ask for never decides.
         """
         gating = [judgement for judgement in self.judgements if judgement.gating]
         if any(judgement.outcome == "fail" and not judgement.broken for judgement in gating):
             return REGRESSION
         if any(judgement.outcome == "fail" for judgement in gating):
             return FAILED_CELLS
-        return INCONCLUSIVE if any(judgement.outcome == "inconclusive" for judgement in gating) else PASS
+        if any(judgement.outcome == "inconclusive" for judgement in gating):
+            return INCONCLUSIVE
+        compared = any(judgement.outcome == "pass" for judgement in gating)
+        return NOT_COMPARABLE if any(judgement.apart for judgement in gating) and not compared else PASS
 
     @property
     def summary(self) -> str:
         counts = {
             o: sum(j.gating and j.outcome == o for j in self.judgements) for o in ("pass", "fail", "inconclusive", "skipped")
         }
-        verdict = {PASS: "pass", REGRESSION: "regression", INCONCLUSIVE: "cannot tell", FAILED_CELLS: "some cells failed"}
-        said = f"{verdict[self.exit_code]}: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+        said = f"{VERDICTS[self.exit_code]}: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
         weak = {o: sum(not j.gating and j.outcome == o for j in self.judgements) for o in WEAK}
         words = ", ".join(f"{count} {WEAK[outcome]}" for outcome, count in weak.items() if count)
         return said + (f"; times, which do not decide: {words}" if words else "")

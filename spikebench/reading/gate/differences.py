@@ -63,6 +63,9 @@ def _table(address: str, group: Sequence[Pair]) -> Table:
     for pair in group:
         old, new = pair.values()
         cells: list[Cell] = [Label(pair.name), _side(pair, old, notes), _side(pair, new, notes)]
+        if pair.excused and old != new:
+            rows.append(Row((*cells, Absent(notes.mark(f"Not comparable: {pair.apart}.")))))
+            continue
         try:
             change = {seed: new[seed] - old[seed] if is_fraction(metric) else new[seed] / old[seed] - 1 for seed in old}
             interval = paired_interval(change, dict.fromkeys(change, 0.0))

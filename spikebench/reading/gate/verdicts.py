@@ -26,7 +26,8 @@ class Judgement:
     ``old``, ``new``: means over the shared seeds in stored units, None where a side has no value. ``interval``: of the worsening
     (positive is worse) in the unit of the tolerance. ``weak``: stored times of two separate runs, which a noisy machine alone can
     change. ``gating``: it counts for the exit code. ``broken``: the number could not be had, so the cell failed rather than got
-    worse. ``layer``: the one that changed most; ``first_layer``: the first that changed, where a cause is looked for first.
+    worse. ``apart``: the two machines decided something differently, so the numbers are not comparable. ``layer``: the one that
+    changed most; ``first_layer``: the first that changed, where a cause is looked for first.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Judgement:
     weak: bool = False
     gating: bool = True
     broken: bool = False
+    apart: bool = False
     layer: str = ""
     first_layer: str = ""
 
@@ -52,18 +54,23 @@ def judge(pair: Pair, tolerances: Tolerances) -> Judgement | None:
     asked = tolerance.given or (pair.metric.kind != "estimated" and (pair.metric.exact or tolerance.value > 0))
     if not asked:
         return None
-    absent = _absent(pair)
-    if absent is not None:
-        return absent
-    if not pair.metric.portable and not pair.same_machine:
+    failed = any(record.status == "failed" for record in pair.new.values())
+    if not pair.metric.portable and not pair.same_machine and not failed:
         return _of(
             pair, "skipped", f"{pair.address} was measured on another machine, and holds on one alone", weak=not pair.metric.exact
         )
+    found = _absent(pair) or _judge(pair, tolerance, tolerances.confidence)
+    if pair.excused and not failed and found.outcome in ("fail", "inconclusive"):
+        return _of(pair, "skipped", f"{pair.address} is not comparable: {pair.apart}", apart=True)
+    return found
+
+
+def _judge(pair: Pair, tolerance: Tolerance, confidence: float) -> Judgement:
     if pair.metric.exact:
         return _exact(pair, tolerance)
     if not pair.metric.portable:
-        return _time(pair, tolerance, tolerances.confidence)
-    return _statistical(pair, tolerance, tolerances.confidence)
+        return _time(pair, tolerance, confidence)
+    return _statistical(pair, tolerance, confidence)
 
 
 def _absent(pair: Pair) -> Judgement | None:

@@ -42,7 +42,7 @@ class Frame:
     """All records of one or several results folders.
 
     ``cells``: cell_id -> the cell as stored (``Cell.to_plain``). ``notices``: what could not be read, each naming its file.
-    ``remarks``: what was left out or told apart although it can be read.
+    ``remarks``: what was left out or told apart although it can be read. ``devices``: job_id -> ``cpu`` or ``cuda``.
     ``metrics``: declarations by name; those of all harnesses and derivations if not given. ``folders``: where it was read from.
     """
 
@@ -57,9 +57,11 @@ class Frame:
         metrics: Mapping[str, Metric] | None = None,
         folders: Iterable[str | Path] = (),
         remarks: Iterable[str] = (),
+        devices: Mapping[str, str] | None = None,
     ) -> None:
         self.records: tuple[Record, ...] = tuple(records)
         self.cells = cells
+        self.devices = devices or {}
         self.machines = machines or {}
         self.sources = sources or {}
         self.suite = suite or SuiteFacts()
@@ -240,8 +242,9 @@ def load_results(*folders: str | Path) -> Frame:
         except InputError as error:  # a profile of the user's own file may not be on the machine that reads
             notices.append(f"no energy under the profile {profile}: {error}")
     found, told = told_apart([*own, *derived], headers)
+    devices = {job_id: str(header["device"]) for job_id, header in headers.items() if "device" in header}
     remarks += _apart(told)
-    return Frame(found, cells, machines, sources, suites[0], notices, folders=folders, remarks=remarks)
+    return Frame(found, cells, machines, sources, suites[0], notices, folders=folders, remarks=remarks, devices=devices)
 
 
 def derive(records: Sequence[Record], profiles: Sequence[str]) -> list[Record]:

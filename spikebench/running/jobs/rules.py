@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from spikebench.core.cells import Cell
+from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.variant import InputSpec, VariantSpec
 from spikebench.networks.checks import check, resolve
 
-__all__ = ["baseline", "check", "device", "foreign", "pretrained", "pretraining", "profile", "resolve", "tolerances"]
+__all__ = ["baseline", "check", "device", "foreign", "pretrained", "pretraining", "profile", "resolve", "settled", "tolerances"]
 
 
 def pretraining(spec: VariantSpec, inputs: InputSpec, options: Any) -> Sequence[Problem]:
@@ -37,6 +38,16 @@ def pretrained(path: Path, spec: VariantSpec, inputs: InputSpec) -> str:
     except StorageError as error:
         return str(error)
     return start_from(build(spec, inputs), state) if isinstance(state, dict) else "holds no network"
+
+
+def settled(stage: Choice, spec: VariantSpec, device: str) -> Choice:
+    """A training stage with ``amp: auto`` replaced by what it means for this network on this machine: ``off`` or ``bf16``."""
+    from spikebench.running.jobs.plan import resolve_device
+    from spikebench.training.precision import settle
+
+    if getattr(stage.resolve("harnesses"), "amp", None) != "auto":
+        return stage
+    return Choice(stage.name, {**stage.options, "amp": settle("auto", resolve_device(device), spec.dim)})
 
 
 def foreign(path: Path, layout: str, num_heads: int | None = None, ema: bool = False) -> tuple[VariantSpec, InputSpec]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+from spikebench.core import instructions
 from spikebench.core.console import standard_output
 from spikebench.core.machine import machine
 from spikebench.core.registry import REGISTRIES
@@ -69,14 +71,14 @@ def _hardware() -> Iterator[Finding]:
 
 
 def _bf16() -> Finding:
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
-    except OSError:
+    if not instructions.cpu_info("flags"):
         return "bf16 on the CPU", "unknown", "/proc/cpuinfo cannot be read"
-    native = sorted(flags & {"amx_bf16", "avx512_bf16"})
+    native = sorted(instructions.usable() & {"amx_bf16", "avx512_bf16"})
     if native:
         return "bf16 on the CPU", "yes", f"{', '.join(native)}; `train: {{amp: bf16}}` uses it"
-    return "bf16 on the CPU", "no", "neither amx_bf16 nor avx512_bf16: bf16 would be emulated"
+    masks = [name for name in ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA") if os.environ.get(name)]
+    why = f" ({', '.join(f'{name}={os.environ[name]}' for name in masks)})" if masks else ""
+    return "bf16 on the CPU", "no", f"neither amx_bf16 nor avx512_bf16{why}: bf16 would be emulated"
 
 
 def _backends() -> Iterator[Finding]:

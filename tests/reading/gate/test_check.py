@@ -1,5 +1,6 @@
 """The gate: what it lets pass, what it stops, and what it says."""
 
+import copy
 import dataclasses
 import json
 from xml.etree import ElementTree
@@ -263,3 +264,43 @@ def test_the_narrower_rule_wins():
     rules = Tolerances.parse({"latency": "5%", "latency{batch_size=1}": "20%"})
     assert rules.of(TIME, {"batch_size": "1"}, True).value == pytest.approx(0.2)
     assert rules.of(TIME, {"batch_size": "32"}, True).value == pytest.approx(0.05)
+
+
+def on(device, frame):
+    """The frame as measured on a device."""
+    measured = copy.copy(frame)
+    measured.devices = dict.fromkeys((record.job_id for record in frame.records), device)
+    return measured
+
+
+def test_a_count_that_another_kind_of_device_rounds_differently_is_not_comparable(cells, make_frame):
+    old, new = on("cpu", make_frame(cells)), on("cuda", make_frame(cells, alter=changed("events", 1.001)))
+    gate = check(old, new)
+    assert gate.exit_code == 0
+    skipped = [judgement for judgement in gate.judgements if judgement.apart]
+    assert {judgement.address for judgement in skipped} == {"events"}
+    assert "device is cpu in the old results and cuda in the new" in skipped[0].message
+    assert check(on("cpu", make_frame(cells)), on("cpu", make_frame(cells, alter=changed("events", 1.001)))).exit_code == 1
+    macs = on("cuda", make_frame(cells, alter=changed("dense_macs", 1.001)))
+    assert check(old, macs).exit_code == 1
+
+
+def test_nothing_but_what_is_not_comparable_has_an_exit_code_of_its_own(cells, make_frame):
+    only = [record for record in make_frame(cells).records if record.metric == "events"]
+    frame = make_frame(cells)
+    sides = []
+    for device, factor in (("cpu", 1), ("cuda", 2)):
+        records = [dataclasses.replace(record, value=record.value * factor) for record in only]
+        sides.append(on(device, Frame(records, frame.cells, frame.machines, frame.sources, frame.suite)))
+    gate = check(*sides)
+    assert gate.exit_code == 5
+    assert gate.summary.startswith("not comparable")
+
+
+def test_a_job_that_failed_is_a_failure_under_any_device(cells, make_frame):
+    def fail(one, record):
+        if record.metric != "events":
+            return record
+        return dataclasses.replace(record, value=None, samples=None, status="failed", reason="out of memory")
+
+    assert check(on("cpu", make_frame(cells)), on("cuda", make_frame(cells, alter=fail))).exit_code == 4

@@ -18,9 +18,11 @@ from spikebench.networks.encoder import MLP
 from spikebench.networks.neurons._base import KernelNeuron
 from spikebench.networks.stems import sps
 from spikebench.reading.gate.check import Gate, check
+from spikebench.reading.gate.differences import compare
 from spikebench.reading.model.frame import Frame
 from spikebench.running.jobs import rules
 from spikebench.running.verbs.check import check_suite, measure_anew
+from spikebench.training import precision
 
 SUITE = """
 suite: gate
@@ -108,3 +110,49 @@ def test_a_layer_that_keeps_a_tensor_more_for_the_backward_pass(
 def test_a_missing_baseline_costs_no_measurement(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no such folder"):
         check_suite(tmp_path / "no suite either", tmp_path / "none")
+
+
+WIDE = """
+suite: wide
+dataset: digits
+variants: {base: {preset: spikformer-2-64, dim: 128, depth: 1, num_heads: 2, T: 1, neuron: {name: lif, v_threshold: 0.0625}}}
+train: {epochs: EPOCHS, lr: 0.01, batch_size: 512}
+measure: [{activity: {samples: 8}}, {memory: {batch_sizes: [2], backends: [torch]}}]
+"""
+AMX, NONE = frozenset({"amx_bf16"}), frozenset[str]()
+
+
+def measured_with(usable: frozenset[str], epochs: int, monkeypatch: pytest.MonkeyPatch) -> Frame:
+    """The suite's results where the CPU may use these instructions; bf16 without AMX is slower and no other number format."""
+    monkeypatch.setattr(precision, "usable", lambda: usable)
+    return measure_anew(from_document(parse(WIDE.replace("EPOCHS", str(epochs))), rules))
+
+
+@pytest.mark.parametrize(("old", "new"), [(AMX, NONE), (NONE, AMX)], ids=["amx-first", "amx-last"])
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_precision_that_the_machine_chose_is_not_comparable_and_the_rest_is(
+    old: frozenset[str], new: frozenset[str], epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = (measured_with(usable, epochs, monkeypatch) for usable in (old, new))
+    assert not set(before.groups) & set(after.groups), "what auto came to is part of the cell"
+    gate = check(before, after)
+    assert gate.exit_code == 0, failures(gate)
+    by_outcome = {judgement.address: judgement for judgement in gate.judgements}
+    loss = by_outcome["first_step_loss"]
+    words = ("bf16", "off") if old else ("off", "bf16")
+    assert loss.outcome == "skipped"
+    assert f"train.amp is {words[0]} in the old results and {words[1]} in the new" in loss.message
+    assert by_outcome["dense_macs"].outcome == by_outcome["parameters"].outcome == "pass"
+    assert by_outcome["events{split=test}"].outcome == ("skipped" if epochs else "pass")
+    assert "not judged" in str(gate.document())
+    table = str(compare(before, after, everything=True))
+    assert "Not comparable: train.amp is" in table
+
+
+def test_what_shapes_decide_fails_under_another_precision_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = measured_with(AMX, 0, monkeypatch)
+    whole = MLP.forward
+    monkeypatch.setattr(MLP, "forward", lambda self, x: whole(self, whole(self, x)))
+    gate = check(before, measured_with(NONE, 0, monkeypatch))
+    assert gate.exit_code == 1
+    assert "dense_macs" in failures(gate)
