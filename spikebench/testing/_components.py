@@ -46,15 +46,24 @@ class ComponentContract(MemberContract):
     def test_trains_one_step_and_reaches_every_parameter(self) -> None:
         assert unreached(self.variant, self.inputs) == []
 
-    def test_an_image_does_not_depend_on_its_neighbours(self, model: nn.Module, images: Tensor) -> None:
-        model, images = model.double().eval(), images.double()
+    @pytest.mark.parametrize("steps", [0, 1], ids=["untrained", "trained"])
+    def test_an_image_does_not_depend_on_its_neighbours(self, model: Any, images: Tensor, steps: int) -> None:
+        """Alone, in a batch or in another order it has the same logits and counts, before and after running averages started."""
+        model, images = model.double(), images.double()
+        images[1] = 0  # a silent image beside others is where averages over a batch show
+        for _ in range(steps):
+            model.loss(images, torch.arange(len(images)) % self.inputs.classes)
+        model.eval()
+        order = torch.tensor([3, 0, 4, 1, 2])
         with torch.no_grad():
             together = model(images)
             alone = torch.cat([model(image[None]) for image in images])
-            order = torch.tensor([3, 0, 4, 1, 2])
             shuffled = model(images[order])
+            counted, apart = count(model, images), [count(model, image[None]) for image in images]
         torch.testing.assert_close(alone, together, rtol=0, atol=1e-9)
         torch.testing.assert_close(shuffled, together[order], rtol=0, atol=1e-9)
+        for convention in ("events", "dense", "unit"):
+            assert counted.total(convention) == sum(one.total(convention) for one in apart)
 
     def test_nothing_is_left_over_from_call_to_call(self, model: nn.Module, images: Tensor) -> None:
         model.eval()

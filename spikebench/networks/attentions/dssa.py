@@ -32,7 +32,9 @@ class DSSAOptions:
 
 
 class RunningRate(nn.Module):
-    """Exponential moving average of a tensor's mean; the first batch starts it. Evaluation leaves it alone."""
+    """Exponential moving average of a tensor's mean; the first training step starts it. Evaluation leaves it alone, and before
+    that step takes each image's own mean: what stands beside it in the batch is never looked at.
+    """
 
     rate: Tensor
     started: Tensor
@@ -45,14 +47,15 @@ class RunningRate(nn.Module):
 
     @torch.no_grad()
     def forward(self, spikes: Tensor) -> Tensor:
-        """The average, 0-d, at least 1e-6: silent layers must not divide by zero."""
-        mean = spikes.mean().to(self.rate.dtype)
+        """The average, at least 1e-6 since silent layers must not divide by zero: 0-d, or (1, B, 1, ...) in evaluation."""
         if self.training:
+            mean = spikes.mean().to(self.rate.dtype)
             average = self.momentum * self.rate + (1 - self.momentum) * mean
             self.rate.copy_(torch.where(self.started, average, mean))
             self.started.fill_(True)
             return self.rate.clamp_min(1e-6).clone()
-        return torch.where(self.started, self.rate, mean).clamp_min(1e-6)
+        own = spikes.mean([axis for axis in range(spikes.dim()) if axis != 1], keepdim=True).to(self.rate.dtype)
+        return torch.where(self.started, self.rate, own).clamp_min(1e-6)
 
 
 class Attention(AttentionBase):
@@ -63,6 +66,7 @@ class Attention(AttentionBase):
     """
 
     Options = DSSAOptions
+    version = 2  # in version 1 an untrained network looked across the batch
 
     @classmethod
     def check(cls, options: Any, spec: VariantSpec, inputs: InputSpec) -> Iterator[Problem]:

@@ -34,11 +34,15 @@ class GreyEncoding(EncodingBase):
             yield Problem(f"{spec.encoding.name} encodes images, and this data set has event frames: use direct", key="encoding")
 
     def encode(self, image: Tensor, T: int) -> Tensor:
+        return self.spikes(self.grey(image), T).to(image.dtype)
+
+    def grey(self, image: Tensor) -> Tensor:
+        """Values in 0..1, (B, C, H, W)."""
         grey = image.detach()
         if self.options.rescale == "image":
             low, high = grey.amin((1, 2, 3), keepdim=True), grey.amax((1, 2, 3), keepdim=True)
             grey = (grey - low) / (high - low).clamp_min(1e-12)
-        return self.spikes(grey.clamp(0, 1), T).to(image.dtype)
+        return grey.clamp(0, 1)
 
     def spikes(self, grey: Tensor, T: int) -> Tensor:
         """(T, B, C, H, W) of zeros and ones from grey values (B, C, H, W) in 0..1."""
