@@ -96,8 +96,11 @@ class ActivityAnalysis:
         """A count column (``events``, ``events_left``, ``events_right``, ``unit_acs``) of the whole network, one number per
         sample.
 
-        Sites whose ``unit_acs`` is None are left out, as in the column's sum. None where a site's sums cannot be told apart by
-        sample.
+        Sites whose ``unit_acs`` is None are left out, as in the column's sum. Each number is what its sample has when it is
+        counted alone; None where a site's sums cannot be told apart by sample: where samples were mixed (means over the batch,
+        BatchNorm in training), where it is not known which axis holds them, where Python has read a value, and for
+        ``events_right`` of layers that follow from their shape. What leaves PyTorch, or depends on a place in the batch by way
+        of a constant, is not seen to mix.
         """
         if column not in COUNTS:
             raise KeyError(f"counts by sample are kept for {', '.join(COUNTS)}, not {column!r}")
@@ -161,7 +164,7 @@ class ActivityAnalysis:
         return table.astype({"unit_acs": "Int64"})
 
     def neurons(self) -> pd.DataFrame:
-        """One row per neuron layer, in order of execution; ``firing_rate_by_step`` holds a tuple of T rates."""
+        """One row per neuron layer, in order of execution; ``firing_rate_by_step`` holds T rates, () if steps are unknown."""
         import pandas as pd
 
         names = [field.name for field in dataclasses.fields(NeuronLayer)]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
 
 from spikebench.activity import loops
+from spikebench.activity.layout import Layout
 from spikebench.activity.nested import named_parts
+from spikebench.activity.provenance import MIXED, TRACKS, Along, Grid, Places
+from spikebench.activity.steps import Steps
 from spikebench.activity.sums import KINDS, Host
 from spikebench.activity.tracking import Fired
 from spikebench.core.values import ValueKind, Values
@@ -39,16 +43,6 @@ def emitted(module: nn.Module) -> Values | None:
     return module.emits if isinstance(module, SpikingNeuron) else None
 
 
-def is_multi_step(module: nn.Module, spikes: Tensor, steps: int | None, samples: int) -> bool:
-    """Whether ``spikes`` is (T, B, ...) rather than one step (B, ...)."""
-    if isinstance(module, SpikingNeuron):
-        return True
-    mode = getattr(module, "step_mode", None)
-    if mode in ("s", "m"):
-        return bool(mode == "m")
-    return spikes.dim() > 1 and spikes.shape[1] == samples and steps in (None, spikes.shape[0])
-
-
 def reset_states(model: nn.Module) -> None:
     """SpikingJelly's neurons carry their membrane into the next call unless they are reset."""
     memory = _spikingjelly("memory")
@@ -59,12 +53,32 @@ def reset_states(model: nn.Module) -> None:
 
 @dataclass
 class _Call:
-    """``fired`` (T, B): nonzero outputs by step and sample; the others 0-d, where the outputs' kind is not declared."""
+    """``fired`` (T, B): nonzero outputs by step and sample, as ``grid`` says; the others 0-d, where the outputs' kind is not
+    declared.
+    """
 
     fired: Tensor
+    grid: Grid
+    steps_known: bool
     low: Tensor | None
     high: Tensor | None
     wrong: Tensor | None
+
+
+def _samples_second(x: Tensor, grid: Grid, track: int | None) -> tuple[Tensor, Grid]:
+    """(T, B, ...) of (T, ...), where it is known that another axis holds the samples."""
+    place = grid.places[track] if track is not None else "mixed"
+    if isinstance(place, str) or not place.axis:
+        return x, grid
+    if place.inner > 1 and place.shift == 0 and x.shape[place.axis] % (place.inner * place.size) == 0:
+        x = torch.unflatten(x, place.axis, (-1, place.inner))
+    elif place.axis == 1:
+        return x, grid
+    elif place.inner > 1:
+        return x, Grid(grid.shape, MIXED)
+    x = x.movedim(place.axis, 1)
+    second = Along(1, place.size, 1, place.shift if place.inner == 1 else 0)
+    return x, Grid(tuple(x.shape), tuple(second if each == track else "mixed" for each in range(TRACKS)))
 
 
 def _in_memory_order(x: Tensor) -> Tensor:
@@ -88,6 +102,30 @@ def _firing(x: Tensor, scale: float, by_neuron: Tensor) -> tuple[Tensor, Tensor]
     return nonzero.sum(1, dtype=torch.float64), (x.ne(0) & x.ne(scale)).sum()
 
 
+def _by_index(calls: Sequence[Sequence[int]], grids: Sequence[Grid], track: int | None, size: int) -> list[int] | None:
+    """Calls' values over their grids (T, B), row by row, by index of a track; None where indices cannot be told apart, or some
+    are read more often than others.
+    """
+    found, reads = [0] * size, [0] * size
+    for values, grid in zip(calls, grids, strict=True):
+        place = "mixed" if track is None else grid.places[track]
+        if size == 1 or (place == "all" and not any(values)):
+            place = Along(None, size)
+        elif more := grid.reads(track, size):
+            reads = [a + b for a, b in zip(reads, more, strict=True)]
+        if isinstance(place, str) or place.size != size:
+            return None
+        batch = max(1, grid.shape[1])
+        if place == Along(1, batch):
+            found = [
+                sum(column) for column in zip(found, *(values[t : t + batch] for t in range(0, len(values), batch)), strict=True)
+            ]
+            continue
+        for i, value in enumerate(values):
+            found[place.index(i // batch if place.axis == 0 else i % batch)] += value
+    return found if len(set(reads)) <= 1 else None
+
+
 @dataclass
 class NeuronSums:
     """All calls of one neuron layer."""
@@ -103,14 +141,25 @@ class NeuronSums:
     updates: int = 0
     bytes_read: int = 0
     bytes_written: int = 0
-    by_step: list[int] = field(default_factory=list)
+    declared: bool = True
+    spikes: int = 0
+    by_step: list[int] | None = field(default_factory=list)
     by_sample: list[int] | None = field(default_factory=list)
     by_neuron: Tensor | None = None
     pending: list[_Call] = field(default_factory=list)
+    before: Places | None = None
+    """Where the state belongs that the last call has left."""
 
-    def fired(self, inputs: Sequence[Tensor], spikes: Tensor, values: Values | None, multi_step: bool) -> Fired:
-        """One call: ``spikes`` (T, B, ...) or, of a single-step neuron, (B, ...). Returns what readers may reuse."""
-        x = _in_memory_order(spikes if multi_step else spikes.unsqueeze(0))
+    def fired(
+        self, inputs: Sequence[Tensor], spikes: Tensor, values: Values | None, steps: Steps, places: Places, track: int | None
+    ) -> Fired:
+        """One call, whose spikes belong to ``places``; the samples are on ``track``. Returns what readers may reuse."""
+        multi_step = steps.multi
+        self.declared &= steps.declared
+        whole = Grid(tuple(spikes.shape), places)
+        apart, grid = _samples_second(*((spikes, whole) if multi_step else (spikes.unsqueeze(0), whole.with_first())), track)
+        x = _in_memory_order(apart)
+        grid = grid.leading(2) if apart.dim() > 1 else Grid((1, 1), MIXED)
         low = high = wrong = None
         if values is None and x.numel():
             low, high = torch.aminmax(x)
@@ -120,7 +169,7 @@ class NeuronSums:
             with torch.inference_mode(False):  # later passes may run outside of it, and add to this
                 self.by_neuron = torch.zeros(self.neurons, device=x.device)
         fired, off = _firing(x.flatten(0, 1).contiguous(), 1.0 if values is None else values.scale, self.by_neuron)
-        self.pending.append(_Call(fired.view(x.shape[:2]), low, high, wrong))
+        self.pending.append(_Call(fired.view(x.shape[:2]), grid, steps.known, low, high, wrong))
         self.chances += x.shape[0] * x.shape[1]
         self.updates += x.numel()
         self.observed |= values is None
@@ -128,42 +177,52 @@ class NeuronSums:
             self._widen(values.kind)
         self.bytes_read += sum(tensor.numel() * tensor.element_size() for tensor in inputs)
         self.bytes_written += spikes.numel() * spikes.element_size()
-        return Fired(fired, off, spikes.numel())
+        return Fired(fired, grid, off, spikes.numel())
+
+    def steps_in_pass(self) -> int:
+        return sum(call.grid.shape[0] for call in self.pending)
 
     def tensors(self) -> Iterator[Tensor]:
         for call in self.pending:
             yield call.fired
             yield from (tensor for tensor in (call.low, call.high, call.wrong) if tensor is not None)
 
-    def settle(self, host: Host, samples: int) -> None:
+    def settle(self, host: Host, layout: Layout) -> None:
         """Fold the pending calls in. Several calls of one step each are the time steps of this pass, in order."""
-        step, split = 0, [0] * samples
-        for call in self.pending:
-            steps, batch = call.fired.shape
-            values = host[id(call.fired)]
-            for t in range(steps):
-                row = [int(value) for value in values[t * batch : (t + 1) * batch]]
-                if step == len(self.by_step):
-                    self.by_step.append(0)
-                self.by_step[step] += sum(row)
-                step += 1
-                if batch == samples:
-                    split = [a + b for a, b in zip(split, row, strict=True)]
-                else:
-                    self.by_sample = None
+        if not self.pending:
+            return
+        rows = [[int(value) for value in host[id(call.fired)]] for call in self.pending]
+        grids = [call.grid for call in self.pending]
+        in_order: list[int] = []
+        for call, values in zip(self.pending, rows, strict=True):
+            batch = max(1, call.grid.shape[1])
+            in_order += (sum(values[t : t + batch]) for t in range(0, len(values), batch))
             if call.low is not None and call.high is not None and call.wrong is not None:
                 low, high, wrong = (host[id(tensor)][0] for tensor in (call.low, call.high, call.wrong))
                 self._widen("real" if wrong else "binary" if low >= 0 and high <= 1 else "integer")
-        if self.pending and self.by_sample is not None:
-            self.by_sample += split
-        self.time_steps = max(self.time_steps, step)
+        self.spikes += sum(in_order)
+        steps: list[int] | None = in_order
+        known = all(call.steps_known for call in self.pending)
+        if not known or (not self.declared and layout.steps not in (None, len(in_order))):
+            steps = _by_index(rows, grids, layout.time_track, layout.steps) if layout.steps else None
+        split = _by_index(rows, grids, layout.track, layout.samples)
+        self.by_sample = None if self.by_sample is None or split is None else self.by_sample + split
+        if steps is None or self.by_step is None:
+            self.by_step = None
+        else:
+            self.by_step = [a + b for a, b in zip_longest(self.by_step, steps, fillvalue=0)]
+        self.time_steps = max(self.time_steps, len(in_order if steps is None else steps))
+        self.forget()
+
+    def forget(self) -> None:
+        """The pass is over, or has failed."""
         self.pending.clear()
+        self.before = None
 
     def _widen(self, kind: ValueKind) -> None:
         self.emits = max(self.emits, kind, key=KINDS.index)
 
     def row(self, samples: int) -> NeuronLayer:
-        spikes = sum(self.by_step)
         size = max(1, self.neurons)
         each_step = max(1, self.updates // max(1, self.time_steps))
         by_neuron = torch.zeros(1) if self.by_neuron is None else self.by_neuron
@@ -176,9 +235,9 @@ class NeuronSums:
             neurons=self.neurons,
             time_steps=self.time_steps,
             samples=samples,
-            spikes=spikes,
-            firing_rate=spikes / max(1, self.updates),
-            firing_rate_by_step=tuple(fired / each_step for fired in self.by_step),
+            spikes=self.spikes,
+            firing_rate=self.spikes / max(1, self.updates),
+            firing_rate_by_step=tuple(fired / each_step for fired in self.by_step or ()),
             dead_fraction=int((by_neuron == 0).sum()) / size,
             saturated_fraction=int((by_neuron == self.chances).sum()) / size,
             membrane_updates=self.updates,

@@ -15,26 +15,31 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikebench.activity.analysis import ActivityAnalysis
 from spikebench.activity.definition import as_defined, recurrent_as_defined
+from spikebench.activity.layout import Layout
 from spikebench.activity.moves import SILENT
 from spikebench.activity.nested import named_parts, tensors_within
-from spikebench.activity.neurons import NeuronSums, emitted, is_multi_step, is_neuron
+from spikebench.activity.neurons import NeuronSums, emitted, is_neuron
 from spikebench.activity.opaque import unusable, why_opaque
+from spikebench.activity.provenance import MIXED
 from spikebench.activity.recorder import RULES, Frame, Recorder
 from spikebench.activity.state import BeforeWrite
-from spikebench.activity.sums import to_host
+from spikebench.activity.steps import by_interface, placed, stepped, steps_of
+from spikebench.activity.sums import to_host, unevenly_read
 from spikebench.activity.tracking import WEIGHT, Origin
 from spikebench.core.values import Values, listening
 from spikebench.derived.sites import PRODUCTS, SYNAPTIC
+from spikebench.networks.neurons._base import SpikingNeuron
 from spikebench.networks.shortcuts import without_shortcuts
 
 
 class ActivityObserver:
     """Counts what ``model`` does in every call made inside the ``with`` block; ``analysis`` adds up all of them.
 
-    ``model``: any module. ``T``: its time steps, where neither ``model.T``, a five-dimensional input (T, B, C, H, W) nor a
-    multi-step neuron says so; ``samples``: images in a call, where it is not the batch axis of the first input. Both matter for
-    spreads over samples and for rates by time step alone. ``neurons``: module classes that are neuron layers, besides
-    spikebench's and SpikingJelly's; what happens inside one belongs to it.
+    ``model``: any module. ``T``: its time steps, where neither ``model.T``, a sequence (T, B, C, H, W) nor its neurons' steps say
+    so; ``samples``: images in a call, which say by their number which of the first two axes of the first input holds them, where
+    neither ``batch_first``, ``step_mode`` nor an interface does (see ``layout``). ``neurons``: module classes that are neuron
+    layers, besides spikebench's and SpikingJelly's; what happens inside one belongs to it. One that has a ``step_mode`` ("s" or
+    "m") takes steps as SpikingJelly's do; of others the axes of their inputs tell, followed from the network's (``provenance``).
 
     The pass runs compiled blocks, fused attention and fused encoder layers as their definitions, since a fused kernel cannot be
     seen into. Declared values are checked: a wrong one raises WrongDeclarationError. No autograd graph is kept by the counting
@@ -54,8 +59,6 @@ class ActivityObserver:
         self._inside_neuron = 0
         self._called = False
         self.before_write: BeforeWrite | None = None
-        self._steps = 1
-        self._steps_known = False
         self._stack = ExitStack()
         mode = _ModeBesideCompiler if "torch._dynamo" in sys.modules else _Mode
         self._mode = mode(self, self._recorder)
@@ -79,7 +82,7 @@ class ActivityObserver:
             neuron = is_neuron(module, self._neurons)
             # A scripted module has the hooks of any module, though it forbids asking for them by its own methods.
             hooks = (
-                nn.Module.register_forward_pre_hook(module, self._before(scope, neuron), with_kwargs=True),
+                nn.Module.register_forward_pre_hook(module, self._before(scope, module, neuron), with_kwargs=True),
                 nn.Module.register_forward_hook(module, self._after(scope), with_kwargs=True, always_call=True),
             )
             for hook in hooks:
@@ -104,43 +107,41 @@ class ActivityObserver:
         unusable(*inputs)
         if not inputs:
             self.analysis.uncounted("", "call", "no tensor among its arguments: what depends on the input cannot be told")
+        layout = self._recorder.layout = Layout(self._model, inputs, self._given_T, self._given_samples)
         for tensor in inputs:
-            self._recorder.tracker.set(tensor, Origin(activation=True))
-        first = inputs[0] if inputs else None
-        sequence = first is not None and first.dim() == 5
-        own = getattr(self._model, "T", None)
-        known = self._given_T or (first.shape[0] if sequence and first is not None else own)
-        self._steps_known = isinstance(known, int)
-        self._steps = known if isinstance(known, int) else 1
-        self._recorder.samples = self._given_samples or (
-            0 if first is None or not first.dim() else first.shape[1 if sequence else 0]
-        )
+            self._recorder.tracker.place_input(tensor, layout.places(tensor))
 
     def _finish(self) -> None:
-        sites, neurons = self.analysis.site_sums.values(), self.analysis.neuron_sums.values()
-        tensors = [tensor for site in sites for tensor in site.tensors(self._steps, self._recorder.samples)]
-        tensors += [tensor for neuron in neurons for tensor in neuron.tensors()]
+        sites, neurons, layout = self.analysis.site_sums.values(), self.analysis.neuron_sums.values(), self._recorder.layout
+        track, samples = layout.track, layout.samples
+        uneven = unevenly_read(sites, track, samples)
+        tensors = [tensor for neuron in neurons for tensor in neuron.tensors()]
+        for site in sites:
+            tensors += site.tensors(None if site.group in uneven else track, samples)
         host = to_host(tensors)
         for site in sites:
-            site.settle(host, self._recorder.samples, self.analysis.samples)
+            site.settle(host, samples, self.analysis.samples)
+        stepped = {neuron.steps_in_pass() for neuron in neurons if neuron.pending}
         for neuron in neurons:
-            neuron.settle(host, self._recorder.samples)
+            neuron.settle(host, layout)
         layers = (site.scope for site in sites if site.operation in SYNAPTIC - PRODUCTS)
         for scope, (products, sentence) in self._recorder.membranes.notices(layers, bool(neurons)).items():
             self.analysis.uncounted(scope, "neuron", sentence, products)
-        self.analysis.passed(self._recorder.samples, self._steps)
+        self.analysis.passed(samples, layout.steps or (stepped.pop() if len(stepped) == 1 else 1))
         self._forget()
 
     def _forget(self) -> None:
         self._recorder.forget()
         for site in self.analysis.site_sums.values():
-            site.pending.clear()
+            site.forget()
         for neuron in self.analysis.neuron_sums.values():
-            neuron.pending.clear()
+            neuron.forget()
 
     # modules
 
-    def _before(self, scope: str, neuron: bool) -> Any:
+    def _before(self, scope: str, module: nn.Module, neuron: bool) -> Any:
+        lays_out = hasattr(module, "batch_first")
+
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             caller = sys._getframe(1)
             self._drop_left(caller)
@@ -148,6 +149,8 @@ class ActivityObserver:
                 if module is not self._model:
                     return
                 self._begin(tensors_within(args, kwargs))
+            if lays_out and args and isinstance(args[0], Tensor):
+                self._recorder.layout.hears(module, args[0], self._recorder.tracker.places(args[0]))
             frame = Frame(scope, module, neuron, caller, sys.exception())
             if isinstance(module, nn.RNNBase):
                 frame.block.enter_context(recurrent_as_defined())
@@ -169,7 +172,7 @@ class ActivityObserver:
                     self._connected(inputs, outputs, frame)
                 elif outputs:
                     with torch.no_grad(), no_dispatch():
-                        self._fired(module, scope, inputs, outputs[0])
+                        self._fired(module, scope, inputs, outputs)
             if not self._recorder.frames:
                 with torch.no_grad(), no_dispatch():
                     self._broken_off() if failed else self._finish()
@@ -207,16 +210,23 @@ class ActivityObserver:
         else:
             self.analysis.clear()
 
-    def _fired(self, module: nn.Module, scope: str, inputs: Sequence[Tensor], spikes: Tensor) -> None:
-        values = emitted(module)
-        multi_step = is_multi_step(module, spikes, self._steps if self._steps_known else None, self._recorder.samples)
-        if multi_step and not self._steps_known:
-            self._steps, self._steps_known = spikes.shape[0], True
+    def _fired(self, module: nn.Module, scope: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        values, layout, tracker = emitted(module), self._recorder.layout, self._recorder.tracker
+        places = placed(inputs, [tracker.places(tensor) for tensor in inputs], outputs[0])
+        steps = steps_of(module, outputs[0], places, layout)
+        if steps.declared:
+            layout.reads(outputs[0], places, 1 if steps.multi else 0)
+        places = by_interface(places, outputs[0], steps, layout)
         sums = self.analysis.neuron_sums.get(scope)
         if sums is None:
             sums = self.analysis.neuron_sums[scope] = NeuronSums(self.analysis.next_place(), scope, type(module).__name__)
-        fired = sums.fired(inputs, spikes, values, multi_step)
-        self._recorder.tracker.set(spikes, Origin(True, values, fired=fired))
+        left, sums.before = stepped(places, steps.multi, sums.before), None if isinstance(module, SpikingNeuron) else places
+        fired = sums.fired(inputs, outputs[0], values, steps, left, layout.track)
+        for output in outputs[1:]:  # a membrane, say
+            tracker.set(output, Origin(True))
+            tracker.put(output, left if output.shape == outputs[0].shape else MIXED, written=True)
+        tracker.set(outputs[0], Origin(True, values, fired=fired))
+        tracker.put(outputs[0], left, written=True)
 
     def _connected(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], frame: Frame) -> None:
         """Data that left PyTorch and came back (NumPy, a kernel of one's own) shows as an output that nothing seen has made."""
@@ -227,7 +237,7 @@ class ActivityObserver:
             if origin is None or origin.outside or origin.unwritten:
                 reason = "its output comes from outside PyTorch's operators"
                 self.analysis.uncounted(frame.scope, "outside PyTorch", reason)
-                self._recorder.tracker.set(output, Origin(True))
+                self._recorder.lost(output)
 
     def _declared(self, tensor: Any, values: Values) -> None:
         if self._recorder.frames and not self._inside_neuron and isinstance(tensor, Tensor):
@@ -264,7 +274,10 @@ class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not known:
             # Flexible attention, control flow: an operator that takes functions, run by a kernel of its own.
             self._recorder.uncounted(str(func), "an operator that takes functions cannot be seen into")
-            return func(*args, **kwargs)
+            out = func(*args, **kwargs)
+            for tensor in tensors_within(out):
+                self._recorder.lost(tensor)
+            return out
         if torch.is_inference_mode_enabled() and func.overloadpacket not in RULES:
             # In inference mode linear, matmul, flatten and the like arrive whole: take them apart as autograd would have done.
             with self:

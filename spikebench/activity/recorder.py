@@ -12,13 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from spikebench.activity import elementwise, moves, synaptic
+from spikebench.activity import elementwise, following, moves, synaptic
 from spikebench.activity.analysis import ActivityAnalysis
 from spikebench.activity.kinds import held
+from spikebench.activity.layout import Layout
 from spikebench.activity.measure import Measure, measure, of_counts
 from spikebench.activity.membranes import Key, Membranes
 from spikebench.activity.moves import tensors_in
 from spikebench.activity.opaque import why_opaque
+from spikebench.activity.passing import Call as Operation
+from spikebench.activity.provenance import MIXED, NOWHERE, Grid, Places
 from spikebench.activity.sums import Call, SiteSums
 from spikebench.activity.tracking import WEIGHT, Origin, Tracker, merged
 from spikebench.core.values import Values
@@ -44,14 +47,17 @@ class Frame:
 
 
 class Recorder:
-    """``frames``: the modules that are running, outermost first. ``samples``: images in this call of the network."""
+    """``frames``: the modules that are running, outermost first. ``layout``: of this call's input. ``places``: where the output
+    of the operation at hand belongs.
+    """
 
     def __init__(self, analysis: ActivityAnalysis) -> None:
         self.analysis = analysis
         self.tracker = Tracker()
         self.membranes = Membranes(self.tracker)
         self.frames: list[Frame] = []
-        self.samples = 0
+        self.layout = Layout()
+        self.places: Places = NOWHERE
         self._measures: dict[tuple[Any, ...], tuple[Measure, StorageWeakRef]] = {}
         self.in_place = False
 
@@ -73,6 +79,7 @@ class Recorder:
                 before = self._kept_apart(args, kwargs.get("out", args[0]))
         out = run()
         parents, outputs = tensors_in((*args, *kwargs.values())), tensors_in((out,))
+        self._follow(func, args, kwargs, outputs)
         opaque = why_opaque((*parents, *outputs))
         if rule is None:
             # What Python reads of a tensor is no arithmetic of the network's; an operator of one's own may do anything.
@@ -86,7 +93,18 @@ class Recorder:
                 self._check_written(packet, parents)
             rule(self, before, kwargs, out)
             self.membranes.saw(packet, parents, outputs)
+        for tensor in outputs:
+            known = self.places == NOWHERE or (opaque is None and tensor.shape == outputs[0].shape)
+            self.tracker.put(tensor, self.places if known else MIXED, written=in_place)
         return out
+
+    def _follow(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Sequence[Tensor]) -> None:
+        """Find ``places``, before the operation's inputs may be overwritten."""
+        call = Operation(func, args, kwargs, outputs[0] if outputs else None)
+        seen = [self.tracker.places(tensor) for tensor in call.inputs]
+        if func.overloadpacket in following.READ_BY_PYTHON:
+            self.tracker.read_by_python |= any(places != NOWHERE for places in seen)
+        self.places = following.places_of(call, seen) if outputs else NOWHERE
 
     def _kept_apart(self, args: tuple[Any, ...], target: Tensor) -> tuple[Any, ...]:
         """``args`` with copies of what the operation is about to overwrite, and which is measured afterwards."""
@@ -95,8 +113,9 @@ class Recorder:
         for arg in args:
             if isinstance(arg, Tensor) and arg.untyped_storage()._cdata == storage:
                 origin = self.tracker.get(arg) or WEIGHT
-                arg = arg.clone()
+                places, arg = self.tracker.places(arg), arg.clone()
                 self.tracker.set(arg, origin)
+                self.tracker.put(arg, places)
             found.append(arg)
         return tuple(found)
 
@@ -105,7 +124,12 @@ class Recorder:
             origin = self.tracker.get(tensor)
             if origin is not None and origin.unwritten:
                 self.uncounted("kernel", f"memory that no PyTorch operator wrote is read by {packet}: a kernel of one's own")
-                self.tracker.set(tensor, Origin(True))
+                self.lost(tensor)
+
+    def lost(self, tensor: Tensor) -> None:
+        """An activation of which nothing is known."""
+        self.tracker.set(tensor, Origin(True))
+        self.tracker.put(tensor, MIXED, written=True)
 
     def _not_counted(self, operation: str, reason: str, parents: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         """Arithmetic on weights alone is not what an image costs, so only what depends on the input is missed."""
@@ -139,7 +163,7 @@ class Recorder:
             self._measures[key] = (measure(x, dim, values), StorageWeakRef(storage))  # type: ignore[no-untyped-call]
         return self._measures[key][0]
 
-    def fired(self, x: Tensor, values: Values | None) -> Measure | None:
+    def fired(self, x: Tensor, values: Values | None) -> tuple[Measure, Grid] | None:
         """Spikes that their neuron has been looked at for, and that nothing has changed or cut since, by step and sample."""
         origin = self.tracker.get(x)
         if values is None or values.kind != "binary" or origin is None or origin.fired is None:
@@ -147,13 +171,18 @@ class Recorder:
         known = origin.fired
         if not known.elements == x.numel() == x.untyped_storage().nbytes() // x.element_size():
             return None
-        return of_counts(known.by_row, values.scale, known.wrong, known.elements)
+        grid = Grid(known.grid.shape, MIXED) if self.tracker.read_by_python else known.grid
+        return of_counts(known.by_row, values.scale, known.wrong, known.elements), grid
 
-    def measure_rows(self, x: Tensor, dim: int, values: Values | None) -> Measure:
-        """``measure`` for layers that need no more than sums over leading axes: spikes were summed so when their neuron was
-        seen.
+    def grid(self, x: Tensor) -> Grid:
+        """All axes of ``x``."""
+        return Grid(tuple(x.shape), self.tracker.places(x))
+
+    def measure_rows(self, x: Tensor, dim: int, values: Values | None) -> tuple[Measure, Grid]:
+        """``measure``, and its axes, for layers that need no more than sums by sample: spikes were summed so when their neuron
+        was seen.
         """
-        return self.fired(x, values) or self.measure(x, dim, values)
+        return self.fired(x, values) or (self.measure(x, dim, values), self.grid(x).without(dim))
 
     def made(self, out: Any, parents: Sequence[Tensor], values: Values | None, layer: bool = False) -> None:
         """``out`` was computed from ``parents`` and holds ``values``; of several outputs that are no list, the first one does.
@@ -211,7 +240,7 @@ class Recorder:
 
     def _moved(self, found: SiteSums, reads: Sequence[Tensor | None], writes: Tensor) -> None:
         """Each image by itself: weights are read again for each, whatever the batch."""
-        inputs, weights, read = 0, 0, 0
+        inputs, weights, read, weight_bytes = 0, 0, 0, 0
         for tensor in reads:
             if tensor is None:
                 continue
@@ -221,7 +250,8 @@ class Recorder:
                 read += elements * size
             else:
                 weights += elements
-                read += elements * size * max(1, self.samples)
+                weight_bytes += elements * size
+        found.weight_bytes += weight_bytes
         found.add(
             bytes_read=read,
             bytes_written=writes.numel() * writes.element_size(),

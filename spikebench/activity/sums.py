@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spikebench.activity.measure import Measure
+from spikebench.activity.provenance import Rows
 from spikebench.core.errors import SpikebenchError
 from spikebench.core.values import ValueKind, Values
 from spikebench.derived.sites import Site
@@ -85,10 +86,11 @@ def _kind(low: float, high: float, wrong: float | None) -> ValueKind:
 
 @dataclass
 class Call:
-    """One call's sums, still on the device: each of ``counts`` a vector over the input's leading axes (time, sample, ...)."""
+    """One call's sums, still on the device; ``folded``: ``counts`` by sample, once it is known what tells samples apart."""
 
-    counts: dict[str, Tensor]
+    counts: dict[str, Rows]
     operands: list[Seen]
+    folded: dict[str, tuple[Tensor, bool]] = field(default_factory=dict)
 
 
 @dataclass
@@ -104,17 +106,25 @@ class SiteSums:
     by_sample: dict[str, list[int] | None] = field(default_factory=dict)
     operands: list[Operand] = field(default_factory=list)
     pending: list[Call] = field(default_factory=list)
+    weight_bytes: int = 0
+    """Of the weights that this pass has read: each image reads them again, and their number is known when it is over."""
+
+    @property
+    def group(self) -> tuple[str, str]:
+        """What a loop written out has in common."""
+        return self.scope, self.operation
 
     def add(self, **amounts: int) -> None:
         """Numbers that follow from shapes."""
         for name, amount in amounts.items():
             self.fixed[name] = self.fixed.get(name, 0) + amount
 
-    def tensors(self, steps: int, samples: int) -> Iterator[Tensor]:
+    def tensors(self, track: int | None, samples: int) -> Iterator[Tensor]:
         """What must come to the host; the counts are folded to one number a sample first."""
         for call in self.pending:
-            call.counts = {name: fold(counts, steps, samples) for name, counts in call.counts.items()}
-            yield from call.counts.values()
+            once = {id(rows): rows.fold(track, samples) for rows in {id(rows): rows for rows in call.counts.values()}.values()}
+            call.folded = {name: once[id(rows)] for name, rows in call.counts.items()}
+            yield from (tensor for tensor, _ in call.folded.values())
             for seen in call.operands:
                 yield from seen.tensors()
 
@@ -126,10 +136,12 @@ class SiteSums:
                 self.operands = [Operand() for _ in call.operands]
             for operand, seen in zip(self.operands, call.operands, strict=True):
                 operand.see(seen, host, self.scope or "the network")
-            for name, tensor in call.counts.items():
+            for name, (tensor, of_none) in call.folded.items():
                 # Sizes of NaN and infinity: such an input is real, and its unit counts are left out.
                 values = [int(value) if isfinite(value) else 0 for value in host[id(tensor)]]
                 self.counts[name] = self.counts.get(name, 0) + sum(values)
+                if of_none and values == [0]:
+                    values = [0] * samples  # a state at rest
                 so_far = found.get(name, [0] * samples)
                 split = so_far is not None and len(values) == samples
                 found[name] = [a + b for a, b in zip(so_far or (), values, strict=True)] if split else None
@@ -137,7 +149,13 @@ class SiteSums:
             earlier = self.by_sample.get(name, [0] * before)
             now = found.get(name, [0] * samples)
             self.by_sample[name] = None if earlier is None or now is None else earlier + now
+        self.add(bytes_read=self.weight_bytes * max(1, samples))
+        self.forget()
+
+    def forget(self) -> None:
+        """The pass is over, or has failed."""
         self.pending.clear()
+        self.weight_bytes = 0
 
     def row(self) -> Site:
         kinds = [operand.kind or "real" for operand in self.operands]
@@ -159,16 +177,18 @@ class SiteSums:
         )
 
 
-def fold(counts: Tensor, steps: int, samples: int) -> Tensor:
-    """Sums by sample (B,) of a vector over (T, B, ...), flattened, or over (B, ...) where time is gone; one sum if it is neither.
-
-    Everything that folds T into the batch puts T first (SpikingJelly, the published code, spikebench).
+def unevenly_read(sites: Iterable[SiteSums], track: int | None, samples: int) -> set[tuple[str, str]]:
+    """Groups of sites whose pending calls have read some samples more often than others: such a network does with a sample what
+    its place in the batch says.
     """
-    length = counts.numel()
-    for outer in (steps, 1):
-        if samples and length and length % (outer * samples) == 0:
-            return counts.reshape(outer, samples, -1).sum((0, 2), dtype=torch.float64)
-    return counts.sum(dtype=torch.float64)
+    reads: dict[tuple[str, str], list[int]] = {}
+    for site in sites:
+        for call in site.pending:
+            for rows in {id(rows): rows for rows in call.counts.values()}.values():
+                more = rows.grid.reads(track, samples)
+                if more is not None:
+                    reads[site.group] = [a + b for a, b in zip(reads.get(site.group, [0] * samples), more, strict=True)]
+    return {group for group, times in reads.items() if len(set(times)) > 1}
 
 
 def to_host(tensors: Iterable[Tensor]) -> Host:

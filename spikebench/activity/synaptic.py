@@ -4,7 +4,7 @@ values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from spikebench.activity.coverage import axes_of, coverage
 from spikebench.activity.kinds import multiplied, summed
 from spikebench.activity.measure import Measure, measure
 from spikebench.activity.moves import Rule
+from spikebench.activity.provenance import Grid, Rows, combine
 from spikebench.activity.sums import Call, Seen
 
 if TYPE_CHECKING:
@@ -45,12 +46,15 @@ def convolution(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, 
     dense = (x_ if transposed else out_).numel() * prod(kernel) * (fan_out if transposed else x_.shape[1] // groups)
     values = recorder.tracker.values(x)
     taps = coverage(axes, x.device)
-    found = recorder.measure_rows(x_, 1, values) if taps is None else recorder.measure(x_, 1, values)
+    if batched:
+        recorder.layout.reads(x, recorder.tracker.places(x), 0, windows=len(kernel))
+    if taps is None:
+        found, grid = recorder.measure_rows(x_, 1, values)
+    else:
+        found, grid = recorder.measure(x_, 1, values), recorder.grid(x_).without(1)
 
-    def over_space(sums: Tensor) -> Tensor:
-        sums = sums if taps is None else sums * taps
-        total: Tensor = sums.flatten(1).sum(1, dtype=torch.float64) if sums.dim() > 1 else sums
-        return total.mul(fan_out)
+    def over_space(sums: Tensor) -> Rows:
+        return Rows.of(sums if taps is None else sums * taps, grid).times(fan_out)
 
     events = over_space(found.nonzero)
     counts = {"events": events, "events_left": events}
@@ -84,12 +88,13 @@ def matrix_product(recorder: Recorder, a: Tensor, b: Tensor, bias: Tensor | None
         return
     x, fan_out = (a, m) if left else (b, n)
     values = recorder.tracker.values(x)
-    found = recorder.measure_rows(x, -1, values) if left else recorder.measure(x, -2, values)
-    # A weight on the left mixes the rows of x: samples can be told apart by x's leading axis alone.
-    leading = 1.0 * fan_out if left or x.dim() == 3 else None
+    if left:
+        found, grid = recorder.measure_rows(x, -1, values)
+    else:
+        found, grid = recorder.measure(x, -2, values), recorder.grid(x).without(-2)
 
-    def fanned(sums: Tensor) -> Tensor:
-        return sums.reshape(-1) * leading if leading else (sums.sum(dtype=torch.float64) * fan_out).reshape(1)
+    def fanned(sums: Tensor) -> Rows:
+        return Rows.of(sums, grid).times(fan_out)
 
     events = fanned(found.nonzero)
     counts = {"events": events, "events_left": events}
@@ -111,36 +116,44 @@ def _product(recorder: Recorder, a: Tensor, b: Tensor, out: Tensor, shapes: Mapp
     kinds = [recorder.tracker.values(operand) for operand in (a, b)]
     made = summed(multiplied(*kinds))
     left, right = recorder.fired(a, kinds[0]), recorder.fired(b, kinds[1])
+    grid = _of_both(recorder.grid(a).without(-1).without(-1), recorder.grid(b).without(-1).without(-1))
     if left is not None and right is not None and made is not None and out.dtype == torch.float32:
         # The product of spikes counts what fired together, exactly; who reads it (the next product) needs its sums anyway.
         together = recorder.measure(out, -2, made).magnitude
         assert together is not None
-        fan_out, fan_in = b.shape[-1], a.shape[-2]
-        events = together.sum(-1).reshape(-1)
+        events = Rows.of(together.sum(-1), grid)
         counts = {
             "events": events,
-            "events_left": left.nonzero * fan_out,
-            "events_right": right.nonzero * fan_in,
+            "events_left": Rows.of(left[0].nonzero, left[1]).times(b.shape[-1]),
+            "events_right": Rows.of(right[0].nonzero, right[1]).times(a.shape[-2]),
             "unit_acs": events,
         }
+        measures = [left[0], right[0]]
     else:
-        left, right = recorder.measure(a, -2, kinds[0]), recorder.measure(b, -1, kinds[1])
-        counts = _pairs(left, right, a.shape[-2], b.shape[-1])
-    operands = [Seen.of(found, values) for found, values in zip((left, right), kinds, strict=True)]
+        measures = [recorder.measure(a, -2, kinds[0]), recorder.measure(b, -1, kinds[1])]
+        counts = _pairs(measures, a.shape[-2], b.shape[-1], grid)
+    operands = [Seen.of(found, values) for found, values in zip(measures, kinds, strict=True)]
     recorder.site("matmul", Call(counts, operands), reads=(a, b), writes=out, **shapes)
     recorder.made(out, (a, b), made, layer=True)
 
 
-def _pairs(left: Measure, right: Measure, rows: int, columns: int) -> dict[str, Tensor]:
+def _of_both(a: Grid, b: Grid) -> Grid:
+    """The leading axes of a product."""
+    return Grid(a.shape, tuple(combine(places) for places in zip(a.places, b.places, strict=True)))
+
+
+def _pairs(measures: Sequence[Measure], rows: int, columns: int, grid: Grid) -> dict[str, Rows]:
     """Counts of a product from the sums of a (..., k) over its rows and of b (..., k) over its columns."""
 
-    def by_batch(product: Tensor) -> Tensor:
-        return product.sum(-1).reshape(-1)
+    left, right = measures
+
+    def by_batch(product: Tensor) -> Rows:
+        return Rows.of(product.sum(-1), grid)
 
     counts = {
         "events": by_batch(left.nonzero * right.nonzero),
-        "events_left": by_batch(left.nonzero) * columns,
-        "events_right": by_batch(right.nonzero) * rows,
+        "events_left": by_batch(left.nonzero).times(columns),
+        "events_right": by_batch(right.nonzero).times(rows),
     }
     if left.magnitude is not None and right.magnitude is not None:
         binary = left.magnitude is left.nonzero and right.magnitude is right.nonzero
@@ -154,10 +167,10 @@ def hadamard(recorder: Recorder, a: Tensor, b: Tensor, out: Tensor) -> None:
     wide = [(operand.unsqueeze(-1) if not out.dim() else operand).expand(out.shape or (1,)) for operand in (a, b)]
     left, right = (measure(operand.unsqueeze(-1), -1, values) for operand, values in zip(wide, kinds, strict=True))
 
-    def by_row(product: Tensor) -> Tensor:
-        # (T, B, ...) or (T B, C, ...): two leading axes tell samples apart in either layout.
-        rows = product.flatten(0, 1) if product.dim() > 2 else product
-        return rows.reshape(rows.shape[0], -1).sum(1, dtype=torch.float64)
+    grid = Grid(tuple(left.nonzero.shape), recorder.places)
+
+    def by_row(product: Tensor) -> Rows:
+        return Rows.of(product, grid)
 
     counts = {
         "events": by_row(left.nonzero * right.nonzero),

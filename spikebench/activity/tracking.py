@@ -15,16 +15,18 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from spikebench.activity.kinds import join
+from spikebench.activity.provenance import MIXED, NOWHERE, Grid, Labels, Places, combine, labels_of, places_in
 from spikebench.core.values import Values
 
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """Spikes of a neuron layer: ``by_row`` (T B,) nonzero outputs by step and sample, ``wrong`` as in ``Measure``, ``elements``
-    in all.
+    """Spikes of a neuron layer: ``by_row`` (T B,) nonzero outputs by step and sample, ``grid`` its axes (T, B), ``wrong`` as in
+    ``Measure``, ``elements`` in all.
     """
 
     by_row: Tensor
+    grid: Grid
     wrong: Tensor
     elements: int
 
@@ -71,37 +73,86 @@ UNWRITTEN = Origin(activation=False, blank=True, unwritten=True)
 OUTSIDE = Origin(activation=False, outside=True)
 
 
+@dataclass(slots=True)
+class _Storage:
+    """``labels``: one for each track (``provenance``); None until whoever made it has said where it belongs."""
+
+    origin: Origin
+    alive: Any
+    labels: Labels | None = None
+
+
 class Tracker:
-    """storage -> Origin, for one pass; what is kept outlives passes. What has no storage (sparse, a wrapper) goes by itself."""
+    """storage -> what it holds and where it belongs, for one pass; what is kept outlives passes. What has no storage (sparse, a
+    wrapper) goes by itself.
+
+    ``read_by_python``: whether Python has read a value of this pass. All that follows may depend on it, so that nothing is known
+    to belong to one index any more.
+    """
 
     def __init__(self) -> None:
-        self._origins: dict[int, tuple[Origin, Any]] = {}
+        self._storages: dict[int, _Storage] = {}
         self._kept: dict[int, tuple[Origin, Any]] = {}
+        self.read_by_python = False
 
     def keep(self, tensor: Tensor, origin: Origin) -> None:
         """For tensors that are there before the pass, such as weights."""
         self.set(tensor, origin)
-        key = _key(tensor)
-        self._kept[key] = self._origins[key]
+        found = self._storages[key := _key(tensor)]
+        found.labels = NOWHERE
+        self._kept[key] = (origin, found.alive)
 
     def forget(self) -> None:
         """The pass is over."""
-        self._origins = dict(self._kept)
+        self.read_by_python = False
+        self._storages = {key: _Storage(origin, alive, NOWHERE) for key, (origin, alive) in self._kept.items()}
+
+    def _find(self, tensor: Tensor) -> _Storage | None:
+        found = self._storages.get(key := _key(tensor))
+        return None if found is None or (key < 0 and found.alive() is not tensor) else found
 
     def get(self, tensor: Tensor) -> Origin | None:
-        found = self._origins.get(key := _key(tensor))
-        if found is None or (key < 0 and found[1]() is not tensor):
-            return None
-        return found[0]
+        found = self._find(tensor)
+        return None if found is None else found.origin
 
     def set(self, tensor: Tensor, origin: Origin) -> None:
+        found = self._find(tensor)
+        if found is not None:
+            found.origin = origin
+            return
         key = _key(tensor)
-        known = self._origins.get(key)
-        if key < 0:
-            alive: Any = weakref.ref(tensor)
+        alive = weakref.ref(tensor) if key < 0 else StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+        self._storages[key] = _Storage(origin, alive)
+
+    def place_input(self, tensor: Tensor, places: Places) -> None:
+        """An input of the network; the same memory may be given twice."""
+        known = self._find(tensor)
+        self.set(tensor, Origin(activation=True))
+        self.put(tensor, MIXED if known is not None and self.places(tensor) != places else places, written=True)
+
+    def places(self, tensor: Tensor) -> Places:
+        """Where ``tensor`` belongs. What no operation of this pass made is a constant, the same for all samples."""
+        found = self._find(tensor)
+        if found is None or found.labels == NOWHERE:
+            return NOWHERE
+        if self.read_by_python or found.labels is None or found.labels == MIXED:
+            return MIXED
+        return places_in(found.labels, tensor.shape, tensor.stride(), tensor.storage_offset(), tensor.element_size())
+
+    def put(self, tensor: Tensor, places: Places, written: bool = False) -> None:
+        """``tensor``, which is known, belongs there. A storage that belongs somewhere stays, unless it is ``written``: a part of
+        it must fit to what the rest is.
+        """
+        found = self._find(tensor)
+        if found is None or (found.labels is not None and not written):
+            return
+        if places in (NOWHERE, MIXED) or _key(tensor) < 0:
+            labels: Labels = NOWHERE if places == NOWHERE else MIXED
         else:
-            alive = StorageWeakRef(tensor.untyped_storage()) if known is None else known[1]  # type: ignore[no-untyped-call]
-        self._origins[key] = (origin, alive)
+            labels = labels_of(places, tensor.shape, tensor.stride(), tensor.storage_offset(), tensor.element_size())
+        if found.labels is not None and not _is_whole(tensor):
+            labels = tuple(combine((before, now)) for before, now in zip(found.labels, labels, strict=True))
+        found.labels = labels
 
     def declare(self, tensor: Tensor, values: Values) -> None:
         origin = self.get(tensor)

@@ -96,9 +96,9 @@ class NeuronLayer:
     """One neuron layer, summed over all samples of the pass.
 
     ``neurons``: how many there are (elements of one time step of one sample). ``spikes``: nonzero outputs. ``firing_rate``:
-    spikes per neuron and step; ``firing_rate_by_step``: the same for each time step. ``dead_fraction``: neurons that no sample
-    made fire; ``saturated_fraction``: neurons that fired at every step of every sample. ``membrane_updates``: one per neuron
-    and step. ``emits``: what its output holds.
+    spikes per neuron and step; ``firing_rate_by_step``: the same for each time step, () if unknown. ``dead_fraction``: neurons
+    that no sample made fire; ``saturated_fraction``: neurons that fired at every step of every sample. ``membrane_updates``: one
+    per neuron and step. ``emits``: what its output holds.
     """
 
     site: int
