@@ -86,7 +86,8 @@ class Launcher(Protocol):
     """Runs chains of jobs; jobs of one chain run in order, chains in any order and side by side.
 
     ``alone``: one job at a time with the machine to itself, so it may time; jobs of an exclusive harness are handed to no other.
-    ``workers``: how many jobs run side by side.
+    ``workers``: how many jobs run side by side. ``Options`` may have ``threads``, CPU threads of a job, by which times are known.
+    One that works in its own process hands jobs that ``care`` wants ended or apart to ``processes``, as ``inline`` does.
     Yields the events of the work, and ``WorkerDied`` for a job whose process has died or was ended. What the work raises is
     raised here, whichever process it ran in.
     """

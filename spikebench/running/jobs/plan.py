@@ -90,11 +90,16 @@ def timing_launcher(suite: Suite) -> Choice:
     return suite.launcher if REGISTRIES["launchers"].get(suite.launcher.name).alone else ALONE
 
 
+def timing_threads(suite: Suite) -> int:
+    """CPU threads of the jobs that run alone; 0, as of a launcher that lets nobody choose them: as many as torch uses."""
+    return getattr(timing_launcher(suite).resolve("launchers"), "threads", 0)
+
+
 @not_searched()
 def make_plan(suite: Suite, store: ResultsFolder, fresh: bool = False) -> Plan:
     """Compare the suite with its results folder (which need not exist yet). ``fresh``: take nothing that is there."""
     device = resolve_device(suite.device)
-    threads = timing_launcher(suite).resolve("launchers").threads
+    threads = timing_threads(suite)
     finished = {} if fresh else store.finished()
     return Plan(tuple((cell, plan_cell(suite.jobs(cell, device), store, finished, threads)) for cell in suite.cells))
 

@@ -23,7 +23,7 @@ from spikebench.core.store import ResultsFolder
 from spikebench.running.jobs.deaths import Deaths
 from spikebench.running.jobs.events import Event, JobEnded, Measured
 from spikebench.running.jobs.execute import Executor
-from spikebench.running.jobs.plan import PlannedJob, plan_cell, timing_launcher
+from spikebench.running.jobs.plan import PlannedJob, plan_cell, timing_launcher, timing_threads
 from spikebench.running.search.outcome import Outcome, Running, State, constrain, report_epoch, state_of
 from spikebench.running.search.study import SearchStudy
 from spikebench.running.search.trial import JobStopped, RefusedError, StoppableWork, Trials
@@ -53,7 +53,7 @@ class Searcher:
         self._plan = ("search", trials.device, digest(trials.identity()))
         self._planned: set[Line] = set()
         self._deaths = Deaths(store.path)
-        self._threads = timing_launcher(trials.suite).resolve("launchers").threads
+        self._threads = timing_threads(trials.suite)
         self._pruned = {t.user_attrs["cell_id"]: t for t in study.trials if state_of(t) == "pruned"}
 
     def events(self) -> Generator[Event]:

@@ -14,7 +14,7 @@ from spikebench.core.suite_reader import load
 from spikebench.reading.model.trials import Trials as FoundTrials
 from spikebench.reading.model.trials import of_study
 from spikebench.running.jobs.execute import log
-from spikebench.running.jobs.plan import Plan, plan_cell, resolve_device, timing_launcher
+from spikebench.running.jobs.plan import Plan, plan_cell, resolve_device, timing_threads
 from spikebench.running.run.progress import show
 from spikebench.running.run.runner import Run, bind
 from spikebench.running.search.screen import Screen
@@ -85,7 +85,7 @@ def _search(run: Run, trials: Trials, study: SearchStudy, console: Any, existed:
 def _test_winners(run: Run, trials: Trials, searcher: Searcher, console: Any) -> bool:
     """Measure the winners as the suite asks, the test split included: once, now that nothing is chosen any more."""
     cells = _cells(trials, of_study(searcher.study.study))
-    threads = timing_launcher(run.suite).resolve("launchers").threads
+    threads = timing_threads(run.suite)
     planned = tuple((cell, plan_cell(run.suite.jobs(cell, trials.device), run.store, threads=threads)) for cell in cells)
     tests = Run(run.suite, run.store, Plan(planned), whole=False, locked=True)
     searcher.want(job.job for job in tests.plan.jobs)

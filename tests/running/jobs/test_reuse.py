@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
+from spikebench.core.registry import REGISTRIES, NoOptions
 from spikebench.core.store import ResultsFolder
 from spikebench.running.run.runner import open_run
 
@@ -27,3 +29,10 @@ def test_times_are_found_again_where_the_suite_sets_the_threads(tmp_path: Path) 
     assert not first.failures
     assert {facts["threads"] for facts in ResultsFolder(tmp_path / "tiny").machines().values()} == {other}
     assert not open_run(path, tmp_path).plan.pending
+
+
+def test_a_launcher_need_not_let_a_suite_set_its_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(REGISTRIES["launchers"].get("inline"), "Options", NoOptions)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(SUITE)
+    assert len(open_run(path, tmp_path).plan.pending) == 3
