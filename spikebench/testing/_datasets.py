@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -24,6 +25,11 @@ class DatasetContract(TorchFreeContract):
     def test_is_a_dataset_with_a_version(self, dataset: Dataset) -> None:
         assert isinstance(dataset, Dataset)
         assert isinstance(dataset.version, int)
+
+    def test_splits_are_as_large_as_sizes_says(self, dataset: Dataset) -> None:
+        for name, size in getattr(dataset, "sizes", {}).items():
+            split: Any = dataset.split(name)
+            assert len(split) == size, name
 
     def test_samples_have_the_declared_shape_and_types(self, dataset: Dataset) -> None:
         inputs = dataset.inputs
@@ -53,9 +59,8 @@ class DatasetContract(TorchFreeContract):
         for name in SPLITS:
             split: Any = dataset.split(name)
             seen[name] = {split[index][0].numpy().tobytes() for index in range(min(len(split), 2000))}
-        assert not seen["train"] & seen["test"]
-        assert not seen["train"] & seen["validation"]
-        assert not seen["validation"] & seen["test"]
+        for one, other in itertools.combinations(SPLITS, 2):
+            assert not seen[one] & seen[other], f"{one} and {other} share samples"
 
     def test_an_unknown_split_is_refused(self, dataset: Dataset) -> None:
         with pytest.raises(InputError, match="dev"):
