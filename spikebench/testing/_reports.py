@@ -136,7 +136,8 @@ class SectionContract(TorchFreeContract):
         assert len(set(keys)) == len(keys)
 
     def test_without_results_it_is_silent(self) -> None:
-        assert list(REGISTRIES["sections"].get(self.name)()(FRAMES["empty"])) == []
+        blocks = list(REGISTRIES["sections"].get(self.name)()(FRAMES["empty"]))
+        assert blocks == [], f"{self.name}: no blocks where there is nothing to say, not even an empty table"
 
 
 class FormatContract(TorchFreeContract):
@@ -186,4 +187,4 @@ def check_table(table: Table) -> None:
             if isinstance(cell, Number):
                 assert cell.half_width is None or cell.half_width >= 0
     assert used == set(range(len(table.footnotes))), f"{table.key}: every footnote is called, every call has a footnote"
-    assert table.rows
+    assert table.rows, f"{table.key}: a table without rows is left out"

@@ -16,5 +16,8 @@ class TestSections(SectionContract):
 
 
 def test_no_two_sections_stand_in_the_same_place() -> None:
-    orders = [REGISTRIES["sections"].get(name).order for name in NAMES]
-    assert len(set(orders)) == len(orders)
+    places: dict[int, list[str]] = {}
+    for name in NAMES:
+        places.setdefault(REGISTRIES["sections"].get(name).order, []).append(name)
+    shared = {order: names for order, names in places.items() if len(names) > 1}
+    assert not shared, f"give one of them another order; taken are {sorted(places)}"
