@@ -49,7 +49,8 @@ class Dataset(Protocol):
         """Samples (x, y): x float32 (channels, size, size), or (T, channels, size, size) where ``inputs.events``; y int64, 0-d.
 
         A ``TensorDataset`` if the split fits into memory: training then indexes it instead of starting loader processes. Raises
-        InputError for another name, and for files that are missing, saying where they were looked for.
+        InputError for another name (``check_split`` does), and for files that are missing, saying where they were looked for.
+        ``Split`` is there for type checkers alone, like torch: ``TensorDataset`` does as well, imported under TYPE_CHECKING.
         """
 
 

@@ -80,7 +80,10 @@ class QKVAttention(AttentionBase):
         return context.neuron(context.spec.dim, self.options.v_threshold)
 
     def mix(self, *qkv: Tensor) -> Tensor:
-        """(T, B, num_heads, N, d) from ``inputs``, each of that shape."""
+        """(T, B, num_heads, N, d) from ``inputs``, each of that shape.
+
+        What a product holds is declared (``core.values``, ``counts_of`` in ``_product.py``), or is told from its values alone.
+        """
         raise NotImplementedError
 
     def fire(self, x: Tensor) -> Tensor:
