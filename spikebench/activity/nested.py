@@ -12,6 +12,8 @@ from torch.jit import ScriptModule
 
 _LEAVES = (str, bytes, int, float, complex, type(None), type, ModuleType, nn.Module)
 _DEPTH = 8
+_OWN = frozenset(vars(nn.Module()))
+"""What every module has: what is registered, hooks."""
 
 
 def tensors_within(*values: Any) -> list[Tensor]:
@@ -58,9 +60,11 @@ def named_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def _unlisted(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for key, value in vars(module).items():
+        if key in _OWN:
+            continue
         if isinstance(value, nn.Module):
             yield key, value
-        elif key != "_modules" and isinstance(value, (list, tuple, dict)) and value:
+        elif isinstance(value, (list, tuple, dict)) and value:
             for index, part in value.items() if isinstance(value, dict) else enumerate(value):
                 if isinstance(part, nn.Module):
                     yield f"{key}.{index}", part

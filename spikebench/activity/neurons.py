@@ -34,8 +34,9 @@ def _spikingjelly(name: str) -> tuple[type[nn.Module], ...]:
     return tuple(cls for cls in found if cls is not None)
 
 
-def is_neuron(module: nn.Module, more: tuple[type[nn.Module], ...] = ()) -> bool:
-    return isinstance(module, (SpikingNeuron, *_spikingjelly("neuron"), *more))
+def known_neurons() -> tuple[type[nn.Module], ...]:
+    """Classes whose modules are neuron layers."""
+    return (SpikingNeuron, *_spikingjelly("neuron"))
 
 
 def emitted(module: nn.Module) -> Values | None:

@@ -18,8 +18,8 @@ from spikebench.activity.definition import as_defined, recurrent_as_defined
 from spikebench.activity.layout import Layout
 from spikebench.activity.moves import SILENT
 from spikebench.activity.nested import named_parts, tensors_within
-from spikebench.activity.neurons import NeuronSums, emitted, is_neuron
-from spikebench.activity.opaque import unusable, why_opaque
+from spikebench.activity.neurons import NeuronSums, emitted, known_neurons
+from spikebench.activity.opaque import has_memory, unusable
 from spikebench.activity.provenance import MIXED
 from spikebench.activity.recorder import RULES, Frame, Recorder
 from spikebench.activity.state import BeforeWrite
@@ -49,7 +49,8 @@ class ActivityObserver:
     def __init__(
         self, model: nn.Module, *, T: int | None = None, samples: int | None = None, neurons: Sequence[type[nn.Module]] = ()
     ) -> None:
-        unusable(model)
+        self._parts = list(named_parts(model))
+        unusable(self._parts)
         self.analysis = ActivityAnalysis()
         self._recorder = Recorder(self.analysis)
         self._model = model
@@ -77,9 +78,10 @@ class ActivityObserver:
         self._stack.enter_context(without_shortcuts())
         self._stack.enter_context(as_defined())
         self._stack.enter_context(listening(self._declared))
-        for name, module in named_parts(self._model):
+        neuron_classes = (*known_neurons(), *self._neurons)
+        for name, module in self._parts:
             scope = ".".join(part for part in name.split(".") if part != "_orig_mod")
-            neuron = is_neuron(module, self._neurons)
+            neuron = isinstance(module, neuron_classes)
             # A scripted module has the hooks of any module, though it forbids asking for them by its own methods.
             hooks = (
                 nn.Module.register_forward_pre_hook(module, self._before(scope, module, neuron), with_kwargs=True),
@@ -95,10 +97,8 @@ class ActivityObserver:
         self._stack.close()
         if error is None and not self._called:
             self.analysis.uncounted("", "call", "the network was not called: only model(...) is seen, no other method of it")
-        for frame in reversed(self._recorder.frames):
-            frame.block.close()
-        self._recorder.frames.clear()
-        self._inside_neuron = 0
+        while self._recorder.frames:
+            self._left(self._recorder.frames[-1].module)
         self._forget()
 
     def _begin(self, inputs: Sequence[Tensor]) -> None:
@@ -153,6 +153,7 @@ class ActivityObserver:
                 self._recorder.layout.hears(module, args[0], self._recorder.tracker.places(args[0]))
             frame = Frame(scope, module, neuron, caller, sys.exception())
             if isinstance(module, nn.RNNBase):
+                frame.block = ExitStack()
                 frame.block.enter_context(recurrent_as_defined())
             self._recorder.frames.append(frame)
             self._inside_neuron += neuron
@@ -192,12 +193,13 @@ class ActivityObserver:
     def _left(self, module: nn.Module) -> Frame | None:
         """The frame of ``module``, whose call is over; what is above it is over too."""
         frames = self._recorder.frames
-        if all(frame.module is not module for frame in frames):
+        if not frames or (frames[-1].module is not module and all(frame.module is not module for frame in frames)):
             return None
         while True:
             frame = frames.pop()
             self._inside_neuron -= frame.neuron
-            frame.block.close()
+            if frame.block is not None:
+                frame.block.close()
             if frame.module is module:
                 return frame
 
@@ -287,8 +289,9 @@ class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # ``contiguous`` may alias its input, so torch calls it a view; it has a rule because it may copy.
         if (func.is_view and func.overloadpacket not in RULES) or func.overloadpacket in SILENT:
             out = func(*args, **kwargs)
-            if args and isinstance(args[0], Tensor) and why_opaque((args[0], out) if isinstance(out, Tensor) else args[:1]):
-                self._recorder.unwrapped(args[0], out)
+            first = args[0] if args else None
+            if isinstance(first, Tensor) and not (has_memory(first) and (not isinstance(out, Tensor) or has_memory(out))):
+                self._recorder.unwrapped(first, out)
             return out
         return self._recorder.saw(func, args, kwargs, lambda: func(*args, **kwargs))
 

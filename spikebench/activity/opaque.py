@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import torch
@@ -15,21 +15,32 @@ from spikebench.core.errors import InputError
 def why_opaque(tensors: Iterable[Tensor]) -> str | None:
     """What the first such tensor is, in words; None if all are plain. On the way of every operation, so it must cost nothing."""
     for tensor in tensors:
-        if tensor.layout is not torch.strided:
+        if type(tensor) in _ORDINARY and tensor.dtype in _PLAIN and tensor.layout is _STRIDED:
+            if not tensor.is_nested and not tensor.is_meta:
+                continue
+        elif tensor.layout is not _STRIDED:
             return f"a tensor of layout {tensor.layout}"
-        if not _plain(tensor.dtype) or tensor.is_nested or tensor.is_meta or _wraps(type(tensor)):
+        if tensor.dtype not in _PLAIN or tensor.is_nested or tensor.is_meta or _wraps(type(tensor)):
             return _named(tensor)
     return None
 
 
-def unusable(*things: nn.Module | Tensor) -> None:
-    """Raises InputError for what has no values at all: on the device ``meta``, or weights that a first call has yet to make."""
+def has_memory(tensor: Tensor) -> bool:
+    """Whether views of it are memory of its own storage."""
+    return tensor.layout is _STRIDED and (type(tensor) in _ORDINARY or not _wraps(type(tensor))) and not tensor.is_nested
+
+
+def unusable(*things: Sequence[tuple[str, nn.Module]] | Tensor) -> None:
+    """Raises InputError for what has no values at all: on the device ``meta``, or weights that a first call has yet to make.
+
+    ``things``: inputs, or named modules.
+    """
     for thing in things:
         if isinstance(thing, Tensor):
             if thing.is_meta:
                 raise InputError("an input is on the device meta, where tensors have no values to count; pass real ones")
             continue
-        for scope, module in thing.named_modules():
+        for scope, module in thing:
             for own in (*module._parameters.values(), *module._buffers.values()):
                 if own is None:
                     continue
@@ -47,11 +58,13 @@ def _named(tensor: Tensor) -> str:
         return "a nested tensor"
     if tensor.is_meta:
         return "a tensor without data (meta)"
-    if not _plain(tensor.dtype):
+    if tensor.dtype not in _PLAIN:
         return f"a tensor of {'complex numbers' if tensor.is_complex() else f'quantised numbers ({tensor.dtype})'}"
     return f"a {type(tensor).__name__}, which is no plain tensor,"
 
 
+_STRIDED = torch.strided
+_ORDINARY = frozenset({Tensor, nn.Parameter})
 _PLAIN = frozenset(
     {
         torch.bool,
@@ -60,10 +73,6 @@ _PLAIN = frozenset(
         *(getattr(torch, name) for name in dir(torch) if name.startswith("float8_")),
     }
 )
-
-
-def _plain(dtype: torch.dtype) -> bool:
-    return dtype in _PLAIN
 
 
 @cache

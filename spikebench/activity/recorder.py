@@ -31,7 +31,7 @@ _NEW = (moves.unwritten, moves.zeros, moves.constant)
 _PRODUCTS_IN_PLACE = (torch.ops.aten.mul, torch.ops.aten.mul_, torch.ops.aten.addcmul, torch.ops.aten.addcmul_)
 
 
-@dataclass
+@dataclass(slots=True)
 class Frame:
     """A module's call: its path, and how often each operation has run in it so far. ``caller``: the Python frame that runs it;
     ``handled``: the exception that was being handled when it began; ``block``: what ends with it.
@@ -42,7 +42,7 @@ class Frame:
     neuron: bool
     caller: FrameType
     handled: BaseException | None
-    block: ExitStack = field(default_factory=ExitStack)
+    block: ExitStack | None = None
     ordinals: dict[str, int] = field(default_factory=dict)
 
 

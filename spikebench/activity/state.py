@@ -51,6 +51,7 @@ class _Kept:
         self._seen: dict[int, Any] = {}
         self._containers: list[tuple[Any, Any]] = []
         self._empty: list[Any] = []
+        self._tensors: list[tuple[Tensor, Tensor, int, bool, Tensor | None]] = []
         self._guarded: dict[int, torch.UntypedStorage] = {}
         self._copies: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
 
@@ -90,25 +91,12 @@ class _Kept:
                 self.look(part, inside_object)
 
     def _tensor(self, tensor: Tensor) -> None:
-        leaf, asks, grad = tensor.is_leaf, tensor.requires_grad, tensor.grad if tensor.is_leaf else None
+        grad = tensor.grad if tensor.is_leaf else None
         try:
             data, storage = tensor.detach(), tensor.untyped_storage()
         except (NotImplementedError, RuntimeError):  # sparse, a wrapper: it has no memory that could be copied
             return
-
-        def undo() -> None:
-            if (
-                tensor.untyped_storage()._cdata != storage._cdata
-                or tensor.shape != data.shape
-                or tensor.stride() != data.stride()
-            ):
-                tensor.data = data
-            if leaf and tensor.requires_grad != asks:
-                tensor.requires_grad_(asks)
-            if leaf and tensor.grad is not grad:
-                tensor.grad = grad
-
-        self._undo.append(undo)
+        self._tensors.append((tensor, data, storage._cdata, tensor.requires_grad, grad))
         self._guarded[storage._cdata] = storage
         if grad is not None:
             self._guarded[grad.untyped_storage()._cdata] = grad.untyped_storage()
@@ -140,8 +128,15 @@ class _Kept:
             if not _same(thing, before):
                 thing.clear()
                 (thing.extend if isinstance(thing, (list, deque)) else thing.update)(before)
-        for undo in reversed(self._undo):
+        for undo in self._undo:
             undo()
+        for tensor, data, key, asks, grad in self._tensors:
+            if tensor.untyped_storage()._cdata != key or tensor.shape != data.shape or tensor.stride() != data.stride():
+                tensor.data = data
+            if tensor.is_leaf and tensor.requires_grad != asks:
+                tensor.requires_grad_(asks)
+            if tensor.is_leaf and tensor.grad is not grad:
+                tensor.grad = grad
         for storage, copy in self._copies.values():
             if storage.nbytes() != copy.nbytes():
                 storage.resize_(copy.nbytes())
