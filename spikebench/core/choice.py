@@ -161,11 +161,11 @@ def _not_finite(given: Mapping[str, Any], around: str = "") -> Iterator[Problem]
 
 
 def _problems(detail: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Problem]:
-    """What an option's own check says begins with the option's name: then it stands at that option, not at the whole."""
+    """What an option's own check says, a line a problem; one that begins with an option's name stands there, not at the whole."""
     if detail["type"] != "value_error":
         yield Problem(reword(detail), key=".".join(map(str, detail["loc"])))
         return
-    for sentence in reword(detail).split("; "):
+    for sentence in reword(detail).splitlines():
         name = sentence.split(" ")[0]
         yield Problem(sentence, key=".".join(map(str, (*detail["loc"], *([name] if name in given else [])))))
 

@@ -69,4 +69,4 @@ class TrainingOptions:
             if not good
         ]
         if wrong:
-            raise ValueError("; ".join(wrong))
+            raise ValueError("\n".join(wrong))

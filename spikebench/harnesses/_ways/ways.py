@@ -49,4 +49,4 @@ def check_lists(batch_sizes: Iterable[int], backends: Iterable[str], **others: S
         problems.append(f"batch_sizes needs at least one size, each at least 1; got {sizes}")
     problems += [f"unknown backend {name!r}{nearest(name, known)}" for name in names if name not in known]
     if problems:
-        raise ValueError("; ".join(problems))
+        raise ValueError("\n".join(problems))

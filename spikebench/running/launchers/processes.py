@@ -35,7 +35,7 @@ class Launcher:
                 if value is not None and value < 1
             ]
             if wrong:
-                raise ValueError("; ".join(wrong))
+                raise ValueError("\n".join(wrong))
 
     alone = False
 
