@@ -11,17 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._mode_utils import no_dispatch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikebench.activity.analysis import ActivityAnalysis
 from spikebench.activity.definition import as_defined, recurrent_as_defined
+from spikebench.activity.dispatch import Mode, ModeBesideCompiler
 from spikebench.activity.layout import Layout
-from spikebench.activity.moves import SILENT
 from spikebench.activity.nested import named_parts, tensors_within
 from spikebench.activity.neurons import NeuronSums, emitted, known_neurons
-from spikebench.activity.opaque import has_memory, unusable
+from spikebench.activity.opaque import unusable
 from spikebench.activity.provenance import MIXED
-from spikebench.activity.recorder import RULES, Frame, Recorder
+from spikebench.activity.recorder import Frame, Recorder
 from spikebench.activity.state import BeforeWrite
 from spikebench.activity.steps import by_interface, placed, stepped, steps_of
 from spikebench.activity.sums import to_host, unevenly_read
@@ -61,7 +60,7 @@ class ActivityObserver:
         self._called = False
         self.before_write: BeforeWrite | None = None
         self._stack = ExitStack()
-        mode = _ModeBesideCompiler if "torch._dynamo" in sys.modules else _Mode
+        mode = ModeBesideCompiler if "torch._dynamo" in sys.modules else Mode
         self._mode = mode(self, self._recorder)
 
     # the pass
@@ -249,54 +248,3 @@ class ActivityObserver:
     def watching(self) -> bool:
         """Inside the model, outside its neurons."""
         return bool(self._recorder.frames) and not self._inside_neuron
-
-
-class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Hands every ATen operation to the recorder."""
-
-    supports_higher_order_operators = True
-
-    def __init__(self, observer: ActivityObserver, recorder: Recorder) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._observer = observer
-        self._recorder = recorder
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """torch would hide ``__torch_dispatch__`` from its compiler, which imports it and costs 10 us a call."""
-        return False
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
-        kwargs = kwargs or {}
-        known = isinstance(func, torch._ops.OpOverload)
-        if known and self._observer.before_write is not None:
-            self._observer.before_write(func, args, kwargs)
-        if not self._observer.watching:
-            return func(*args, **kwargs)
-        if not known:
-            # Flexible attention, control flow: an operator that takes functions, run by a kernel of its own.
-            self._recorder.uncounted(str(func), "an operator that takes functions cannot be seen into")
-            out = func(*args, **kwargs)
-            for tensor in tensors_within(out):
-                self._recorder.lost(tensor)
-            return out
-        if torch.is_inference_mode_enabled() and func.overloadpacket not in RULES:
-            # In inference mode linear, matmul, flatten and the like arrive whole: take them apart as autograd would have done.
-            with self:
-                parts = func.decompose(*args, **kwargs)
-            if parts is not NotImplemented:
-                return parts
-        # ``contiguous`` may alias its input, so torch calls it a view; it has a rule because it may copy.
-        if (func.is_view and func.overloadpacket not in RULES) or func.overloadpacket in SILENT:
-            out = func(*args, **kwargs)
-            first = args[0] if args else None
-            if isinstance(first, Tensor) and not (has_memory(first) and (not isinstance(out, Tensor) or has_memory(out))):
-                self._recorder.unwrapped(first, out)
-            return out
-        return self._recorder.saw(func, args, kwargs, lambda: func(*args, **kwargs))
-
-
-class _ModeBesideCompiler(_Mode):  # type: ignore[no-untyped-call]
-    """Where the compiler is loaded, flexible attention calls it even now."""
-
-    __torch_dispatch__ = torch._disable_dynamo(_Mode.__torch_dispatch__, recursive=True)
