@@ -85,23 +85,34 @@ def test_kill_9_at_random_moments_then_run_again(
 
 
 @pytest.mark.slow
-def test_a_stopped_worker_is_ended_and_its_job_is_done_by_the_next_run(
-    command: Command, tiny: Path, tmp_path: Path, undisturbed: Any
-) -> None:
-    whole = tiny.read_text()
-    tiny.write_text(whole.replace("epochs: 3", "epochs: 300") + "launcher: {processes: {workers: 2}}\nstall: 15 s\n")
+def test_a_stopped_worker_is_ended_and_what_it_had_measured_is_kept(command: Command, tiny: Path, tmp_path: Path) -> None:
+    whole = tiny.read_text().replace("epochs: 3", "epochs: 40")
+    tiny.write_text(whole + "launcher: {processes: {workers: 2}}\nstall: 15 s\n")
+    folder = tmp_path / "stopped/tiny"
     process = start(tiny, "stopped", tmp_path, said=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while len(list(tmp_path.glob("stopped/tiny/weights/*/checkpoint.pt"))) < 2 and time.monotonic() < deadline:
+    while len(list(folder.glob("weights/*/checkpoint.pt"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     for worker in children(process.pid):
         os.kill(worker, signal.SIGSTOP)
-    said = process.communicate(timeout=120)[0].decode()
+    said = process.communicate(timeout=180)[0].decode()
     assert process.returncode == 4, said
     assert said.count("nothing was heard of the job for as long as stall, 15 s") == 2
+    before = measured(folder)
+    assert any('"epoch_loss"' in line for line in before)
     tiny.write_text(whole)
     assert command("run", tiny, "--results", "stopped").returncode == 0
-    require_whole(tmp_path / "stopped/tiny", undisturbed[0])
+    # Its times too: no epoch was trained a second time.
+    assert before <= measured(folder)
+    assert not any('"status": "failed"' in path.read_text() for path in folder.glob("jobs/*.jsonl"))
+    assert not list(folder.glob("jobs/unfinished/*"))
+    assert not list(folder.glob("weights/*/checkpoint.pt"))
+
+
+def measured(folder: Path) -> set[str]:
+    """The lines of all records that have a value."""
+    lines = {f"{path.name} {line}" for path in folder.glob("jobs/*.jsonl") for line in path.read_text().splitlines()[1:-1]}
+    return {line for line in lines if '"status": "ok"' in line}
 
 
 def children(pid: int) -> list[int]:
