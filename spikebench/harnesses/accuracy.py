@@ -59,7 +59,7 @@ class Harness:
         from spikebench.data import resident
         from spikebench.training.evaluation import evaluate
 
-        own = subject.job.cell.variant.T
+        model, own = subject.model, subject.job.cell.variant.T
         split = resident(subject.dataset.split("test"), subject.device)
         for T in dict.fromkeys((own, *options.T)):
             conditions: dict[str, Scalar] = {"T": T, "split": "test"}
@@ -68,13 +68,13 @@ class Harness:
                 yield Record.absent(ACCURACY, reason, conditions=conditions)
                 continue
             try:
-                subject.model.T = T
+                model.T = T
             except InputError as error:  # a component with parameters for each step, or without steps
                 reason = "; ".join(dict.fromkeys(problem.message for problem in error.problems))
                 yield Record.absent(ACCURACY, reason, conditions=conditions)
                 continue
             try:
-                found = evaluate(subject.model, split, subject.device, options.batch_size, workers=options.workers)
+                found = evaluate(model, split, subject.device, options.batch_size, workers=options.workers)
             finally:
-                subject.model.T = own
+                model.T = own
             yield Record.of(ACCURACY, found.accuracy, conditions=conditions, samples=found.correct.int().tolist())

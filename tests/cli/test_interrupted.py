@@ -91,7 +91,8 @@ def test_a_stopped_worker_is_ended_and_what_it_had_measured_is_kept(command: Com
     folder = tmp_path / "stopped/tiny"
     process = start(tiny, "stopped", tmp_path, said=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while len(list(folder.glob("weights/*/checkpoint.pt"))) < 2 and time.monotonic() < deadline:
+    begun = folder / "jobs/unfinished"
+    while sum('"epoch": 2' in path.read_text() for path in begun.glob("*.partial")) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     for worker in children(process.pid):
         os.kill(worker, signal.SIGSTOP)

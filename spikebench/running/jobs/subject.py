@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikebench.core.cells import Cell, Job, Weights
-from spikebench.core.errors import InputError
+from spikebench.core.errors import StorageError
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES, is_stage
 from spikebench.core.suite import inputs_of
@@ -42,7 +42,7 @@ class Subject:
         """In evaluation mode. A training gets the seeded start, the given weights or the pre-trained encoder; a measurement the
         trained weights, or what a training would get where there is none.
 
-        Raises InputError if the weights that it needs are not there.
+        Raises StorageError if the weights that it needs are not there: the next run may have them.
         """
         from spikebench.training import load_weights
 
@@ -55,7 +55,7 @@ class Subject:
             self._start_from_pretraining(model, before)
         if needs and cell.training is not None:
             if not has_weights(self.weights_folder):
-                raise InputError(f"cell {cell.cell_id} has no trained weights in {self.weights_folder}")
+                raise StorageError(f"cell {cell.cell_id} has no trained weights in {self.weights_folder}")
             load_weights(model, self.weights_folder)
         return model.to(self.device).eval()
 
@@ -64,7 +64,7 @@ class Subject:
 
         folder = self.weights_folder.parent / before.cell_id
         if not has_weights(folder):
-            raise InputError(f"cell {self.job.cell.cell_id} has no pre-trained weights in {folder}")
+            raise StorageError(f"cell {self.job.cell.cell_id} has no pre-trained weights in {folder}")
         load_pretrained(model, folder)
 
 
@@ -91,7 +91,7 @@ def _start_from(model: Any, weights: Weights) -> None:
 
     with open(weights.path, "rb") as stream:
         if hashlib.file_digest(stream, "sha256").hexdigest() != weights.sha256:
-            raise InputError(f"{weights.path}: is not the file that it was when the suite was read")
+            raise StorageError(f"{weights.path}: is not the file that it was when the suite was read")
     if weights.layout == "masked":
         load_pretrained_file(model, Path(weights.path))
     else:

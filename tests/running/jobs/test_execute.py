@@ -209,3 +209,13 @@ def test_any_exception_is_recorded_in_one_short_line(
     (line,) = (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(line) < 40_000
     assert json.loads(line)["reason"] == said
+
+
+@pytest.mark.parametrize("harness", ["accuracy", "activity", "knn", "probe"])
+def test_weights_that_are_not_there_fail_a_job_and_the_next_run_tries_again(tmp_path: Path, harness: str) -> None:
+    store = ResultsFolder(tmp_path).create()
+    small = VariantSpec.from_mapping({"depth": 1, "dim": 16, "num_heads": 2, "T": 1, "stem": {"name": "sps", "patch_size": 2}})
+    measured = Job(Cell(small, Choice("digits"), Choice("train", {"epochs": 1}), 0), Choice(harness))
+    assert "no trained weights" in list(execute(measured, tmp_path))[-1].failure
+    assert not store.find(measured.job_id).done
+    assert {record.status for record in store.find(measured.job_id).records} == {"failed"}
