@@ -252,6 +252,15 @@ CALLS: dict[str, list[Call]] = {
     ],
     "max_pool3d_with_indices": [lambda s: F.max_pool3d(s.reshape(1, 1, 3, 2, 2), 2, 1, 1, return_indices=True)],
     "max_pool2d": [lambda s: aten.max_pool2d(image(s), [2, 2], [1, 1], [1, 1])],
+    "fractional_max_pool2d": [lambda s: F.fractional_max_pool2d(image(s), 2, output_size=(2, 2))],
+    "fractional_max_pool3d": [lambda s: F.fractional_max_pool3d(s.reshape(1, 1, 3, 2, 2), (2, 1, 1), output_size=(1, 1, 1))],
+    "_pack_padded_sequence": [lambda s: torch.nn.utils.rnn.pack_padded_sequence(s[..., None], [3, 2, 1, 1]).data],
+    "addcmul": [
+        lambda s: torch.addcmul(s, s, s),
+        lambda s: torch.addcmul(s, s, s, value=0.3),
+        lambda s: s.clone().addcmul_(s, torch.full((3, 4), 0.5), value=2),
+    ],
+    "lerp": [lambda s: torch.lerp(s, s.flip(0), 0.5), lambda s: torch.lerp(s, s.flip(0), torch.full((3, 4), 0.3))],
 }
 CALLS |= {
     n: [lambda s, n=n: getattr(torch, n)(s, 0.3), lambda s, n=n: getattr(s.clone(), f"{n}_")(0.3)]
