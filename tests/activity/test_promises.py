@@ -276,7 +276,7 @@ CALLS["lerp"] = [lambda s: torch.lerp(s, s.flip(0), 0.3), lambda s: torch.lerp(s
 CALLS["_pack_padded_sequence"] = [lambda s: torch.nn.utils.rnn.pack_padded_sequence(s[..., None], [3, 2, 2, 1])]
 CALLS["fractional_max_pool2d"] = [lambda s: F.fractional_max_pool2d(image(s), 2, output_size=(2, 2), return_indices=True)]
 CALLS["fractional_max_pool3d"] = [
-    lambda s: F.fractional_max_pool3d(s.reshape(1, 1, 3, 2, 2), (2, 1, 1), output_size=(1, 2, 2), return_indices=True)
+    lambda s: F.fractional_max_pool3d(image(s)[None].repeat(1, 1, 4, 2, 1), 2, output_size=1, return_indices=True)
 ]
 CALLS["isin"] = [lambda s: torch.isin(s, torch.tensor([1.0]))]
 CALLS["any"] += [lambda s: s.any(0), lambda s: s.to(BYTE).any(0)]
