@@ -252,7 +252,7 @@ CALLS: dict[str, list[Call]] = {
     ],
     "max_pool3d_with_indices": [lambda s: F.max_pool3d(s.reshape(1, 1, 3, 2, 2), 2, 1, 1, return_indices=True)],
     "max_pool2d": [lambda s: aten.max_pool2d(image(s), [2, 2], [1, 1], [1, 1])],
-    "fractional_max_pool2d": [lambda s: F.fractional_max_pool2d(image(s), 2, output_size=(2, 2))],
+    "fractional_max_pool2d": [lambda s: F.fractional_max_pool2d(image(s), 2, output_size=(2, 2), return_indices=True)],
     "fractional_max_pool3d": [lambda s: F.fractional_max_pool3d(s.reshape(1, 1, 3, 2, 2), (2, 1, 1), output_size=(1, 1, 1))],
     "_pack_padded_sequence": [lambda s: torch.nn.utils.rnn.pack_padded_sequence(s[..., None], [3, 2, 1, 1]).data],
     "addcmul": [
@@ -271,13 +271,6 @@ CALLS |= {
     for n in ("logical_and", "logical_or", "logical_xor")
 }
 CALLS |= {n: [getattr(torch, n)] for n in ("isnan", "isinf", "isfinite", "isposinf", "isneginf", "logical_not", "any", "all")}
-CALLS["addcmul"] = [lambda s: torch.addcmul(s, s, s), lambda s: s.clone().addcmul_(s, s, value=0.5)]
-CALLS["lerp"] = [lambda s: torch.lerp(s, s.flip(0), 0.3), lambda s: torch.lerp(s, s * 2, torch.tensor(0.5))]
-CALLS["_pack_padded_sequence"] = [lambda s: torch.nn.utils.rnn.pack_padded_sequence(s[..., None], [3, 2, 2, 1])]
-CALLS["fractional_max_pool2d"] = [lambda s: F.fractional_max_pool2d(image(s), 2, output_size=(2, 2), return_indices=True)]
-CALLS["fractional_max_pool3d"] = [
-    lambda s: F.fractional_max_pool3d(image(s)[None].repeat(1, 1, 4, 2, 1), 2, output_size=1, return_indices=True)
-]
 CALLS["isin"] = [lambda s: torch.isin(s, torch.tensor([1.0]))]
 CALLS["any"] += [lambda s: s.any(0), lambda s: s.to(BYTE).any(0)]
 
