@@ -91,6 +91,16 @@ class Cell:
         identity = self._identity()
         return digest(identity), digest({**identity, "seed": self.seed})
 
+    @cached_property
+    def _versions(self) -> dict[str, int]:
+        return self.variant.versions()
+
+    def known(self) -> Cell:
+        """The same cell, with all kept that its components must be imported for; sent to another process, it goes along."""
+        for cell in filter(None, (self, self.pretraining_cell)):
+            _ = cell._ids, cell._versions
+        return self
+
     def to_plain(self) -> dict[str, Any]:
         """All of it, ids and defaults included, as ``cells/<cell_id>.json`` stores it."""
         return {"schema": 1, "cell_id": self.cell_id, "group_id": self.group_id, **self.facts()}
@@ -99,7 +109,7 @@ class Cell:
         """What it is, without the ids, which take a hash."""
         return {
             "variant": self.variant.to_plain(),
-            **({"versions": versions} if (versions := self.variant.versions()) else {}),
+            **({"versions": self._versions} if self._versions else {}),
             "dataset": self.dataset.to_plain(),
             "training": None if self.training is None else self.training.to_plain(),
             "pretraining": None if self.pretraining is None else self.pretraining.to_plain(),

@@ -98,6 +98,12 @@ class ResultsFolder:
             found.setdefault(_job_of(path), []).append(path)
         return found
 
+    def files_of(self, job_id: str) -> Sequence[Path]:
+        """The finished files of one job, by name."""
+        folder = self.path / "jobs"
+        names = os.listdir(folder) if folder.is_dir() else []
+        return [folder / name for name in sorted(names) if name.startswith(f"{job_id}-") and name.endswith(".jsonl")]
+
     def find(
         self, job_id: str, machine_id: str | None = None, among: Mapping[str, Sequence[Path]] | None = None
     ) -> JobFile | None:
@@ -106,7 +112,7 @@ class ResultsFolder:
         ``among``: what ``finished`` gave, for who looks for many jobs.
         """
         failed = None
-        for path in (self.finished() if among is None else among).get(job_id, ()):
+        for path in self.files_of(job_id) if among is None else among.get(job_id, ()):
             if machine_id is not None and path != self.job_path(job_id, machine_id):
                 continue
             found = self.read_job_file(path)

@@ -79,6 +79,10 @@ class Suite:
     listed_recipes: tuple[Recipe, ...] = ()
     rules: Rules | None = dataclasses.field(default=None, compare=False, repr=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # The rules are of the process that has them; cells that were asked for there go along.
+        return {**self.__dict__, "rules": None}
+
     @cached_property
     def inputs(self) -> InputSpec:
         return inputs_of(self.dataset)

@@ -34,4 +34,10 @@ class WholeDataset:
         """x (C, H, W) float32 in 0..1, y int64."""
         from spikebench.data._splits import tensor_split
 
-        return tensor_split(name, *self.arrays())
+        # Every job of a run asks for the same ones.
+        if type(self) not in _ARRAYS:
+            _ARRAYS[type(self)] = self.arrays()
+        return tensor_split(name, *_ARRAYS[type(self)])
+
+
+_ARRAYS: dict[type, tuple[np.ndarray, np.ndarray]] = {}

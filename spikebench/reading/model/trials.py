@@ -88,10 +88,16 @@ def load_trials(folder: str | Path) -> Trials | None:
     from optuna.exceptions import OptunaError
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import NullPool
 
     try:
         # Read-only: a report must work on a folder that it may not write, and never make or upgrade a table.
-        storage = RDBStorage(f"sqlite:///file:{quote(str(path.resolve()))}?mode=ro&uri=true", skip_table_creation=True)
+        # No connection stays open: whoever writes the study wants it alone when he closes it.
+        storage = RDBStorage(
+            f"sqlite:///file:{quote(str(path.resolve()))}?mode=ro&uri=true",
+            skip_table_creation=True,
+            engine_kwargs={"poolclass": NullPool},
+        )
         names = optuna.get_all_study_names(storage)
         if not names:
             return None

@@ -12,7 +12,7 @@ from spikebench.core.garbage import not_searched
 from spikebench.core.registry import REGISTRIES, is_stage
 from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite
-from spikebench.running.jobs.identity import here
+from spikebench.running.jobs.identity import Identity, here
 from spikebench.running.jobs.subject import has_weights
 
 Finished = Mapping[str, Sequence[Path]]
@@ -90,30 +90,40 @@ def timing_launcher(suite: Suite) -> Choice:
     return suite.launcher if REGISTRIES["launchers"].get(suite.launcher.name).alone else ALONE
 
 
-def timing_threads(suite: Suite) -> int:
-    """CPU threads of the jobs that run alone; 0, as of a launcher that lets nobody choose them: as many as torch uses."""
-    return getattr(timing_launcher(suite).resolve("launchers"), "threads", 0)
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a suite's jobs run: the kind of device, and who measures there the jobs that run alone. Asks torch."""
+
+    device: str
+    identity: Identity
+
+
+def place_of(suite: Suite) -> Place:
+    """As this process sees it; CPU threads are as many as torch uses where a launcher lets nobody choose them."""
+    threads = getattr(timing_launcher(suite).resolve("launchers"), "threads", 0)
+    return Place(resolve_device(suite.device), here(threads))
 
 
 @not_searched()
-def make_plan(suite: Suite, store: ResultsFolder, fresh: bool = False) -> Plan:
-    """Compare the suite with its results folder (which need not exist yet). ``fresh``: take nothing that is there."""
-    device = resolve_device(suite.device)
-    threads = timing_threads(suite)
+def make_plan(suite: Suite, store: ResultsFolder, fresh: bool = False, place: Place | None = None) -> Plan:
+    """Compare the suite with its results folder (which need not exist yet). ``fresh``: take nothing that is there. ``place``:
+    asked for here if not given."""
+    place = place or place_of(suite)
     finished = {} if fresh else store.finished()
-    return Plan(tuple((cell, plan_cell(suite.jobs(cell, device), store, finished, threads)) for cell in suite.cells))
+    return Plan(tuple((cell, plan_cell(suite.jobs(cell, place.device), store, place.identity, finished)) for cell in suite.cells))
 
 
 def plan_cell(
-    jobs: Sequence[Job], store: ResultsFolder, finished: Finished | None = None, threads: int = 0
+    jobs: Sequence[Job], store: ResultsFolder, identity: Identity, finished: Finished | None = None
 ) -> tuple[PlannedJob, ...]:
     """A training counts as done as long as nothing pending needs its weights or these are there.
 
-    ``finished``: the files that may be taken; those that are there if not given. ``threads``: of the jobs that run alone; 0: as
-    many as torch uses now.
+    ``identity``: of who measures the jobs that run alone. ``finished``: the files that may be taken; those that are there if not
+    given.
     """
-    finished = store.finished() if finished is None else finished
-    planned = [_planned(job, store, finished, threads) for job in jobs]
+    if finished is None:
+        finished = {job.job_id: paths for job in jobs if (paths := store.files_of(job.job_id))}
+    planned = [_planned(job, store, finished, identity) for job in jobs]
     needed = False
     # Backwards: measurements need what was trained last, a training that is to be done again what was pre-trained.
     for index in reversed(range(len(planned))):
@@ -127,10 +137,9 @@ def plan_cell(
     return tuple(planned)
 
 
-def _planned(job: Job, store: ResultsFolder, finished: Finished, threads: int) -> PlannedJob:
+def _planned(job: Job, store: ResultsFolder, finished: Finished, identity: Identity) -> PlannedJob:
     if job.job_id not in finished:
         return PlannedJob(job, done=False)
-    identity = here(threads)
     exclusive = REGISTRIES["harnesses"].get(job.harness.name).exclusive
     # A time is of one machine; anything else may come from a folder that another machine has filled.
     found = store.find(job.job_id, identity.machine_id if exclusive else None, finished)

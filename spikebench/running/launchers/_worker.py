@@ -119,7 +119,7 @@ def end(processes: Iterable[BaseProcess], grace: float = 0.0) -> None:
 def _serve(connection: Connection, work: Work, threads: int) -> None:
     """The worker's main loop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides what it means
-    _end_with_parent()
+    end_with_parent()
     import torch
 
     torch.set_num_threads(threads)
@@ -139,10 +139,10 @@ def _watched(work: Work, job: Job) -> Iterator[Any]:
     try:
         yield from work(job)
     except Exception as error:
-        yield Raised(_portable(error))
+        yield Raised(portable(error))
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """The exception, or one that says the same where it cannot be sent."""
     try:
         pickle.loads(pickle.dumps(error))
@@ -152,7 +152,7 @@ def _portable(error: Exception) -> Exception:
     return error
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -16,11 +16,11 @@ from spikebench.core.protocols import Care
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite
-from spikebench.core.suite_reader import load
 from spikebench.running.jobs.deaths import Deaths
 from spikebench.running.jobs.events import Event, JobEnded
 from spikebench.running.jobs.execute import Executor, log
-from spikebench.running.jobs.plan import Plan, make_plan, timing_launcher
+from spikebench.running.jobs.plan import Place, Plan, make_plan, place_of, timing_launcher
+from spikebench.running.run.survey import survey
 
 
 @dataclasses.dataclass
@@ -38,6 +38,7 @@ class Run:
     whole: bool = True
     locked: bool = False
     seen: int | None = None
+    place: Place | None = None
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -50,7 +51,7 @@ class Run:
         with lock.alone(self.store.path, "spikebench run") as notices:
             self.store.notices += notices
             if _last_change(self.store) != self.seen:
-                self.plan = make_plan(self.suite, self.store, self.fresh)
+                self.plan = make_plan(self.suite, self.store, self.fresh, self.place)
             self.locked = True
             try:
                 yield
@@ -126,14 +127,12 @@ def open_run(path: str | Path, results: str | Path, fresh: bool = False) -> Run:
 
     Raises InputError for a bad suite, StorageError if ``results`` holds another suite's folder of this name.
     """
-    from spikebench.running.jobs import rules
-
-    suite = load(path, rules)
-    return bind(suite, Path(results) / suite.name, fresh)
+    found = survey(path)
+    return bind(found.suite, Path(results) / found.suite.name, fresh, found.place)
 
 
-def bind(suite: Suite, folder: Path, fresh: bool = False) -> Run:
-    """A suite with the folder that it fills; see ``open_run``."""
+def bind(suite: Suite, folder: Path, fresh: bool = False, place: Place | None = None) -> Run:
+    """A suite with the folder that it fills; see ``open_run``. ``place``: where its jobs will run, asked for if not given."""
     store = ResultsFolder(folder)
     text = store.suite_text()
     if text is not None:
@@ -147,7 +146,8 @@ def bind(suite: Suite, folder: Path, fresh: bool = False) -> Run:
     elif folder.is_dir() and any(folder.iterdir()) and not (folder / "jobs").is_dir():
         raise StorageError(f"{folder}: is not empty and not a results folder; give another --results")
     seen = _last_change(store)
-    return Run(suite, store, make_plan(suite, store, fresh), fresh=fresh, seen=seen)
+    place = place or place_of(suite)
+    return Run(suite, store, make_plan(suite, store, fresh, place), fresh=fresh, seen=seen, place=place)
 
 
 def _last_change(store: ResultsFolder) -> int | None:

@@ -23,7 +23,7 @@ from spikebench.core.store import ResultsFolder
 from spikebench.running.jobs.deaths import Deaths
 from spikebench.running.jobs.events import Event, JobEnded, Measured
 from spikebench.running.jobs.execute import Executor
-from spikebench.running.jobs.plan import PlannedJob, plan_cell, timing_launcher, timing_threads
+from spikebench.running.jobs.plan import PlannedJob, place_of, plan_cell, timing_launcher
 from spikebench.running.search.outcome import Outcome, Running, State, constrain, report_epoch, state_of
 from spikebench.running.search.study import SearchStudy
 from spikebench.running.search.trial import JobStopped, RefusedError, StoppableWork, Trials
@@ -53,8 +53,11 @@ class Searcher:
         self._plan = ("search", trials.device, digest(trials.identity()))
         self._planned: set[Line] = set()
         self._deaths = Deaths(store.path)
-        self._threads = timing_threads(trials.suite)
-        self._pruned = {t.user_attrs["cell_id"]: t for t in study.trials if state_of(t) == "pruned"}
+        self._place = place_of(trials.suite)
+        states = [(state_of(trial), trial) for trial in study.trials]
+        self._pruned = {trial.user_attrs["cell_id"]: trial for state, trial in states if state == "pruned"}
+        self.done = sum(state in ("complete", "pruned") for state, _ in states)
+        """Trials of the study that count: those complete, and those that a pruner has ended."""
 
     def events(self) -> Generator[Event]:
         """Run to the end. Closing it, or an exception, puts running trials back. Raises InputError where an objective matches
@@ -76,11 +79,6 @@ class Searcher:
         finally:
             self.study.put_back()
             shutil.rmtree(self._signals, ignore_errors=True)
-
-    @property
-    def done(self) -> int:
-        """Trials of the study that count: those complete, and those that a pruner has ended."""
-        return sum(state_of(trial) in ("complete", "pruned") for trial in self.study.trials)
 
     # -- asking --------------------------------------------------------------------------------------------------------------
 
@@ -157,7 +155,7 @@ class Searcher:
         if cell.cell_id in self.running:
             self.running[cell.cell_id].trials.append((trial, values))
             return []
-        planned = plan_cell(jobs, self.store, threads=self._threads)
+        planned = plan_cell(jobs, self.store, self._place.identity)
         pending = [job for job in planned if not job.done]
         if not pending:
             self._tell(trial, values, jobs, cached=True)
@@ -241,6 +239,7 @@ class Searcher:
         if cached:
             trial.set_user_attr("cached", True)
         self.study.study.tell(trial, found)
+        self.done += 1
         feasible = all(violation <= 0 for violation in violations.values())
         self._say(trial, "complete", values, tuple(found), feasible, cached=cached)
 
@@ -261,6 +260,7 @@ class Searcher:
         for epoch, value in epochs.items():
             report_epoch(trial, value, epoch)
         told = self.study.study.tell(trial, state=TrialState.PRUNED)
+        self.done += 1
         self._pruned.setdefault(told.user_attrs["cell_id"], told)
         reason = f"stopped after epoch {max(told.intermediate_values)}" if told.intermediate_values else "stopped"
         self._say(trial, "pruned", values, reason=reason, cached=cached)

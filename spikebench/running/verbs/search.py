@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from spikebench.core.suite_reader import load
 from spikebench.reading.model.trials import Trials as FoundTrials
 from spikebench.reading.model.trials import of_study
 from spikebench.running.jobs.execute import log
-from spikebench.running.jobs.plan import Plan, plan_cell, resolve_device, timing_threads
+from spikebench.running.jobs.plan import Plan, place_of, plan_cell, resolve_device
 from spikebench.running.run.progress import show
 from spikebench.running.run.runner import Run, bind
 from spikebench.running.search.screen import Screen
@@ -46,9 +47,9 @@ def run_search(path: Path, results: Path) -> bool:
         run.store.create()
         with lock.alone(run.store.path, "spikebench search") as notices:
             run.store.notices += notices
-            study = SearchStudy(run.store.path, suite.name, suite.search, trials.identity())
-            run.store.put_suite(yaml.safe_dump(dict(suite.data), sort_keys=False, allow_unicode=True))
-            return _search(run, trials, study, console, existed)
+            with contextlib.closing(SearchStudy(run.store.path, suite.name, suite.search, trials.identity())) as study:
+                run.store.put_suite(yaml.safe_dump(dict(suite.data), sort_keys=False, allow_unicode=True))
+                return _search(run, trials, study, console, existed)
 
 
 def _search(run: Run, trials: Trials, study: SearchStudy, console: Any, existed: bool) -> bool:
@@ -85,8 +86,8 @@ def _search(run: Run, trials: Trials, study: SearchStudy, console: Any, existed:
 def _test_winners(run: Run, trials: Trials, searcher: Searcher, console: Any) -> bool:
     """Measure the winners as the suite asks, the test split included: once, now that nothing is chosen any more."""
     cells = _cells(trials, of_study(searcher.study.study))
-    threads = timing_threads(run.suite)
-    planned = tuple((cell, plan_cell(run.suite.jobs(cell, trials.device), run.store, threads=threads)) for cell in cells)
+    place = place_of(run.suite)
+    planned = tuple((cell, plan_cell(run.suite.jobs(cell, place.device), run.store, place.identity)) for cell in cells)
     tests = Run(run.suite, run.store, Plan(planned), whole=False, locked=True)
     searcher.want(job.job for job in tests.plan.jobs)
     pending = [job.job for job in tests.plan.pending]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from spikebench.core.search import Search
 from spikebench.core.search_methods import PRUNERS
 from spikebench.core.search_space import Values
 from spikebench.core.suite_reader import from_document
+from spikebench.reading.model.trials import load_trials
 from spikebench.running.search.study import SearchStudy, make_pruner, study_errors
 
 SUITE = """\
@@ -35,7 +38,7 @@ search:
   seed: 3
 """
 SAMPLERS = ["{tpe: {startup_trials: 3}}", "{nsga2: {population_size: 3}}", "{gp: {startup_trials: 3}}", "qmc", "random"]
-IDENTITY = {"epochs": 10, "space": {"depth": {"int": [1, 4]}}}
+IDENTITY = {"epochs": 10, "space": {"depth": {"int": [1, 4]}}, "objectives": ["accuracy"]}
 
 
 def search_of(sampler: str = "tpe") -> Search:
@@ -145,3 +148,17 @@ def test_every_pruner_can_be_made(name: str) -> None:
         worst = trial.should_prune()
         study.tell(trial, level)
     assert worst == (name != "none")
+
+
+def test_trials_are_written_ahead_and_a_closed_study_is_one_plain_file(tmp_path: Path) -> None:
+    def mode() -> str:
+        with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as connection:
+            return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+    with contextlib.closing(SearchStudy(tmp_path, "s", search_of(), IDENTITY)) as study:
+        tell(study, *study.ask())
+        # Else each of a trial's ten commits waits for the disk.
+        assert mode() == "wal"
+        load_trials(tmp_path)  # whoever reads it meanwhile does not keep it open
+    assert mode() == "delete"
+    assert [path.name for path in tmp_path.iterdir()] == ["study.db"]

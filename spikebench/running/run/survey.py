@@ -1,0 +1,49 @@
+"""What a driver must know of a suite before it can plan, and only torch can tell: networks, their ids, this machine.
+
+A driver whose jobs run in other processes asks a short-lived one, and never holds torch's half gigabyte itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from spikebench.core import yaml_nodes
+from spikebench.core.choice import Choice
+from spikebench.core.errors import InputError
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.suite import Suite
+from spikebench.core.suite_reader import load
+from spikebench.running.jobs.plan import Place, place_of
+from spikebench.running.launchers._apart import apart
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """A checked suite, whose cells know their ids, and where its jobs will run."""
+
+    suite: Suite
+    place: Place
+
+
+def survey(path: str | Path) -> Survey:
+    """Read and check a suite file, here or in a process of its own. Raises InputError with every problem of the file."""
+    return apart(_survey, path) if _runs_elsewhere(path) else _survey(path)
+
+
+def _survey(path: str | Path) -> Survey:
+    from spikebench.running.jobs import rules
+
+    suite = load(path, rules)
+    for cell in suite.cells:
+        cell.known()
+    return Survey(suite, place_of(suite))
+
+
+def _runs_elsewhere(path: str | Path) -> bool:
+    """Whether the suite's launcher runs jobs in other processes; what is wrong with the file is for the check to say."""
+    try:
+        launcher = Choice.parse(dict(yaml_nodes.read(path).data)["launcher"])
+        return not REGISTRIES["launchers"].get(launcher.name).alone
+    except (InputError, KeyError, TypeError, ValueError):
+        return False
