@@ -131,8 +131,11 @@ class ResultsFolder:
             self._notice(f"{path.name}: damaged ({_reason(error)}); left out, job {_job_of(path)} counts as not done")
         return None
 
-    def read_partial(self, path: Path) -> tuple[Record, ...]:
-        """What interrupted runs of a job have recorded: the longest of its unfinished files that no process is writing."""
+    def read_partial(self, path: Path, source_id: str | None = None) -> tuple[Record, ...]:
+        """What interrupted runs of a job have recorded: the longest of its unfinished files that no process is writing.
+
+        ``source_id``: of those that this code wrote alone.
+        """
         longest: tuple[Record, ...] = ()
         for left in job_files.unfinished(path.parent, path.stem):
             if left.in_use:
@@ -140,7 +143,8 @@ class ResultsFolder:
             records, loss = job_files.read_unfinished(left.path)
             if loss is not None:
                 self._notice(f"{left.path.name}: {loss}")
-            longest = max(longest, records, key=len)
+            if source_id is None or all(record.source_id == source_id for record in records):
+                longest = max(longest, records, key=len)
         return longest
 
     def took_its_process_down(self, path: Path) -> bool:

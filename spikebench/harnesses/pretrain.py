@@ -51,7 +51,7 @@ class Harness:
         cell = subject.job.cell
         model = masked_model(cell.variant, subject.dataset.inputs, options, cell.seed).to(subject.device)
         training = Pretraining(model, subject.dataset, options, seed=cell.seed, device=subject.device)
-        for epoch in train(training, subject.weights_folder, owner=subject.job.job_id):
+        for epoch in train(training, subject.weights_folder, subject.job.job_id):
             yield from _records(epoch, {"epoch": epoch.number, "precision": training.precision})
             if epoch.number == options.epochs:  # while the checkpoint is there: a kill from here on costs no epoch
                 yield from counts(model, *training.example(32))

@@ -70,7 +70,7 @@ FIRST_STEP_LOSS = Metric(
 
 
 class Harness:
-    """A job like any other. What it leaves in ``subject.weights_folder``: ``weights.pt``; while it runs: ``checkpoint.pt``.
+    """A job like any other. What it leaves in ``subject.weights_folder``: ``weights.pt``; while it runs: a checkpoint.
 
     It does not set ``resumes``: after a kill it yields the earlier epochs' records again, from the checkpoint, so the job's
     record set is that of an undisturbed run. On a CPU the values are equal bit for bit if the number of threads is the same,
@@ -103,7 +103,7 @@ class Harness:
 
         training = Training(subject.model, subject.dataset, options, seed=subject.job.cell.seed, device=subject.device)
         conditions: dict[str, Scalar] = {"precision": training.precision}
-        for epoch in train(training, subject.weights_folder, owner=subject.job.job_id):
+        for epoch in train(training, subject.weights_folder, subject.job.job_id):
             if epoch.number == 1:
                 yield Record.of(FIRST_STEP_LOSS, known(training.first_step_loss), conditions=conditions)
             yield from _records(epoch, {"epoch": epoch.number, **conditions})

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from spikebench.core.errors import StorageError
 from spikebench.data import Dataset, batches, resident
 from spikebench.training import checkpoints
 from spikebench.training.augmentation import augment
@@ -186,32 +185,28 @@ class Training:
         self.history = [Epoch(**epoch) for epoch in state["history"]]
 
 
-def train(training: Training, folder: Path, owner: str) -> Iterator[Epoch]:
-    """Train to the end, from ``folder``'s checkpoint if there is one, and leave the finished weights there.
+def train(training: Training, folder: Path, job_id: str) -> Iterator[Epoch]:
+    """Train to the end, from the checkpoint that this code left of the job in ``folder`` if there is one; the weights stay there.
 
     Yields every epoch in order, those of before a kill too, so what is made of them is the same as if nothing had happened.
-    Each is in ``checkpoint.pt`` before it is yielded. ``weights.pt`` is written before the last epoch is yielded, and the
-    checkpoint removed after that: whoever took all epochs has the weights. ``owner`` tells whose checkpoint it is. Raises
-    StorageError if it is another's or damaged, or if the disk is full.
+    Each is in the checkpoint before it is yielded. ``weights.pt`` is written before the last epoch is yielded, and the checkpoint
+    removed after that: whoever took all epochs has the weights. Raises StorageError if it is damaged, or if the disk is full.
     """
-    checkpoint = folder / checkpoints.CHECKPOINT
+    checkpoint = checkpoints.begun(folder, job_id)
     if checkpoint.exists():
-        state = checkpoints.read(checkpoint)
-        if not isinstance(state, dict) or state.get("owner") != owner:
-            raise StorageError(f"{checkpoint}: belongs to another training; remove it to train from the start")
-        training.load_state_dict(state)
+        training.load_state_dict(checkpoints.read(checkpoint))
     total = training.options.epochs
     for number in range(1, total + 1):
         if number > len(training.history):
             training.epoch()
-            checkpoints.write(checkpoint, {"owner": owner, **training.state_dict()})
+            checkpoints.write(checkpoint, training.state_dict())
         if number == total:
             _finish(training, folder)
         yield training.history[number - 1]
     if total == 0:
         training.first_step_loss = training.first_loss()
         _finish(training, folder)
-    checkpoints.remove(checkpoint)
+    checkpoints.forget(folder, job_id)
 
 
 def _finish(training: Training, folder: Path) -> None:

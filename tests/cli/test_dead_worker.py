@@ -41,7 +41,7 @@ def test_a_killed_worker_fails_where_it_ran_and_the_next_run_clears_it(command: 
     tiny.write_text(text + "launcher: {processes: {workers: 1, threads: 1}}\n")
     folder = tmp_path / "results/tiny"
     running = start(tiny, tmp_path)
-    until(lambda: list(folder.glob("weights/*/checkpoint.pt")))
+    until(lambda: list(folder.glob("weights/*/checkpoint-*.pt")))
     (worker,) = workers(running.pid)
     os.kill(worker, signal.SIGKILL)
     said, _ = running.communicate(timeout=300)

@@ -61,7 +61,7 @@ def require_whole(folder: Path, wanted: dict[tuple[Any, ...], Any]) -> None:
     # One thread, the same machine: values are equal to the last bit, the resumed training's too.
     assert records(folder) == wanted
     assert not list((folder / "jobs").glob("unfinished/*"))
-    assert not list((folder / "weights").glob("*/checkpoint.pt"))
+    assert not list((folder / "weights").glob("*/checkpoint-*.pt"))
 
 
 @pytest.mark.slow
@@ -135,7 +135,7 @@ def test_ctrl_c_five_times_leaves_a_resumable_folder_at_once(tiny: Path, tmp_pat
     tiny.write_text(tiny.read_text().replace("epochs: 3", "epochs: 400") + f"launcher: {launcher}\n")
     process = start(tiny, "results", tmp_path, said=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("results/tiny/weights/*/checkpoint.pt")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("results/tiny/weights/*/checkpoint-*.pt")) and time.monotonic() < deadline:
         time.sleep(0.1)
     for _ in range(5):
         process.send_signal(signal.SIGINT)
@@ -145,4 +145,4 @@ def test_ctrl_c_five_times_leaves_a_resumable_folder_at_once(tiny: Path, tmp_pat
     assert "the same command goes on from there" in said
     assert "Traceback" not in said
     assert "Exception ignored" not in said
-    assert list(tmp_path.glob("results/tiny/weights/*/checkpoint.pt"))
+    assert list(tmp_path.glob("results/tiny/weights/*/checkpoint-*.pt"))

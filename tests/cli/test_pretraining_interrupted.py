@@ -43,13 +43,13 @@ def test_kill_9_in_pre_training_and_in_fine_tuning_then_run_again(command: Comma
     suite.write_text(SUITE)
     command("run", suite, "--results", "undisturbed", check=True)
     weights = tmp_path / "killed/pre/weights"
-    kill_when(suite, tmp_path, lambda: any(weights.glob("*/checkpoint.pt")))
-    (pretraining,) = [path.parent for path in weights.glob("*/checkpoint.pt")]
+    kill_when(suite, tmp_path, lambda: any(weights.glob("*/checkpoint-*.pt")))
+    (pretraining,) = [path.parent for path in weights.glob("*/checkpoint-*.pt")]
     assert not list(weights.glob("*/weights.pt")), "it was killed in the middle of pre-training"
-    kill_when(suite, tmp_path, lambda: any(path.parent != pretraining for path in weights.glob("*/checkpoint.pt")))
+    kill_when(suite, tmp_path, lambda: any(path.parent != pretraining for path in weights.glob("*/checkpoint-*.pt")))
     once = (pretraining / "weights.pt").stat().st_mtime_ns
     done = command("run", suite, "--results", "killed")
     assert done.returncode == 0, done.stderr
     assert (pretraining / "weights.pt").stat().st_mtime_ns == once, "the second cell has pre-trained again"
     assert records(tmp_path / "killed/pre") == records(tmp_path / "undisturbed/pre")
-    assert not list(weights.glob("*/checkpoint.pt"))
+    assert not list(weights.glob("*/checkpoint-*.pt"))

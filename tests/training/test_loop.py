@@ -16,7 +16,9 @@ from torch.utils.data import TensorDataset
 
 from spikebench import data
 from spikebench.core.errors import DiskError, StorageError
+from spikebench.core.source import source
 from spikebench.training import checkpoints, load_weights
+from spikebench.training.checkpoints import begun
 from spikebench.training.loop import Epoch, Training, make_optimizer, train
 from spikebench.training.options import TrainingOptions
 from spikebench.training.randomness import Randomness
@@ -124,22 +126,41 @@ def test_a_kill_while_writing_leaves_the_last_checkpoint(
 
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", torn)
-        with pytest.raises(DiskError, match=r"checkpoint\.pt: the disk is full"):
+        with pytest.raises(DiskError, match=r"checkpoint-me-\w+\.pt: the disk is full"):
             next(running)
-    assert os.listdir(tmp_path) == ["checkpoint.pt"]
+    assert os.listdir(tmp_path) == [begun(tmp_path, "me").name]
     assert without_times(list(train(make(), tmp_path, "me"))) == without_times(undisturbed[0])
 
 
-def test_a_strange_or_damaged_checkpoint_is_named_and_kept(tmp_path: Path) -> None:
-    running = train(make(), tmp_path, "somebody else")
+def test_a_damaged_checkpoint_is_named_and_kept(tmp_path: Path) -> None:
+    running = train(make(), tmp_path, "me")
     next(running)
     running.close()
-    with pytest.raises(StorageError, match="belongs to another training"):
-        next(train(make(), tmp_path, "me"))
-    (tmp_path / "checkpoint.pt").write_bytes((tmp_path / "checkpoint.pt").read_bytes()[:1000])
+    checkpoint = begun(tmp_path, "me")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(StorageError, match="cannot be read"):
         next(train(make(), tmp_path, "me"))
-    assert (tmp_path / "checkpoint.pt").exists()
+    assert checkpoint.exists()
+
+
+def test_what_others_have_begun_is_neither_taken_up_nor_touched(
+    undisturbed: tuple[list[Epoch], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another device's training is another job; other code's is of another source, and of no use once this one is finished."""
+    left = []
+    for job_id, source_id in (("on another device", source()["source_id"]), ("me", "older code")):
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoints, "source", lambda source_id=source_id: {"source_id": source_id})
+            running = train(make(seed=9), tmp_path, job_id)
+            next(running)
+            running.close()
+            left.append(begun(tmp_path, job_id))
+    contents = [path.read_bytes() for path in left]
+    running = train(make(), tmp_path, "me")
+    assert without_times([next(running)]) == without_times(undisturbed[0][:1])
+    assert [path.read_bytes() for path in left] == contents
+    assert without_times(list(running)) == without_times(undisturbed[0][1:])
+    assert sorted(os.listdir(tmp_path)) == sorted([left[0].name, "weights.pt"])
 
 
 def test_seeds_differ_and_other_draws_of_the_process_change_nothing(

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from spikebench.core.cells import Job
-from spikebench.core.errors import DiskError, StorageError
+from spikebench.core.errors import DiskError, StorageError, storage_errors
 from spikebench.core.job_files import JobWriter
 from spikebench.core.reasons import explain
 from spikebench.core.records import Record
-from spikebench.core.registry import REGISTRIES
+from spikebench.core.registry import REGISTRIES, is_stage
 from spikebench.core.store import ResultsFolder
 from spikebench.running.jobs.events import Event, JobEnded, JobStarted, Measured
 from spikebench.running.jobs.identity import Identity, here, put_identity
@@ -64,7 +64,9 @@ def _run(job: Job, folder: Path, fresh: bool) -> Generator[Event, None, str]:
     identity = put_identity(store)
     header = identity.header(job)
     path = store.job_path(job.job_id, identity.machine_id)
-    previous = _previous(store, path) if harness.resumes and not fresh else ()
+    previous = _previous(store, path, identity) if harness.resumes and not fresh else ()
+    if fresh and is_stage(job.harness.name):
+        _forget(store, job)
     writer = store.writer(header, keep=previous)
     try:
         yield JobStarted(job.job_id, identity)
@@ -108,7 +110,7 @@ def store_failure(folder: Path, job: Job, reason: str, identity: Identity | None
     store = ResultsFolder(folder)
     identity = identity or put_identity(store)
     harness = REGISTRIES["harnesses"].get(job.harness.name)()
-    previous = store.read_partial(store.job_path(job.job_id, identity.machine_id))
+    previous = store.read_partial(store.job_path(job.job_id, identity.machine_id), identity.source_id)
     writer = store.writer({**identity.header(job), "died": True}, keep=previous)
     try:
         for record in failed_records(harness, {record.metric for record in previous}, reason):
@@ -136,11 +138,25 @@ def log(folder: Path, event: str, **details: Any) -> None:
         return
 
 
-def _previous(store: ResultsFolder, path: Path) -> tuple[Record, ...]:
-    """What an interrupted run of the job had recorded; else what a failed one did measure before or beside its failure."""
-    kept = store.read_partial(path)
+def _previous(store: ResultsFolder, path: Path, identity: Identity) -> tuple[Record, ...]:
+    """What an interrupted run of the job had recorded; else what a failed one did measure before or beside its failure.
+
+    Of this code alone: a file names one source, and that must be true of every number in it.
+    """
+    kept = store.read_partial(path, identity.source_id)
     finished = store.read_job_file(path) if not kept and path.exists() else None
-    return tuple(record for record in finished.records if record.status != "failed") if finished and finished.failed else kept
+    if finished is None or not finished.failed or finished.header["source_id"] != identity.source_id:
+        return kept
+    return tuple(record for record in finished.records if record.status != "failed")
+
+
+def _forget(store: ResultsFolder, job: Job) -> None:
+    """What was begun of a training, so that it begins from the start."""
+    from spikebench.training import checkpoints
+
+    folder = store.weights_folder(job.cell.cell_id)
+    with storage_errors(folder):
+        checkpoints.forget(folder, job.job_id)
 
 
 def _measure(harness: Any, subject: Subject, job: Job) -> Iterator[Record]:

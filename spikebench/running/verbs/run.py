@@ -11,6 +11,7 @@ from spikebench.core.console import standard_error, standard_output
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.source import changed, source
 from spikebench.core.store import ResultsFolder
+from spikebench.running.jobs.identity import here
 from spikebench.running.jobs.plan import Plan
 from spikebench.running.run.progress import show
 from spikebench.running.run.runner import Run, open_run
@@ -57,6 +58,9 @@ def _announce(run: Run, console: Any) -> None:
     for what, count in other_code(plan, run.store).items():
         words = f"{count} of {len(done)} reused jobs were measured with other code: {what}"
         console.print(f"notice: {words} (--fresh measures again)", soft_wrap=True)
+    begun = begun_with_other_code(plan, run.store)
+    if begun:
+        console.print(f"notice: {begun} of the jobs to do were begun with other code, and start again", soft_wrap=True)
     total = len(done) + len(plan.pending)
     console.print(f"{run.suite.name}: {total} jobs, {len(done)} reused, {len(plan.pending)} to do")
 
@@ -73,6 +77,20 @@ def other_code(plan: Plan, store: ResultsFolder) -> dict[str, int]:
         if parts:
             found[", ".join(parts)] += count
     return dict(found)
+
+
+def begun_with_other_code(plan: Plan, store: ResultsFolder) -> int:
+    """Pending jobs whose interrupted work is not taken up: what two versions of the code make between them is of neither."""
+    from spikebench.training import checkpoints
+
+    count = 0
+    for job in (planned.job for planned in plan.pending):
+        left = checkpoints.all_begun(store.weights_folder(job.cell.cell_id), job.job_id)
+        own = checkpoints.begun(store.weights_folder(job.cell.cell_id), job.job_id)
+        path = store.job_path(job.job_id, here().machine_id)
+        interrupted = REGISTRIES["harnesses"].get(job.harness.name).resumes and len(store.read_partial(path))
+        count += bool(left and own not in left) or bool(interrupted and not store.read_partial(path, here().source_id))
+    return count
 
 
 def _report(run: Run) -> None:

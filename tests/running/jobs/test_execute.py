@@ -21,6 +21,11 @@ from spikebench.running.jobs.deaths import Deaths
 from spikebench.running.jobs.events import JobEnded, JobStarted, Measured, WorkerDied
 from spikebench.running.jobs.execute import execute, store_failure
 from spikebench.running.jobs.identity import Identity, here
+from spikebench.running.jobs.plan import Plan, PlannedJob
+from spikebench.running.verbs.run import begun_with_other_code
+from spikebench.testing import TINY, TINY_DATA
+from spikebench.training import checkpoints
+from spikebench.training.loop import Training
 
 TICKS = Metric("ticks", "1", None, "counted", "Ticks")
 TOCKS = Metric("tocks", "1", None, "counted", "Tocks")
@@ -219,3 +224,74 @@ def test_weights_that_are_not_there_fail_a_job_and_the_next_run_tries_again(tmp_
     assert "no trained weights" in list(execute(measured, tmp_path))[-1].failure
     assert not store.find(measured.job_id).done
     assert {record.status for record in store.find(measured.job_id).records} == {"failed"}
+
+
+@pytest.mark.parametrize("left", ["interrupted", "failed"])
+def test_what_other_code_measured_is_not_taken_up_under_this_codes_name(
+    left: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ResultsFolder(tmp_path).create()
+    older = Identity(here().machine_id, "0123456789abcdef")
+    with monkeypatch.context() as patch:
+        patch.setattr("spikebench.running.jobs.execute.put_identity", lambda store: older)
+        running = execute(job(fail="memory"), tmp_path)
+        for event in running:
+            if left == "interrupted" and isinstance(event, Measured) and event.record.value == 1:
+                running.close()
+    assert begun_with_other_code(planned(job(fail="memory")), ResultsFolder(tmp_path)) == (left == "interrupted")
+    whole = Clock.run
+    monkeypatch.setattr(Clock, "run", lambda self, subject, options: whole(self, subject, Clock.Options()))
+    anew = [event.record.value for event in execute(job(fail="memory"), tmp_path) if isinstance(event, Measured)]
+    assert anew == [0, 1, 2, 3]
+    (found,) = ResultsFolder(tmp_path).job_files()
+    assert {record.source_id for record in found.records} == {here().source_id}
+
+
+def planned(one: Job) -> Plan:
+    return Plan(((one.cell, (PlannedJob(one, done=False),)),))
+
+
+def trained(folder: Path, fresh: bool) -> list[int]:
+    """The epochs that a run of a training takes, after one that was stopped behind its first."""
+    ResultsFolder(folder).create()
+    cell = Cell(TINY, TINY_DATA, Choice("train", {"epochs": 3, "batch_size": 8, "amp": "off"}), 0)
+    one = Job(cell, cell.training or Choice("train"))
+    running = execute(one, folder)
+    for event in running:
+        if isinstance(event, Measured) and event.record.metric == "epoch_loss":
+            running.close()
+    taken = []
+    whole = Training.epoch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "epoch", lambda self: taken.append(len(self.history) + 1) or whole(self))
+        assert list(execute(one, folder, fresh))[-1].failure == ""
+    return taken
+
+
+def test_fresh_means_from_the_start(tmp_path: Path) -> None:
+    assert trained(tmp_path / "resumed", fresh=False) == [2, 3]
+    assert trained(tmp_path / "fresh", fresh=True) == [1, 2, 3]
+
+
+def test_a_training_that_another_device_began_harms_no_other(tmp_path: Path) -> None:
+    store = ResultsFolder(tmp_path).create()
+    cell = Cell(TINY, TINY_DATA, Choice("train", {"epochs": 2, "batch_size": 8, "amp": "off"}), 0)
+    assert cell.training is not None
+    there, at_home = Job(cell, cell.training, "cuda"), Job(cell, cell.training, "cpu")
+    left = checkpoints.begun(store.weights_folder(cell.cell_id), there.job_id)
+    checkpoints.write(left, {"of": "another device"})
+    assert list(execute(at_home, tmp_path))[-1].failure == ""
+    assert left.exists()
+
+
+def test_a_training_that_other_code_began_is_said_to_start_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ResultsFolder(tmp_path).create()
+    cell = Cell(TINY, TINY_DATA, Choice("train", {"epochs": 2, "batch_size": 8, "amp": "off"}), 0)
+    assert cell.training is not None
+    one = Job(cell, cell.training)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "source", lambda: {"source_id": "older"})
+        checkpoints.write(checkpoints.begun(store.weights_folder(cell.cell_id), one.job_id), {})
+    assert begun_with_other_code(planned(one), store) == 1
+    checkpoints.write(checkpoints.begun(store.weights_folder(cell.cell_id), one.job_id), {})
+    assert begun_with_other_code(planned(one), store) == 0

@@ -55,7 +55,7 @@ def wait_for(folder: Path, trials: int) -> None:
             found = load_trials(folder)
         except StorageError:  # the study is being made
             found = None
-        if found and len(found.complete) >= trials and list(folder.glob("weights/*/checkpoint.pt")):
+        if found and len(found.complete) >= trials and list(folder.glob("weights/*/checkpoint-*.pt")):
             return
         time.sleep(0.02)
     pytest.fail("the search did not come so far")
@@ -94,7 +94,7 @@ def test_kill_9_then_the_same_command(tmp_path: Path, launcher: str) -> None:
     assert before.items() <= after.items()
     assert len(list((folder / "weights").glob("*/weights.pt"))) == len({trial.cell_id for trial in found.rows})
     assert not list(folder.glob("jobs/unfinished/*"))
-    assert not list(folder.glob("weights/*/checkpoint.pt"))
+    assert not list(folder.glob("weights/*/checkpoint-*.pt"))
     if launcher == "inline":
         start(tmp_path, "undisturbed").communicate(timeout=120)
         assert whole(tmp_path / "undisturbed/tiny").rows == found.rows
