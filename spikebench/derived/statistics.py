@@ -79,22 +79,6 @@ def welch_interval(new: Sequence[float], old: Sequence[float], confidence: float
     return Interval(difference, difference - half, difference + half, n, confidence)
 
 
-def paired_t_p(differences: Sequence[float]) -> float:
-    """Two-sided p value of a paired t test on the differences. Raises ValueError for fewer than two.
-
-    Differences without any spread give 1 if they are zero and 0 otherwise.
-    """
-    from scipy.special import stdtr
-
-    n = len(differences)
-    if n < 2:
-        raise ValueError("a paired t test needs at least two differences")
-    mean, spread = fmean(differences), stdev(differences)
-    if spread == 0:
-        return 1.0 if mean == 0 else 0.0
-    return float(2 * stdtr(n - 1, -abs(mean) * math.sqrt(n) / spread))
-
-
 def mcnemar_exact(only_new: int, only_old: int) -> float:
     """Two-sided exact p value that two classifiers err equally often (McNemar 1947).
 
@@ -132,17 +116,6 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     centre = (fraction + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(fraction * (1 - fraction) / n + (z / (2 * n)) ** 2)
     return Interval(fraction, max(0.0, centre - half), min(1.0, centre + half), n, confidence)
-
-
-def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """A fraction with the exact interval of Clopper and Pearson (1934), which never covers less than it says."""
-    from scipy.special import betaincinv
-
-    _check_counts(successes, n)
-    alpha = 1 - confidence
-    low = float(betaincinv(successes, n - successes + 1, alpha / 2)) if successes else 0.0
-    high = float(betaincinv(successes + 1, n - successes, 1 - alpha / 2)) if successes < n else 1.0
-    return Interval(successes / n, low, high, n, confidence)
 
 
 def minimum_detectable_effect(spread: float, n: int, alpha: float = 0.05, power: float = 0.8) -> float | None:
