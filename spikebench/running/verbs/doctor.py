@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +70,7 @@ def _hardware() -> Iterator[Finding]:
         built = torch.version.cuda
         yield "GPU", "no", f"torch {'was built for CUDA ' + built if built else 'is a CPU build'} and sees no CUDA device"
     yield _bf16()
+    yield _convolutions()
 
 
 def _bf16() -> Finding:
@@ -79,6 +82,35 @@ def _bf16() -> Finding:
     masks = [name for name in ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA") if os.environ.get(name)]
     why = f" ({', '.join(f'{name}={os.environ[name]}' for name in masks)})" if masks else ""
     return "bf16 on the CPU", "no", f"neither amx_bf16 nor avx512_bf16{why}: bf16 would be emulated"
+
+
+STRIDED = """
+import resource, torch
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+for side in (8, 64, 128) * 4:
+    x = torch.ones(4, 4, side, side).contiguous(memory_format=torch.channels_last).requires_grad_()
+    layer = torch.nn.Conv2d(4, 8, 1, stride=2, bias=False)
+    layer(x).sum().backward()
+    assert (layer.weight.grad == side * side).all()
+"""
+"""Plain torch at what ``networks.pointwise`` goes round; a process of its own, since it may not survive."""
+
+
+def _convolutions() -> Finding:
+    what = "strided 1x1 convolutions"
+    watched = {**os.environ, "MALLOC_CHECK_": "3"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", STRIDED], env=watched, capture_output=True, text=True, timeout=120, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return what, "unknown", f"could not be tried: {error}"
+    if done.returncode == 0:
+        return what, "yes", "torch's own gradients of few channels are right here"
+    why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    fault = f"the gradient of torch.nn.Conv2d(4, 8, 1, stride=2) in channels-last memory is broken here ({why})"
+    advice = "spikebench's own layers go round it, a network of your own is safe with ONEDNN_MAX_CPU_ISA=AVX"
+    return what, "no", f"{fault}: uxlfoundation/oneDNN#6035; {advice}"
 
 
 def _backends() -> Iterator[Finding]:
