@@ -143,7 +143,7 @@ def attempt(trial: Trial, layer: str) -> float:
     def everything(module: torch.nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
         x.requires_grad_()
         y = module(x.unsqueeze(0))[0] if isinstance(module, Conv2d) else module(x)
-        weights = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y).contiguous(memory_format=memory)
+        weights = torch.linspace(-1, 2, y.numel(), dtype=y.dtype).view_as(y).contiguous(memory_format=memory)
         y.backward(weights)
         return [y.detach(), x.grad, *(parameter.grad for parameter in module.parameters())]
 
