@@ -21,7 +21,10 @@ SOUND = 16
 
 
 def is_affected(layer: nn.Conv2d, x: Tensor) -> bool:
-    """Whether the library could misplace what it gathers in this call's backward pass."""
+    """Whether the library could misplace what it gathers in this call's backward pass.
+
+    Images of one channel are safe: folding the steps into the batch leaves their strides channels-first.
+    """
     return (
         layer.kernel_size == (1, 1)
         and max(layer.stride) > 1
