@@ -56,9 +56,13 @@ def test_stopped_anywhere_it_yields_the_same_record_set(tmp_path: Path, stop_aft
 
 
 def test_the_job_owns_its_checkpoint(tmp_path: Path) -> None:
+    """Another training in the same folder neither takes it up nor removes it."""
     run(tmp_path, stop_after=9)
-    with pytest.raises(Exception, match="belongs to another training"):
-        run(tmp_path, Choice("train", {"epochs": 4, "batch_size": 8}))
+    (begun,) = tmp_path.glob("checkpoint-*.pt")
+    other = Choice("train", {"epochs": 4, "batch_size": 8})
+    last = Selector.parse("epoch_loss{epoch=4}")
+    assert last.one(run(tmp_path, other)).value == last.one(run(tmp_path / "alone", other)).value
+    assert begun.exists()
 
 
 def test_no_epochs(tmp_path: Path) -> None:
