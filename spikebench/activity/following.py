@@ -7,24 +7,23 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from spikebench.activity import passing
 from spikebench.activity.passing import Call, Rule
-from spikebench.activity.provenance import NOWHERE, TRACKS, Place, Places, combine, shifted
+from spikebench.activity.provenance import TRACKS, Place, Places, combine, shifted
 
 aten = torch.ops.aten
 
 
-def places_of(call: Call, seen: Sequence[Places]) -> Places:
-    """Of the call's (first) output, from those of its ``inputs``."""
-    for places in seen:
-        if places != NOWHERE:
-            break
-    else:
-        return NOWHERE
-    rule = RULES.get(call.func.overloadpacket)
+def places_of(
+    func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], inputs: Sequence[Tensor], out: Tensor, seen: Sequence[Places]
+) -> Places:
+    """Of an operation's (first) output, from those of its ``inputs``."""
+    rule = RULES.get(func.overloadpacket)
     if rule is passing.elementwise:
-        return _all_aligned(tuple(seen), tuple([x.dim() for x in call.inputs]), call.out.dim())
+        return _all_aligned(tuple(seen), tuple([x.dim() for x in inputs]), out.dim())
+    call = Call(func, args, kwargs, inputs, out)
     found: list[Place] = []
     for track in range(TRACKS):
         on_track = [places[track] for places in seen]
@@ -33,7 +32,7 @@ def places_of(call: Call, seen: Sequence[Places]) -> Places:
         elif rule is None or ("mixed" in on_track and rule not in _OVERWRITING):
             found.append("mixed")
         else:
-            call.places = dict(zip(map(id, call.inputs), on_track, strict=True))
+            call.places = dict(zip(map(id, inputs), on_track, strict=True))
             found.append(rule(call))
     return tuple(found)
 

@@ -75,8 +75,8 @@ class Layout:
             return self._said
         if self._heard is not None and (self._samples is None or self.shape[self._heard] == self._samples):
             return self._heard
-        if self._samples is not None and len(self.shape) != 5 and self.shape[0] == self._T:
-            return None  # (T, B, ...) or (B, ...), T and B being equal
+        if self._samples is not None and self._samples != 1 and len(self.shape) != 5 and self.shape[:1] == self.shape[1:2]:
+            return None  # (T, B, ...) or (B, T, ...), T and B being equal
         return 1 if len(self.shape) == 5 else 0
 
     @property

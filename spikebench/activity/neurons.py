@@ -123,7 +123,7 @@ def _by_index(calls: Sequence[Sequence[int]], grids: Sequence[Grid], track: int 
             ]
             continue
         for i, value in enumerate(values):
-            found[place.index(i // batch if place.axis == 0 else i % batch)] += value
+            found[place.index_of(i // batch if place.axis == 0 else i % batch)] += value
     return found if len(set(reads)) <= 1 else None
 
 

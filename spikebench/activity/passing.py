@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikebench.activity.moves import tensors_in
 from spikebench.activity.provenance import Along, Place, combine, label_of, place_in, shifted, summed_over
 
 aten = torch.ops.aten
@@ -27,9 +26,8 @@ def _signature(func: Any) -> tuple[tuple[str, Any], ...]:
 class Call:
     """One operation: its arguments by name, and where its tensors come from, on one track."""
 
-    def __init__(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> None:
-        self.func, self.args, self.kwargs, self.out = func, args, kwargs, out
-        self.inputs = tensors_in((*args, *(value for name, value in kwargs.items() if name != "out")))
+    def __init__(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], inputs: Sequence[Tensor], out: Tensor) -> None:
+        self.func, self.args, self.kwargs, self.inputs, self.out = func, args, kwargs, inputs, out
         self.places: dict[int, Place] = {}
 
     def at(self, x: Tensor) -> Place:
@@ -185,7 +183,7 @@ def _run(pieces: list[tuple[Place, int]], dim: int) -> Place:
     whole = first if first.axis is not None else Along(dim, first.size, length, first.shift * length)
     start = 0
     for place, length in known:
-        if any(whole.index(start + i) != place.index(i) for i in range(length)) or place.size != whole.size:
+        if any(whole.index_of(start + i) != place.index_of(i) for i in range(length)) or place.size != whole.size:
             return "mixed"
         start += length
     return Along(dim, whole.size, whole.inner, whole.shift % (whole.inner * whole.size))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd, prod
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,8 +24,7 @@ Unplaced = Literal["all", "mixed"]
 """``all``: the same for every index, as weights are. ``mixed``: made of several indices, or of indices that were lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Digit:
+class Digit(NamedTuple):
     """Of a storage: the byte at ``address`` belongs to index (address + shift) // inner % period, one of ``size``; between
     ``size`` and ``period`` lies what the tensor leaves out.
     """
@@ -36,8 +35,7 @@ class Digit:
     shift: int
 
 
-@dataclass(frozen=True, slots=True)
-class Along:
+class Along(NamedTuple):
     """Of a tensor: position i of ``axis`` belongs to index (i + shift) // inner % size; all of it to ``shift`` if ``axis`` is
     None.
     """
@@ -47,7 +45,7 @@ class Along:
     inner: int = 1
     shift: int = 0
 
-    def index(self, i: int) -> int:
+    def index_of(self, i: int) -> int:
         return (i + self.shift) // self.inner % self.size if self.axis is not None else self.shift
 
 
@@ -132,8 +130,7 @@ def label_of(place: Place, shape: tuple[int, ...], strides: tuple[int, ...], off
     return label if place_in(label, shape, strides, offset, itemsize) == place else "mixed"
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(NamedTuple):
     """The axes that sums were kept for: ``places`` says what their positions belong to."""
 
     shape: tuple[int, ...]
@@ -154,7 +151,7 @@ class Grid:
             return None
         found = [0] * size
         for i in range(length):
-            found[place.index(i)] += 1
+            found[place.index_of(i)] += 1
         return found
 
     def with_first(self) -> Grid:
@@ -181,29 +178,39 @@ def summed_over(place: Place, axes: Sequence[int]) -> Place:
     return "mixed" if place.axis in axes else shifted(place, -sum(axis < place.axis for axis in axes))
 
 
+@lru_cache(maxsize=8192)
+def _telling_nothing(grid: Grid) -> tuple[int, ...]:
+    """Axes along which no index changes."""
+    kept = {place.axis for place in grid.places if isinstance(place, Along)}
+    return tuple(axis for axis in range(len(grid.shape)) if axis not in kept)
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Sums (float64, whole numbers) of the grid's shape; many are reduced to the axes that tell indices apart."""
+    """Sums (float64, whole numbers) of the grid's shape, each to be taken ``factor`` times; many are reduced to the axes that
+    tell indices apart.
+    """
 
     sums: Tensor
     grid: Grid
+    factor: int = 1
 
     @classmethod
     def of(cls, sums: Tensor, grid: Grid) -> Rows:
-        kept = {place.axis for place in grid.places if isinstance(place, Along) and place.axis is not None}
-        dropped = [axis for axis in range(len(grid.shape)) if axis not in kept]
         sums = sums.reshape(grid.shape)
-        if dropped and sums.numel() > _FEW:
-            sums = sums.sum(dropped, dtype=torch.float64)
-            grid = Grid(tuple(sums.shape), tuple(summed_over(place, dropped) for place in grid.places))
+        if sums.numel() > _FEW:
+            dropped = _telling_nothing(grid)
+            if dropped:
+                sums = sums.sum(dropped, dtype=torch.float64)
+                grid = Grid(tuple(sums.shape), tuple(summed_over(place, dropped) for place in grid.places))
         return cls(sums, grid)
 
-    def times(self, factor: float) -> Rows:
-        return Rows(self.sums * factor, self.grid)
+    def times(self, factor: int) -> Rows:
+        return Rows(self.sums, self.grid, self.factor * factor)
 
     def fold(self, track: int | None, size: int) -> tuple[Tensor, bool]:
         """(sums by index of ``track`` (size,), or their sum (1,) where indices cannot be told apart; whether that sum belongs to
-        none of them). float64.
+        none of them). float64, without the factor.
         """
         place = "mixed" if track is None else self.grid.places[track]
         if size <= 1 or isinstance(place, str) or place.size != size:
@@ -216,6 +223,6 @@ class Rows:
         after = prod(self.grid.shape[axis + 1 :])
         if place.shift == 0 and length % (place.inner * size) == 0:
             return self.sums.reshape(-1, size, place.inner * after).sum((0, 2), dtype=torch.float64), False
-        index = torch.tensor([place.index(i) for i in range(length)], device=self.sums.device)
+        index = torch.tensor([place.index_of(i) for i in range(length)], device=self.sums.device)
         rows = self.sums.reshape(-1, length, after).sum((0, 2), dtype=torch.float64)
         return rows.new_zeros(size).index_add_(0, index, rows), False

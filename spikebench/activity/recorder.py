@@ -20,7 +20,6 @@ from spikebench.activity.measure import Measure, measure, of_counts
 from spikebench.activity.membranes import Key, Membranes
 from spikebench.activity.moves import tensors_in
 from spikebench.activity.opaque import why_opaque
-from spikebench.activity.passing import Call as Operation
 from spikebench.activity.provenance import MIXED, NOWHERE, Grid, Places
 from spikebench.activity.sums import Call, SiteSums
 from spikebench.activity.tracking import WEIGHT, Origin, Tracker, merged
@@ -79,7 +78,7 @@ class Recorder:
                 before = self._kept_apart(args, kwargs.get("out", args[0]))
         out = run()
         parents, outputs = tensors_in((*args, *kwargs.values())), tensors_in((out,))
-        self._follow(func, args, kwargs, outputs)
+        self._follow(func, args, kwargs, parents, outputs)
         opaque = why_opaque((*parents, *outputs))
         if rule is None:
             # What Python reads of a tensor is no arithmetic of the network's; an operator of one's own may do anything.
@@ -94,17 +93,24 @@ class Recorder:
             rule(self, before, kwargs, out)
             self.membranes.saw(packet, parents, outputs)
         for tensor in outputs:
-            known = self.places == NOWHERE or (opaque is None and tensor.shape == outputs[0].shape)
-            self.tracker.put(tensor, self.places if known else MIXED, written=in_place)
+            known = tensor is outputs[0] or self.places == NOWHERE or tensor.shape == outputs[0].shape
+            self.tracker.put(tensor, self.places if known and opaque is None else MIXED, written=in_place)
+        self.tracker.at_hand.clear()
         return out
 
-    def _follow(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Sequence[Tensor]) -> None:
+    def _follow(
+        self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], parents: Sequence[Tensor], outputs: Sequence[Tensor]
+    ) -> None:
         """Find ``places``, before the operation's inputs may be overwritten."""
-        call = Operation(func, args, kwargs, outputs[0] if outputs else None)
-        seen = [self.tracker.places(tensor) for tensor in call.inputs]
+        inputs = parents if "out" not in kwargs else [tensor for tensor in parents if tensor is not kwargs["out"]]
+        seen = self.tracker.take_up(inputs)
+        self.places = NOWHERE
+        if seen.count(NOWHERE) == len(seen):
+            return
         if func.overloadpacket in following.READ_BY_PYTHON:
-            self.tracker.read_by_python |= any(places != NOWHERE for places in seen)
-        self.places = following.places_of(call, seen) if outputs else NOWHERE
+            self.tracker.read_by_python = True
+        if outputs:
+            self.places = following.places_of(func, args, kwargs, inputs, outputs[0], seen)
 
     def _kept_apart(self, args: tuple[Any, ...], target: Tensor) -> tuple[Any, ...]:
         """``args`` with copies of what the operation is about to overwrite, and which is measured afterwards."""

@@ -90,7 +90,7 @@ class Call:
 
     counts: dict[str, Rows]
     operands: list[Seen]
-    folded: dict[str, tuple[Tensor, bool]] = field(default_factory=dict)
+    folded: dict[str, tuple[Tensor, bool, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -122,9 +122,13 @@ class SiteSums:
     def tensors(self, track: int | None, samples: int) -> Iterator[Tensor]:
         """What must come to the host; the counts are folded to one number a sample first."""
         for call in self.pending:
-            once = {id(rows): rows.fold(track, samples) for rows in {id(rows): rows for rows in call.counts.values()}.values()}
-            call.folded = {name: once[id(rows)] for name, rows in call.counts.items()}
-            yield from (tensor for tensor, _ in call.folded.values())
+            once: dict[object, tuple[Tensor, bool]] = {}
+            for name, rows in call.counts.items():
+                key = id(rows.sums), rows.grid
+                if key not in once:
+                    once[key] = rows.fold(track, samples)
+                    yield once[key][0]
+                call.folded[name] = (*once[key], rows.factor)
             for seen in call.operands:
                 yield from seen.tensors()
 
@@ -136,9 +140,9 @@ class SiteSums:
                 self.operands = [Operand() for _ in call.operands]
             for operand, seen in zip(self.operands, call.operands, strict=True):
                 operand.see(seen, host, self.scope or "the network")
-            for name, (tensor, of_none) in call.folded.items():
+            for name, (tensor, of_none, factor) in call.folded.items():
                 # Sizes of NaN and infinity: such an input is real, and its unit counts are left out.
-                values = [int(value) if isfinite(value) else 0 for value in host[id(tensor)]]
+                values = [int(value) * factor if isfinite(value) else 0 for value in host[id(tensor)]]
                 self.counts[name] = self.counts.get(name, 0) + sum(values)
                 if of_none and values == [0]:
                     values = [0] * samples  # a state at rest

@@ -7,7 +7,7 @@ without a rule of their own. A weak reference keeps the address from being given
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,10 +75,13 @@ OUTSIDE = Origin(activation=False, outside=True)
 
 @dataclass(slots=True)
 class _Storage:
-    """``labels``: one for each track (``provenance``); None until whoever made it has said where it belongs."""
+    """``labels``: one for each track (``provenance``); None until whoever made it has said where it belongs. ``opaque``: a tensor
+    without a storage that could be asked for.
+    """
 
     origin: Origin
     alive: Any
+    opaque: bool
     labels: Labels | None = None
 
 
@@ -86,13 +89,15 @@ class Tracker:
     """storage -> what it holds and where it belongs, for one pass; what is kept outlives passes. What has no storage (sparse, a
     wrapper) goes by itself.
 
+    ``at_hand``: the inputs of the operation that is being counted, by ``id``: its rule asks for each of them again and again.
     ``read_by_python``: whether Python has read a value of this pass. All that follows may depend on it, so that nothing is known
     to belong to one index any more.
     """
 
     def __init__(self) -> None:
         self._storages: dict[int, _Storage] = {}
-        self._kept: dict[int, tuple[Origin, Any]] = {}
+        self._kept: dict[int, tuple[_Storage, Origin]] = {}
+        self.at_hand: dict[int, _Storage] = {}
         self.read_by_python = False
 
     def keep(self, tensor: Tensor, origin: Origin) -> None:
@@ -100,19 +105,40 @@ class Tracker:
         self.set(tensor, origin)
         found = self._storages[key := _key(tensor)]
         found.labels = NOWHERE
-        self._kept[key] = (origin, found.alive)
+        self._kept[key] = (found, origin)
 
     def forget(self) -> None:
         """The pass is over."""
         self.read_by_python = False
-        self._storages = {key: _Storage(origin, alive, NOWHERE) for key, (origin, alive) in self._kept.items()}
+        self.at_hand.clear()
+        for found, origin in self._kept.values():
+            found.origin, found.labels = origin, NOWHERE
+        self._storages = {key: found for key, (found, _) in self._kept.items()}
+
+    def take_up(self, tensors: Sequence[Tensor]) -> list[Places]:
+        """Make these the tensors at hand, and say where they belong."""
+        self.at_hand.clear()
+        places: list[Places] = []
+        for tensor in tensors:
+            found = self._find(tensor)
+            if found is None:
+                places.append(NOWHERE)
+            else:
+                self.at_hand[id(tensor)] = found
+                places.append(NOWHERE if found.labels is NOWHERE else self.places(tensor))
+        return places
 
     def _find(self, tensor: Tensor) -> _Storage | None:
-        found = self._storages.get(key := _key(tensor))
-        return None if found is None or (key < 0 and found.alive() is not tensor) else found
+        if id(tensor) in self.at_hand:
+            return self.at_hand[id(tensor)]
+        try:  # as ``_key`` does, in line for its cost
+            return self._storages.get(tensor.untyped_storage()._cdata)
+        except (NotImplementedError, RuntimeError, ValueError):
+            found = self._storages.get(-id(tensor))
+            return None if found is None or found.alive() is not tensor else found
 
     def get(self, tensor: Tensor) -> Origin | None:
-        found = self._find(tensor)
+        found = self.at_hand.get(id(tensor)) or self._find(tensor)
         return None if found is None else found.origin
 
     def set(self, tensor: Tensor, origin: Origin) -> None:
@@ -122,7 +148,7 @@ class Tracker:
             return
         key = _key(tensor)
         alive = weakref.ref(tensor) if key < 0 else StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
-        self._storages[key] = _Storage(origin, alive)
+        self._storages[key] = _Storage(origin, alive, key < 0)
 
     def place_input(self, tensor: Tensor, places: Places) -> None:
         """An input of the network; the same memory may be given twice."""
@@ -133,7 +159,7 @@ class Tracker:
     def places(self, tensor: Tensor) -> Places:
         """Where ``tensor`` belongs. What no operation of this pass made is a constant, the same for all samples."""
         found = self._find(tensor)
-        if found is None or found.labels == NOWHERE:
+        if found is None or found.labels is NOWHERE:
             return NOWHERE
         if self.read_by_python or found.labels is None or found.labels == MIXED:
             return MIXED
@@ -146,13 +172,14 @@ class Tracker:
         found = self._find(tensor)
         if found is None or (found.labels is not None and not written):
             return
-        if places in (NOWHERE, MIXED) or _key(tensor) < 0:
-            labels: Labels = NOWHERE if places == NOWHERE else MIXED
+        labels: Labels
+        if places is NOWHERE or places is MIXED or found.opaque:
+            labels = NOWHERE if places is NOWHERE else MIXED
         else:
             labels = labels_of(places, tensor.shape, tensor.stride(), tensor.storage_offset(), tensor.element_size())
         if found.labels is not None and not _is_whole(tensor):
             labels = tuple(combine((before, now)) for before, now in zip(found.labels, labels, strict=True))
-        found.labels = labels
+        found.labels = NOWHERE if labels == NOWHERE else labels
 
     def declare(self, tensor: Tensor, values: Values) -> None:
         origin = self.get(tensor)
@@ -170,8 +197,8 @@ class Tracker:
 
     def is_activation(self, tensor: Tensor) -> bool:
         """A tensor that no operation of this pass made is taken for a constant of the network."""
-        origin = self.get(tensor)
-        return origin is not None and origin.activation
+        found = self.at_hand.get(id(tensor)) or self._find(tensor)
+        return found is not None and found.origin.activation
 
     def values(self, tensor: Tensor) -> Values | None:
         origin = self.get(tensor)

@@ -359,9 +359,11 @@ def test_a_neuron_that_steps_along_the_samples_mixes_them() -> None:
 
 
 def test_steps_and_samples_of_one_number_are_told_apart_by_the_network_alone() -> None:
-    x = torch.rand(2, 2, 8)
-    assert count(nn.Linear(8, 3), x, T=2, samples=2).by_sample("events") is None
-    assert count(nn.Linear(8, 3), x, samples=2).by_sample("events") == [48, 48]
+    x, net = torch.rand(2, 2, 8), nn.Sequential(nn.Linear(8, 3), neuron.IFNode(step_mode="m"))
+    assert count(net[:1], x, T=2, samples=2).by_sample("events") is None
+    assert count(net[:1], x, samples=2).by_sample("events") is None
+    assert count(net[:1], x).by_sample("events") == [48, 48]
+    assert count(net, x, samples=2).by_sample("events") == [48, 48]
 
 
 # SpikingJelly: one step a call, or all of them

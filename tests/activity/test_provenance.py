@@ -25,7 +25,7 @@ def claimed(place: Place, shape: torch.Size) -> Tensor:
     assert isinstance(place, Along)
     if place.axis is None:
         return torch.full(shape, float(place.shift))
-    along = torch.tensor([float(place.index(i)) for i in range(shape[place.axis])])
+    along = torch.tensor([float(place.index_of(i)) for i in range(shape[place.axis])])
     return along.view([-1 if axis == place.axis else 1 for axis in range(len(shape))]).expand(shape)
 
 
