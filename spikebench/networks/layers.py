@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikebench.networks import pointwise, visible
+from spikebench.networks import onednn, visible
 from spikebench.networks.shortcuts import is_static, over_steps
 
 
@@ -44,9 +44,7 @@ class Conv2d(nn.Conv2d):
         return per_image(self._images, x)
 
     def _images(self, images: Tensor) -> Tensor:
-        affected = pointwise.is_affected(self, images)
-        out = pointwise.convolve(self, images) if affected else super().forward(images)
-        return out.contiguous(memory_format=torch.channels_last)
+        return onednn.convolve(self, images).contiguous(memory_format=torch.channels_last)
 
 
 class BatchNorm2d(nn.BatchNorm2d):

@@ -71,6 +71,7 @@ def _hardware() -> Iterator[Finding]:
         yield "GPU", "no", f"torch {'was built for CUDA ' + built if built else 'is a CPU build'} and sees no CUDA device"
     yield _bf16()
     yield _convolutions()
+    yield _patches()
 
 
 def _bf16() -> Finding:
@@ -93,7 +94,7 @@ for side in (8, 64, 128) * 4:
     layer(x).sum().backward()
     assert (layer.weight.grad == side * side).all()
 """
-"""Plain torch at what ``networks.pointwise`` goes round; a process of its own, since it may not survive."""
+"""Plain torch at what ``networks.onednn`` goes round; a process of its own, since it may not survive."""
 
 
 def _convolutions() -> Finding:
@@ -111,6 +112,22 @@ def _convolutions() -> Finding:
     fault = f"the gradient of torch.nn.Conv2d(4, 8, 1, stride=2) in channels-last memory is broken here ({why})"
     advice = "spikebench's own layers go round it, a network of your own is safe with ONEDNN_MAX_CPU_ISA=AVX"
     return what, "no", f"{fault}: uxlfoundation/oneDNN#6035; {advice}"
+
+
+def _patches() -> Finding:
+    import torch
+    from torch.nn.functional import conv2d
+
+    what = "bf16 patches"
+    draws = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(2, 16, 16, 16, generator=draws), torch.randn(8, 16, 4, 4, generator=draws)
+    exact = conv2d(x, weight, stride=4)
+    error = float((conv2d(x.bfloat16(), weight.bfloat16(), stride=4).float() - exact).abs().max() / exact.abs().max())
+    if error < 0.05:
+        return what, "yes", "torch's own convolutions of patches are right in bf16 here"
+    fault = f"torch.nn.Conv2d(16, 8, 4, stride=4) in bf16 is off by {error:.0%} of its largest output here"
+    advice = "spikebench's own layers go round it, a network of your own needs fp32"
+    return what, "no", f"{fault} (see pytorch/pytorch#169688); {advice}"
 
 
 def _backends() -> Iterator[Finding]:

@@ -1,6 +1,8 @@
 """What doctor says of a library that does not survive what it is asked."""
 
 import pytest
+import torch
+from torch.nn import functional
 
 from spikebench.core import instructions
 from spikebench.running.verbs import doctor
@@ -20,6 +22,20 @@ def test_a_library_that_is_sound_is_said_to_be(monkeypatch):
     """Where oneDNN has AVX at most it gathers nothing."""
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX")
     assert doctor._convolutions()[1] == "yes"
+
+
+def test_patches_in_bf16_are_held_against_fp32(monkeypatch):
+    whole = functional.conv2d
+    monkeypatch.setattr(functional, "conv2d", lambda x, w, stride: whole(x.float(), w.float(), stride=stride).to(x.dtype))
+    assert doctor._patches()[1] == "yes"
+    monkeypatch.setattr(
+        functional,
+        "conv2d",
+        lambda x, w, stride: whole(x.float(), w.float() * (2 if x.dtype == torch.bfloat16 else 1), stride=stride),
+    )
+    _, verdict, detail = doctor._patches()
+    assert verdict == "no"
+    assert "off by 100%" in detail
 
 
 @pytest.mark.parametrize(

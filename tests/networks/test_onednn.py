@@ -1,4 +1,4 @@
-"""Strided 1x1 convolutions of few channels, which oneDNN breaks: no damage, the library's own bits where it is sound."""
+"""Convolutions that oneDNN breaks: no damage, right numbers, the library's own bits where it is sound."""
 
 import os
 import subprocess
@@ -110,6 +110,32 @@ def test_names_and_counts_are_those_of_a_plain_convolution():
     assert counted.total() == x[..., ::2, ::2].sum() * 8
 
 
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(("kernel", "channels"), [(4, 8), (4, 16), (4, 24), (8, 8), (8, 12), (8, 28), (16, 4), (16, 30)])
+def test_patches_in_bf16_are_those_of_fp32_up_to_rounding(kernel, channels, training):
+    """The library's own are off by as much as they are large, on CPUs with bf16 instructions."""
+    torch.manual_seed(0)
+    layer = Conv2d(channels, 8, kernel, stride=kernel)
+    x = torch.randn(1, 2, channels, 64, 64).bfloat16().float()
+    with torch.no_grad():
+        layer.weight.copy_(layer.weight.bfloat16())
+        layer.bias.copy_(layer.bias.bfloat16())
+    exact = nn.functional.conv2d(x[0].double(), layer.weight.double(), layer.bias.double(), stride=kernel)
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.set_grad_enabled(training):
+        y = layer(x)[0]
+    assert y.dtype == torch.bfloat16
+    assert (y.double() - exact).abs().max() < 0.02 * exact.abs().max()
+    halved = Conv2d(channels, 8, kernel, stride=kernel).bfloat16()
+    halved.load_state_dict(layer.state_dict())
+    assert (halved(x.bfloat16())[0].double() - exact).abs().max() < 0.02 * exact.abs().max()
+    if training:
+        y.sum().backward()
+        pixels = x[0].double().unfold(2, kernel, kernel).unfold(3, kernel, kernel).sum((0, 2, 3))
+        torch.testing.assert_close(
+            layer.weight.grad, pixels.expand(8, -1, -1, -1).float(), rtol=0.02, atol=0.02 * float(pixels.abs().max())
+        )
+
+
 def test_the_hunt_sees_what_is_planted():
     """A convolution of kernel 0 is the hunt's own mistake: it writes two numbers behind a tensor."""
     planted = {"kernel": 0, "side": 24, "dtype": "float32"}
@@ -122,4 +148,5 @@ def test_the_hunt_sees_what_is_planted():
 def test_no_convolution_of_ours_is_broken(isa):
     """A part of the hunt: 8 pixels show what AVX2 breaks, 64 what AVX-512 does."""
     tried = [*convolutions.trials([1, 2, 4], [8]), *convolutions.trials([7, 12], [64])]
+    tried += convolutions.trials([8, 24], [16], "bfloat16")
     assert convolutions.hunt(tried, isa, "ours") == []
