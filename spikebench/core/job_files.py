@@ -162,6 +162,12 @@ def unfinished(jobs: Path, stem: str = "") -> list[Unfinished]:
     return [*found, Unfinished(old, None)] if stem and old.is_file() else found
 
 
+def unfinished_jobs(jobs: Path) -> frozenset[str]:
+    """Of a folder's ``jobs``: the ids of those of which ``unfinished`` finds anything."""
+    names = [path.name for folder in (jobs, jobs / "unfinished") if folder.is_dir() for path in folder.iterdir()]
+    return frozenset(name.partition("-")[0] for name in names if name.endswith((".partial", ".kept")))
+
+
 def read_unfinished(path: Path) -> tuple[tuple[Record, ...], str | None]:
     """The whole lines of an unfinished file, and what was lost of it, if anything was: a torn last line is dropped."""
     try:

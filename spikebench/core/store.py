@@ -147,6 +147,15 @@ class ResultsFolder:
                 longest = max(longest, records, key=len)
         return longest
 
+    def unfinished(self) -> frozenset[str]:
+        """job_ids of which something was begun and not finished, by one look at the folder."""
+        return job_files.unfinished_jobs(self.path / "jobs")
+
+    def with_weights(self) -> frozenset[str]:
+        """cell_ids that have a folder for weights."""
+        folder = self.path / "weights"
+        return frozenset(os.listdir(folder) if folder.is_dir() else ())
+
     def took_its_process_down(self, path: Path) -> bool:
         """Whether a process of this host died over the job of this file the last time that it ran."""
         if any(left.crashed for left in job_files.unfinished(path.parent, path.stem)):

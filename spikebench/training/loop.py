@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from spikebench.data import Dataset, batches, resident
 from spikebench.training import checkpoints
 from spikebench.training.augmentation import augment
+from spikebench.training.begun import begun, forget
 from spikebench.training.drop_path import add_drop_path
 from spikebench.training.evaluation import evaluate
 from spikebench.training.labels import labelled
@@ -192,7 +193,7 @@ def train(training: Training, folder: Path, job_id: str) -> Iterator[Epoch]:
     Each is in the checkpoint before it is yielded. ``weights.pt`` is written before the last epoch is yielded, and the checkpoint
     removed after that: whoever took all epochs has the weights. Raises StorageError if it is damaged, or if the disk is full.
     """
-    checkpoint = checkpoints.begun(folder, job_id)
+    checkpoint = begun(folder, job_id)
     if checkpoint.exists():
         training.load_state_dict(checkpoints.read(checkpoint))
     total = training.options.epochs
@@ -206,7 +207,7 @@ def train(training: Training, folder: Path, job_id: str) -> Iterator[Epoch]:
     if total == 0:
         training.first_step_loss = training.first_loss()
         _finish(training, folder)
-    checkpoints.forget(folder, job_id)
+    forget(folder, job_id)
 
 
 def _finish(training: Training, folder: Path) -> None:

@@ -195,3 +195,21 @@ def test_a_process_is_told_apart_from_a_later_one_with_its_number() -> None:
     start = start_of(gone.pid) or 0
     gone.wait()
     assert Process(me.host, gone.pid, start).alive is False
+
+
+def test_one_look_finds_every_job_that_was_begun(tmp_path: Path) -> None:
+    jobs = tmp_path / "jobs"
+    (jobs / "unfinished").mkdir(parents=True)
+    assert job_files.unfinished_jobs(jobs) == frozenset()
+    assert job_files.unfinished_jobs(tmp_path / "nowhere") == frozenset()
+    for name in (
+        "unfinished/a-m.host-1-2.partial",
+        "unfinished/b-m.host-1-2.kept",
+        "unfinished/x-m.tmp",
+        "c-m.partial",
+        "d-m.jsonl",
+    ):
+        (jobs / name).touch()
+    found = job_files.unfinished_jobs(jobs)
+    assert found == {"a", "b", "c"}
+    assert found == {name for name in "abcdx" if job_files.unfinished(jobs, f"{name}-m")}

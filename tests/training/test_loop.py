@@ -18,7 +18,7 @@ from spikebench import data
 from spikebench.core.errors import DiskError, StorageError
 from spikebench.core.source import source
 from spikebench.training import checkpoints, load_weights
-from spikebench.training.checkpoints import begun
+from spikebench.training.begun import begun
 from spikebench.training.loop import Epoch, Training, make_optimizer, train
 from spikebench.training.options import TrainingOptions
 from spikebench.training.randomness import Randomness
@@ -150,7 +150,7 @@ def test_what_others_have_begun_is_neither_taken_up_nor_touched(
     left = []
     for job_id, source_id in (("on another device", source()["source_id"]), ("me", "older code")):
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoints, "source", lambda source_id=source_id: {"source_id": source_id})
+            patch.setattr("spikebench.training.begun.source", lambda source_id=source_id: {"source_id": source_id})
             running = train(make(seed=9), tmp_path, job_id)
             next(running)
             running.close()

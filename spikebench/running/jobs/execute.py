@@ -152,11 +152,11 @@ def _previous(store: ResultsFolder, path: Path, identity: Identity) -> tuple[Rec
 
 def _forget(store: ResultsFolder, job: Job) -> None:
     """What was begun of a training, so that it begins from the start."""
-    from spikebench.training import checkpoints
+    from spikebench.training.begun import forget
 
     folder = store.weights_folder(job.cell.cell_id)
     with storage_errors(folder):
-        checkpoints.forget(folder, job.job_id)
+        forget(folder, job.job_id)
 
 
 def _measure(harness: Any, subject: Subject, job: Job) -> Iterator[Record]:

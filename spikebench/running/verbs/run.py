@@ -11,10 +11,11 @@ from spikebench.core.console import standard_error, standard_output
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.source import changed, source
 from spikebench.core.store import ResultsFolder
-from spikebench.running.jobs.identity import here
-from spikebench.running.jobs.plan import Plan
+from spikebench.running.jobs.identity import Identity
+from spikebench.running.jobs.plan import Plan, place_of
 from spikebench.running.run.progress import show
 from spikebench.running.run.runner import Run, open_run
+from spikebench.training.begun import all_begun, begun
 
 
 def run_suite(path: Path, results: Path, fresh: bool) -> bool:
@@ -58,9 +59,9 @@ def _announce(run: Run, console: Any) -> None:
     for what, count in other_code(plan, run.store).items():
         words = f"{count} of {len(done)} reused jobs were measured with other code: {what}"
         console.print(f"notice: {words} (--fresh measures again)", soft_wrap=True)
-    begun = begun_with_other_code(plan, run.store)
-    if begun:
-        console.print(f"notice: {begun} of the jobs to do were begun with other code, and start again", soft_wrap=True)
+    again = begun_with_other_code(plan, run.store, (run.place or place_of(run.suite)).identity)
+    if again:
+        console.print(f"notice: {again} of the jobs to do were begun with other code, and start again", soft_wrap=True)
     total = len(done) + len(plan.pending)
     console.print(f"{run.suite.name}: {total} jobs, {len(done)} reused, {len(plan.pending)} to do")
 
@@ -79,17 +80,16 @@ def other_code(plan: Plan, store: ResultsFolder) -> dict[str, int]:
     return dict(found)
 
 
-def begun_with_other_code(plan: Plan, store: ResultsFolder) -> int:
+def begun_with_other_code(plan: Plan, store: ResultsFolder, here: Identity) -> int:
     """Pending jobs whose interrupted work is not taken up: what two versions of the code make between them is of neither."""
-    from spikebench.training import checkpoints
-
-    count = 0
+    trained, unfinished, count = store.with_weights(), store.unfinished(), 0
     for job in (planned.job for planned in plan.pending):
-        left = checkpoints.all_begun(store.weights_folder(job.cell.cell_id), job.job_id)
-        own = checkpoints.begun(store.weights_folder(job.cell.cell_id), job.job_id)
-        path = store.job_path(job.job_id, here().machine_id)
-        interrupted = REGISTRIES["harnesses"].get(job.harness.name).resumes and len(store.read_partial(path))
-        count += bool(left and own not in left) or bool(interrupted and not store.read_partial(path, here().source_id))
+        folder = store.weights_folder(job.cell.cell_id)
+        left = all_begun(folder, job.job_id) if job.cell.cell_id in trained else []
+        interrupted = job.job_id in unfinished and REGISTRIES["harnesses"].get(job.harness.name).resumes
+        path = store.job_path(job.job_id, here.machine_id)
+        lost = interrupted and store.read_partial(path) and not store.read_partial(path, here.source_id)
+        count += bool((left and begun(folder, job.job_id) not in left) or lost)
     return count
 
 

@@ -24,7 +24,7 @@ from spikebench.running.jobs.identity import Identity, here
 from spikebench.running.jobs.plan import Plan, PlannedJob
 from spikebench.running.verbs.run import begun_with_other_code
 from spikebench.testing import TINY, TINY_DATA
-from spikebench.training import checkpoints
+from spikebench.training import begun, checkpoints
 from spikebench.training.loop import Training
 
 TICKS = Metric("ticks", "1", None, "counted", "Ticks")
@@ -238,7 +238,7 @@ def test_what_other_code_measured_is_not_taken_up_under_this_codes_name(
         for event in running:
             if left == "interrupted" and isinstance(event, Measured) and event.record.value == 1:
                 running.close()
-    assert begun_with_other_code(planned(job(fail="memory")), ResultsFolder(tmp_path)) == (left == "interrupted")
+    assert begun_with_other_code(planned(job(fail="memory")), ResultsFolder(tmp_path), here()) == (left == "interrupted")
     whole = Clock.run
     monkeypatch.setattr(Clock, "run", lambda self, subject, options: whole(self, subject, Clock.Options()))
     anew = [event.record.value for event in execute(job(fail="memory"), tmp_path) if isinstance(event, Measured)]
@@ -278,7 +278,7 @@ def test_a_training_that_another_device_began_harms_no_other(tmp_path: Path) -> 
     cell = Cell(TINY, TINY_DATA, Choice("train", {"epochs": 2, "batch_size": 8, "amp": "off"}), 0)
     assert cell.training is not None
     there, at_home = Job(cell, cell.training, "cuda"), Job(cell, cell.training, "cpu")
-    left = checkpoints.begun(store.weights_folder(cell.cell_id), there.job_id)
+    left = begun.begun(store.weights_folder(cell.cell_id), there.job_id)
     checkpoints.write(left, {"of": "another device"})
     assert list(execute(at_home, tmp_path))[-1].failure == ""
     assert left.exists()
@@ -290,8 +290,8 @@ def test_a_training_that_other_code_began_is_said_to_start_again(tmp_path: Path,
     assert cell.training is not None
     one = Job(cell, cell.training)
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "source", lambda: {"source_id": "older"})
-        checkpoints.write(checkpoints.begun(store.weights_folder(cell.cell_id), one.job_id), {})
-    assert begun_with_other_code(planned(one), store) == 1
-    checkpoints.write(checkpoints.begun(store.weights_folder(cell.cell_id), one.job_id), {})
-    assert begun_with_other_code(planned(one), store) == 0
+        patch.setattr(begun, "source", lambda: {"source_id": "older"})
+        checkpoints.write(begun.begun(store.weights_folder(cell.cell_id), one.job_id), {})
+    assert begun_with_other_code(planned(one), store, here()) == 1
+    checkpoints.write(begun.begun(store.weights_folder(cell.cell_id), one.job_id), {})
+    assert begun_with_other_code(planned(one), store, here()) == 0

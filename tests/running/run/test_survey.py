@@ -25,14 +25,16 @@ launcher: {processes: {workers: 1}}
 """
 DRIVER = """\
 import sys
+from pathlib import Path
 from spikebench.running.run.runner import open_run
+from spikebench.running.verbs.run import run_suite
 
 if __name__ == "__main__":
-    run = open_run(sys.argv[1], sys.argv[2])
-    events = list(run.events())
-    assert not run.failures, run.failures
-    assert len(run.plan.pending) == 4
-    assert not open_run(sys.argv[1], sys.argv[2]).plan.pending
+    suite, results = map(Path, sys.argv[1:])
+    assert len(open_run(suite, results).plan.pending) == 4
+    for _ in ("all of it", "nothing any more"):
+        assert not run_suite(suite, results, False)
+    assert not open_run(suite, results).plan.pending
     assert "torch" not in sys.modules
 """
 
