@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any
 
+from spikebench.core.errors import INTERRUPTED
+
 DEAF = 15.0
 """Seconds after a Ctrl-C in which another one is not heard: what is being left tidy takes no longer than that."""
 
@@ -14,11 +16,17 @@ DEAF = 15.0
 def main() -> None:
     _interrupt_once()
     try:
-        from spikebench.cli import app
+        try:
+            from spikebench.cli import app
 
-        app()
-    except KeyboardInterrupt:  # before the command began, or after it ended
-        sys.exit(130)
+            app()
+        except KeyboardInterrupt:  # before the command began, or after it ended
+            sys.exit(INTERRUPTED)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            # Python puts back the handler that kills as it ends: a key still held down would change what the shell is told.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise
 
 
 def _interrupt_once() -> None:

@@ -9,12 +9,11 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 
-from spikebench.core.errors import SpikebenchError, StorageError
+from spikebench.core.errors import INTERRUPTED, SpikebenchError, StorageError
 from spikebench.core.text import printable
 
 MOST_LINES = 50
 """Of errors that are printed: a file that is wrong throughout fills no screen after screen."""
-INTERRUPTED = 130
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from spikebench.core.text import printable
 
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended, as shells have it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
