@@ -48,10 +48,13 @@ def heads_problems(spec: VariantSpec) -> Iterator[Problem]:
 def resolve(spec: VariantSpec, inputs: InputSpec) -> VariantSpec:
     """``spec`` with each ``auto`` that depends on the input replaced by what it means there (the stem's patch size).
 
-    Two variants that build the same network on this input become equal, as identities need it.
+    Two variants that build the same network on this input become equal, as identities need it. A stem that the family takes none
+    of stays as it is: written out, it would be refused.
     """
     from spikebench.networks.stems._patch import resolve_patch
 
+    if "stem" in getattr(REGISTRIES["families"].get(spec.family.name), "unused", ()):
+        return spec
     options = spec.stem.resolve("stems")
     if getattr(options, "patch_size", None) != "auto":
         return spec

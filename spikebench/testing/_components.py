@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikebench.activity import count
 from spikebench.core.variant import InputSpec, VariantSpec
-from spikebench.networks import build, check
+from spikebench.networks import build, check, resolve
 from spikebench.testing._members import MemberContract
 
 INPUTS = InputSpec(channels=2, size=8, classes=3)
@@ -42,6 +42,9 @@ class ComponentContract(MemberContract):
 
     def test_makes_a_network(self) -> None:
         assert check(self.variant, self.inputs) == []
+
+    def test_makes_one_with_what_is_automatic_written_out(self) -> None:
+        assert check(resolve(self.variant, self.inputs), self.inputs) == []
 
     def test_trains_one_step_and_reaches_every_parameter(self) -> None:
         assert unreached(self.variant, self.inputs) == []
