@@ -1,4 +1,4 @@
-"""How long a plan will take: a guess from two training steps of each variant, timed on this machine."""
+"""How long a plan will take: a guess from two steps of each variant and each pre-training, timed on this machine."""
 
 from __future__ import annotations
 
@@ -40,10 +40,12 @@ class Estimate:
     """``cells``: cell_id -> guess; ``timed`` of ``variants`` were built, drawn at random where these are too many.
 
     ``seconds``: training of all cells one after the other; one whose variant was not reached counts as the mean of the others.
+    ``pretraining``: seconds of all pre-trainings, each once, however many cells share it.
     """
 
     cells: Mapping[str, Guess]
     seconds: float
+    pretraining: float
     timed: int
     variants: int
 
@@ -62,7 +64,7 @@ def estimate(plan: Plan, threads: int) -> Estimate:
 
 def _estimate(plan: Plan) -> Estimate:
     keys = {
-        cell.cell_id: (cell.group_id, next((one.job.device for one in jobs if one.is_training and not one.done), None))
+        cell.cell_id: (cell.group_id, next((one.job.device for one in jobs if one.job.harness == cell.training and not one.done), None))
         for cell, jobs in plan.cells
     }
     variants = {keys[cell.cell_id]: cell for cell, _ in reversed(plan.cells)}
@@ -78,8 +80,31 @@ def _estimate(plan: Plan) -> Estimate:
     missing = Guess(None, None)
     cells = {cell_id: known.get(key, missing) for cell_id, key in keys.items()}
     timed = [guess.seconds for guess in cells.values() if guess.seconds is not None]
+    pretraining = _pretraining(plan)
     unknown = sum(device is not None and (group_id, device) not in known for group_id, device in keys.values())
-    return Estimate(cells, sum(timed) + unknown * (fmean(timed) if timed else 0.0), len(known), len(variants))
+    return Estimate(cells, sum(timed) + unknown * (fmean(timed) if timed else 0.0), pretraining, len(known), len(variants))
+
+
+def _pretraining(plan: Plan) -> float:
+    """Seconds of all that is to be pre-trained; what differs in its seed alone is timed once, and of many networks ``SURE``."""
+    jobs = [planned.job for planned in plan.pending if planned.is_pretraining]
+    groups = {(job.cell.group_id, job.device): job.cell for job in jobs}
+    known = {key: _time_pretraining(groups[key], key[1]) for key in list(groups)[:SURE]}
+    mean = fmean(known.values()) if known else 0.0
+    return sum(known.get((job.cell.group_id, job.device), mean) for job in jobs)
+
+
+def _time_pretraining(cell: Cell, device: str) -> float:
+    import torch
+
+    from spikebench.training.pretraining import Pretraining, masked_model
+
+    assert cell.pretraining is not None
+    options = cell.pretraining.resolve("harnesses")
+    dataset, place = _loaded(cell.dataset), torch.device(device)
+    model = masked_model(cell.variant, dataset.inputs, options, cell.seed).to(place)
+    training = Pretraining(model, dataset, options, seed=cell.seed, device=place)
+    return min(training.time_steps(2)) * training.steps_per_epoch * float(options.epochs)
 
 
 def _time_cell(cell: Cell, device: str | None) -> Guess:

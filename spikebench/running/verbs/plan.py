@@ -46,11 +46,12 @@ def _rows(run: Run, guesses: Estimate) -> Iterable[Sequence[str]]:
 
 
 def _training(guesses: Estimate, side_by_side: int) -> str:
-    minutes = guesses.seconds / max(1, side_by_side) / 60
-    if not minutes:
+    before, after = (seconds / max(1, side_by_side) / 60 for seconds in (guesses.pretraining, guesses.seconds))
+    if not before + after:
         return "no training"
+    what = [f"about {before:.1f} min of pre-training"] * bool(before) + [f"about {after:.1f} min of training"] * bool(after)
     reached = "each variant" if guesses.timed == guesses.variants else f"{guesses.timed:,} of {guesses.variants:,} variants"
-    return f"about {minutes:.1f} min of training, by two steps of {reached} timed here"
+    return f"{' and '.join(what)}, by two steps of {reached} timed here"
 
 
 def _harnesses(jobs: Iterable[PlannedJob]) -> str:

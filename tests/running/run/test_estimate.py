@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -53,6 +54,22 @@ def test_of_many_variants_those_not_reached_count_as_the_mean_and_say_so(
     assert len(known) == 4
     assert found.seconds == pytest.approx(12 * sum(known) / 4)
     assert [guess.spell() for guess in found.cells.values()].count("?") == 8
+
+
+def test_a_pretraining_that_cells_share_is_timed_and_counts_once(tmp_path: Path) -> None:
+    path = tmp_path / "shared.yaml"
+    path.write_text(
+        SUITE.replace("T: [1, 2, 3], stem: [sps, scs]", "T: [1, 2], head: [mean, tet]").replace("depth: 1", "stem: scs, depth: 1")
+        + "pretrain: {epochs: 3, batch_size: 8, T: 1}\n"
+    )
+    plan = open_run(path, tmp_path).plan
+    assert sum(job.is_pretraining for job in plan.pending) == 2  # one a seed, for four variants
+    with mock.patch.object(module, "_time_cell", lambda cell, device: Guess(7, None)):
+        found = estimate(plan, 1)
+        with mock.patch.object(module, "_time_pretraining", lambda cell, device: 5.0):
+            mocked = estimate(plan, 1)
+    assert (found.seconds, found.pretraining > 0) == (0.0, True)
+    assert mocked.pretraining == 10.0
 
 
 def test_a_label_tells_what_differs_and_nothing_else(suite: Path, tmp_path: Path) -> None:
