@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from statistics import fmean
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from spikebench.core.cells import Cell
 from spikebench.core.choice import Choice
 from spikebench.core.suite import dataset_of
-from spikebench.running.jobs.plan import Plan
+from spikebench.running.jobs.plan import Plan, PlannedJob
 from spikebench.running.jobs.subject import initial_model
 
 SURE, SECONDS = 12, 3.0
@@ -63,10 +63,7 @@ def estimate(plan: Plan, threads: int) -> Estimate:
 
 
 def _estimate(plan: Plan) -> Estimate:
-    keys = {
-        cell.cell_id: (cell.group_id, next((one.job.device for one in jobs if one.job.harness == cell.training and not one.done), None))
-        for cell, jobs in plan.cells
-    }
+    keys = {cell.cell_id: (cell.group_id, _trained_on(cell, jobs)) for cell, jobs in plan.cells}
     variants = {keys[cell.cell_id]: cell for cell, _ in reversed(plan.cells)}
     order = list(reversed(variants))
     if len(order) > SURE:
@@ -83,6 +80,11 @@ def _estimate(plan: Plan) -> Estimate:
     pretraining = _pretraining(plan)
     unknown = sum(device is not None and (group_id, device) not in known for group_id, device in keys.values())
     return Estimate(cells, sum(timed) + unknown * (fmean(timed) if timed else 0.0), pretraining, len(known), len(variants))
+
+
+def _trained_on(cell: Cell, jobs: Sequence[PlannedJob]) -> str | None:
+    """The device of a training that is to be done."""
+    return next((one.job.device for one in jobs if one.job.harness == cell.training and not one.done), None)
 
 
 def _pretraining(plan: Plan) -> float:

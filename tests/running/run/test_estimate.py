@@ -64,9 +64,9 @@ def test_a_pretraining_that_cells_share_is_timed_and_counts_once(tmp_path: Path)
     )
     plan = open_run(path, tmp_path).plan
     assert sum(job.is_pretraining for job in plan.pending) == 2  # one a seed, for four variants
-    with mock.patch.object(module, "_time_cell", lambda cell, device: Guess(7, None)):
+    with mock.patch.object(module, "_time_cell", return_value=Guess(7, None)):
         found = estimate(plan, 1)
-        with mock.patch.object(module, "_time_pretraining", lambda cell, device: 5.0):
+        with mock.patch.object(module, "_time_pretraining", return_value=5.0):
             mocked = estimate(plan, 1)
     assert (found.seconds, found.pretraining > 0) == (0.0, True)
     assert mocked.pretraining == 10.0
