@@ -39,9 +39,11 @@ def _interrupt_once() -> None:
             heard = time.monotonic()
             raise KeyboardInterrupt
 
-    # A background job of a shell ignores Ctrl-C, and goes on doing so.
+    # A background job of a shell ignores Ctrl-C, and goes on doing so. A batch system ends a job with SIGTERM.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt)
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, interrupt)
 
 
 if __name__ == "__main__":

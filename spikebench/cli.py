@@ -56,6 +56,10 @@ def run(
     plan: Annotated[
         bool, typer.Option("--plan", help="Show cells, jobs, what is cached and an estimate of time; do nothing.")
     ] = False,
+    max_time: Annotated[
+        str | None,
+        typer.Option("--max-time", metavar="TIME", help="Stop after 45 min or 8 h; the same command goes on from there."),
+    ] = None,
 ) -> None:
     """Train and measure all that SUITE asks for and does not have yet, and print the table."""
     from spikebench.running.verbs.plan import show_plan
@@ -63,7 +67,7 @@ def run(
 
     if plan:
         show_plan(suite, results, fresh)
-    elif run_suite(suite, results, fresh):
+    elif run_suite(suite, results, fresh, max_time):
         raise typer.Exit(FAILED_CELLS)
 
 

@@ -59,6 +59,13 @@ class Choice:
         options_type = REGISTRIES[registry].options(self.name)
         return {"name": self.name, **json.loads(_canonical(options_type, self.name, self._text))}
 
+    def essential(self, registry: str) -> Choice:
+        """The same choice without the options that change no result: see ``_canonical``."""
+        given = self.resolve(registry)
+        same = _identical(given)
+        idle = {field.name for field in dataclasses.fields(given) if getattr(same, field.name) != getattr(given, field.name)}
+        return Choice(self.name, {name: value for name, value in self.options.items() if name not in idle}) if idle else self
+
     def to_plain(self) -> Any:
         """As short as a person would write it in a suite."""
         return {"name": self.name, **plain(self.options)} if self.options else self.name
@@ -123,10 +130,18 @@ def _checked(options_type: type, owner: str, given: str) -> tuple[Any, tuple[Pro
 
 @lru_cache(maxsize=65_536)
 def _canonical(options_type: type, owner: str, given: str) -> str:
-    """The options that differ from their defaults, as JSON."""
-    options = _built(options_type, owner, given)
+    """The options that differ from their defaults, as JSON.
+
+    What changes speed alone is left out: options with such fields have a method ``identity() -> Self``, the same options with
+    all that changes no result at its default.
+    """
+    options = _identical(_built(options_type, owner, given))
     values = ((field, getattr(options, field.name)) for field in dataclasses.fields(options_type))
     return json.dumps({field.name: plain(value) for field, value in values if value != _default(field)})
+
+
+def _identical(options: Any) -> Any:
+    return options.identity() if hasattr(options, "identity") else options
 
 
 @cache

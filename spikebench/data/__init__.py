@@ -6,7 +6,7 @@ Training and searching see the first two; ``test`` is read once, at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from spikebench.core.choice import Choice
@@ -80,13 +80,13 @@ def batches(
     split: Split,
     batch_size: int,
     device: torch.device | str = "cpu",
-    generator: torch.Generator | None = None,
+    chosen: Sequence[Tensor] | None = None,
     workers: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches (x, y) on ``device``; x is (B, C, H, W), or (T, B, C, H, W) for event frames; the last batch may be smaller.
 
-    ``generator`` (a CPU generator) shuffles; without one, samples come in order. A TensorDataset is indexed; anything else goes
-    through a DataLoader with ``workers`` processes.
+    Samples come in order, unless ``chosen`` has the numbers of those of each batch (int64, on the CPU); ``batch_size`` is then of
+    no account. A TensorDataset is indexed; anything else goes through a DataLoader with ``workers`` processes.
     """
     import torch
     from torch.utils.data import DataLoader, TensorDataset
@@ -97,16 +97,20 @@ def batches(
 
     if not isinstance(split, TensorDataset):
         pinned = torch.device(device).type == "cuda"
-        loader = DataLoader(
-            split, batch_size, shuffle=generator is not None, generator=generator, num_workers=workers, pin_memory=pinned
-        )
-        for x, y in loader:
+        # The generator seeds the loader's processes: without one of its own it would draw from the training's.
+        rest: Any = {"num_workers": workers, "pin_memory": pinned, "generator": torch.Generator().manual_seed(0)}
+        if chosen is None:
+            rest["batch_size"] = batch_size
+        else:
+            rest["batch_sampler"] = [numbers.tolist() for numbers in chosen]
+        for x, y in DataLoader(split, **rest):
             yield placed(x, y)
         return
     x, y = split.tensors
-    if generator is None:
+    if chosen is None:
         for start in range(0, len(y), batch_size):
             yield placed(x[start : start + batch_size], y[start : start + batch_size])
         return
-    for chosen in torch.randperm(len(y), generator=generator).to(x.device).split(batch_size):  # type: ignore[no-untyped-call]
-        yield placed(x[chosen], y[chosen])
+    for numbers in chosen:
+        here = numbers.to(x.device)
+        yield placed(x[here], y[here])

@@ -45,8 +45,8 @@ class Harness:
         checkpoint cannot be used or written.
         """
         from spikebench.harnesses._pretraining.looks import EXAMPLES, counts, examples, peak_memory
-        from spikebench.training.loop import train
         from spikebench.training.pretraining import Pretraining, masked_model
+        from spikebench.training.whole import train
 
         cell = subject.job.cell
         model = masked_model(cell.variant, subject.dataset.inputs, options, cell.seed).to(subject.device)

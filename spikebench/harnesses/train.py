@@ -99,7 +99,8 @@ class Harness:
         With ``epochs: 0`` the weights stay as they are initialised. Raises FloatingPointError if the training diverges and
         StorageError if a checkpoint cannot be used or written.
         """
-        from spikebench.training.loop import Training, train
+        from spikebench.training.loop import Training
+        from spikebench.training.whole import train
 
         training = Training(subject.model, subject.dataset, options, seed=subject.job.cell.seed, device=subject.device)
         conditions: dict[str, Scalar] = {"precision": training.precision}

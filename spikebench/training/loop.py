@@ -1,4 +1,4 @@
-"""The training loop: a generator of epochs that may be closed or killed at any moment and goes on from its last checkpoint."""
+"""The training loop: epochs of steps, and all of the state from which it goes on after any of them, bit for bit."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from spikebench.data import Dataset, batches, resident
-from spikebench.training import checkpoints
 from spikebench.training.augmentation import augment
-from spikebench.training.begun import begun, forget
 from spikebench.training.drop_path import add_drop_path
 from spikebench.training.evaluation import evaluate
 from spikebench.training.labels import labelled
-from spikebench.training.layers import SCALE, decayed
+from spikebench.training.layers import SCALE
 from spikebench.training.objective import Classification
+from spikebench.training.optimizers import make_optimizer
 from spikebench.training.options import TrainingOptions
 from spikebench.training.precision import autocast, resolve
 from spikebench.training.randomness import Randomness
@@ -56,6 +54,32 @@ class Epoch:
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass
+class Progress:
+    """How far an epoch is.
+
+    ``order``: the randomness from which its order was drawn, (n,) uint8. ``step``: steps taken; ``samples`` seen in them;
+    ``loss``: sum over these, 0-d float64; ``rate``: the last learning rate. ``sums``: what an objective adds up beside the loss,
+    0-d float64 by name. ``seconds``: how long the steps took.
+    """
+
+    order: Tensor
+    loss: Tensor
+    step: int = 0
+    samples: int = 0
+    rate: float = 0.0
+    seconds: float = 0.0
+    sums: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Add a 0-d ``value`` to the sum called ``name``."""
+        self.sums[name] = self.sums.get(name, torch.zeros_like(self.loss)) + value.detach()
+
+
+def _nothing() -> None:
+    return None
+
+
 class Training:
     """A network in training and all that a checkpoint must hold to go on with it bit for bit.
 
@@ -86,6 +110,7 @@ class Training:
         self.randomness = Randomness(seed, device)
         self.first_step_loss: float | None = None
         self.history: list[Epoch] = []
+        self.progress: Progress | None = None
 
     @cached_property
     def validation_split(self) -> Split:
@@ -97,43 +122,60 @@ class Training:
         trial = copy.copy(self)
         trial.model = copy.deepcopy(self.model).train()
         trial.randomness = copy.deepcopy(self.randomness)
+        trial.progress = trial._begin()
         with torch.no_grad(), trial.randomness.active():
-            return float(trial._loss(*next(trial._batches())))
+            return float(trial._loss(*next(trial._batches(trial.progress))))
 
     def time_steps(self, count: int) -> list[float]:
         """Seconds of each of ``count`` optimisation steps (fewer where an epoch has fewer); the weights and the state change."""
         seconds = []
         self.model.train()
+        self.progress = self._begin()
         with self.randomness.active():
-            for x, y in itertools.islice(self._batches(), count):
+            for x, y in itertools.islice(self._batches(self.progress), count):
                 start = self._now()
                 self._step(x, y, self.options.lr)
                 seconds.append(self._now() - start)
+        self.progress = None
         return seconds
 
-    def epoch(self) -> Epoch:
-        """Train one epoch more and validate. Raises FloatingPointError if the loss is no longer finite."""
+    def epoch(self, after_step: Callable[[], None] = _nothing) -> Epoch:
+        """Train one epoch more, or what is left of one, and validate.
+
+        ``after_step`` is called when the state is whole; what it raises ends the epoch there. Raises FloatingPointError if the
+        loss is no longer finite.
+        """
         number = len(self.history) + 1
         self.model.train()
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
-        start = self._now()
+        now = self.progress = self.progress or self._begin()
         with self.randomness.active():
-            for index, (x, y) in enumerate(self._batches()):
-                rate = learning_rate((number - 1) * self.steps_per_epoch + index, self.steps_per_epoch, self.options)
-                loss = self._step(x, y, rate)
-                total += loss * len(y)
+            start = self._now() - now.seconds
+            for x, y in self._batches(now):
+                now.rate = learning_rate((number - 1) * self.steps_per_epoch + now.step, self.steps_per_epoch, self.options)
+                loss = self._step(x, y, now.rate)
+                now.loss += loss * len(y)
+                now.samples += len(y)
+                now.step += 1
                 if self.first_step_loss is None:
                     self.first_step_loss = float(loss)
-        seconds = self._now() - start
-        training_loss = float(total) / self.samples
+                before = time.perf_counter()
+                now.seconds = before - start
+                after_step()
+                start += time.perf_counter() - before
+            now.seconds = self._now() - start
+        training_loss = float(now.loss) / now.samples
         if not math.isfinite(training_loss):
             raise FloatingPointError(f"training diverged: the loss is {training_loss} in epoch {number}")
-        done = Epoch(number, training_loss, rate, seconds, self.samples / seconds, **self._judge())
+        done = Epoch(number, training_loss, now.rate, now.seconds, now.samples / now.seconds, **self._judge(now))
         self.history.append(done)
+        self.progress = None
         return done
 
-    def _judge(self) -> dict[str, Any]:
-        """What an epoch says of the network after it, as fields of ``Epoch``."""
+    def _begin(self) -> Progress:
+        return Progress(self.randomness.generator.get_state(), torch.zeros((), dtype=torch.float64, device=self.device))
+
+    def _judge(self, now: Progress) -> dict[str, Any]:
+        """What an epoch that ended as ``now`` says of the network, as fields of ``Epoch``."""
         found = evaluate(
             self.model,
             self.validation_split,
@@ -160,8 +202,14 @@ class Training:
         with autocast(self.precision, self.device):
             return self.objective(self.model, x, y)
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return batches(self.train_split, self.options.batch_size, self.device, self.randomness.generator, self.options.workers)
+    def _batches(self, now: Progress) -> Iterator[tuple[Tensor, Tensor]]:
+        """Those of the epoch that are still to come."""
+        generator = self.randomness.generator
+        if now.step:
+            generator = torch.Generator()
+            generator.set_state(now.order)
+        order = torch.randperm(self.samples, generator=generator).split(self.options.batch_size)  # type: ignore[no-untyped-call]
+        return batches(self.train_split, self.options.batch_size, self.device, order[now.step :], self.options.workers)
 
     def _now(self) -> float:
         if self.device.type == "cuda":
@@ -176,6 +224,7 @@ class Training:
             "randomness": self.randomness.state_dict(),
             "first_step_loss": self.first_step_loss,
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
+            "progress": None if self.progress is None else dataclasses.asdict(self.progress),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -184,51 +233,4 @@ class Training:
         self.randomness.load_state_dict(state["randomness"])
         self.first_step_loss = state["first_step_loss"]
         self.history = [Epoch(**epoch) for epoch in state["history"]]
-
-
-def train(training: Training, folder: Path, job_id: str) -> Iterator[Epoch]:
-    """Train to the end, from the checkpoint that this code left of the job in ``folder`` if there is one; the weights stay there.
-
-    Yields every epoch in order, those of before a kill too, so what is made of them is the same as if nothing had happened.
-    Each is in the checkpoint before it is yielded. ``weights.pt`` is written before the last epoch is yielded, and the checkpoint
-    removed after that: whoever took all epochs has the weights. Raises StorageError if it is damaged, or if the disk is full.
-    """
-    checkpoint = begun(folder, job_id)
-    if checkpoint.exists():
-        training.load_state_dict(checkpoints.read(checkpoint))
-    total = training.options.epochs
-    for number in range(1, total + 1):
-        if number > len(training.history):
-            training.epoch()
-            checkpoints.write(checkpoint, training.state_dict())
-        if number == total:
-            _finish(training, folder)
-        yield training.history[number - 1]
-    if total == 0:
-        training.first_step_loss = training.first_loss()
-        _finish(training, folder)
-    forget(folder, job_id)
-
-
-def _finish(training: Training, folder: Path) -> None:
-    training.model.eval()
-    checkpoints.write(folder / checkpoints.WEIGHTS, training.model.state_dict())
-
-
-def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    """AdamW (arXiv 1711.05101), or SGD with momentum 0.9; weight decay on parameters of two and more dimensions alone.
-
-    The fused implementation where there is one: its arithmetic is the same, and small networks would spend more time between the
-    parameters than on them.
-    """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": options.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if options.layer_decay != 1:
-        groups = decayed(model, groups, options.layer_decay)
-    if options.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=options.lr, momentum=0.9, fused=True)
-    return torch.optim.AdamW(groups, lr=options.lr, fused=True)
+        self.progress = None if state["progress"] is None else Progress(**state["progress"])

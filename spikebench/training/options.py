@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class TrainingOptions:
     pass over these. ``layer_decay``: each layer learns this times as fast as the one above, the head with ``lr``;
     ``drop_path``: how likely the last block's sublayers are left out in training, those before it less. Both are for fine-tuning.
 
-    ``workers``: loader processes for data sets that do not fit into memory.
+    ``workers``: loader processes for data sets that do not fit into memory. ``checkpoint_minutes``: how much of an epoch a kill
+    costs at most; the end of an epoch, SIGTERM and Ctrl-C leave a checkpoint too. Neither is part of a cell's identity.
     """
 
     epochs: int = 10
@@ -45,6 +46,7 @@ class TrainingOptions:
     layer_decay: float = 1.0
     drop_path: float = 0.0
     workers: int = 0
+    checkpoint_minutes: float = 10.0
 
     def __post_init__(self) -> None:
         wrong = [
@@ -65,8 +67,13 @@ class TrainingOptions:
                 ("layer_decay", "above 0 and at most 1", 0 < self.layer_decay <= 1),
                 ("drop_path", "at least 0 and below 1", 0 <= self.drop_path < 1),
                 ("workers", "at least 0", self.workers >= 0),
+                ("checkpoint_minutes", "at least 0", self.checkpoint_minutes >= 0),
             )
             if not good
         ]
         if wrong:
             raise ValueError("\n".join(wrong))
+
+    def identity(self) -> Self:
+        """The same training, with all that changes how it runs but not what comes out as it is by default."""
+        return replace(self, workers=0, checkpoint_minutes=10.0)

@@ -16,7 +16,7 @@ from spikebench.networks.decoder import DecoderOptions
 from spikebench.networks.masked import MaskedNetwork, Masking, build_masked, make_mask
 from spikebench.networks.neurons import SpikingNeuron
 from spikebench.training import checkpoints
-from spikebench.training.loop import Training
+from spikebench.training.loop import Progress, Training
 from spikebench.training.pretraining_options import PretrainingOptions
 
 ENCODER = "network."
@@ -44,12 +44,12 @@ class Pretraining(Training):
     def __init__(
         self, model: MaskedNetwork, dataset: Dataset, options: PretrainingOptions, *, seed: int, device: torch.device
     ) -> None:
-        self._mean_lines: list[Tensor] = []
         super().__init__(model, dataset, options.training(), seed=seed, device=device, objective=self._reconstruct)
 
     def _reconstruct(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         found = model(x)
-        self._mean_lines.append(found.mean_line.detach() * len(y))
+        if self.progress is not None:
+            self.progress.add("mean_line", found.mean_line.detach() * len(y))
         loss: Tensor = found.loss
         return loss
 
@@ -64,9 +64,8 @@ class Pretraining(Training):
         assert isinstance(self.model, MaskedNetwork)
         return self.model
 
-    def _judge(self) -> dict[str, Any]:
-        lines, self._mean_lines = torch.stack(self._mean_lines), []
-        return {"figures": {"mean_line": float(lines.sum()) / self.samples, **self._rates()}}
+    def _judge(self, now: Progress) -> dict[str, Any]:
+        return {"figures": {"mean_line": float(now.sums["mean_line"]) / now.samples, **self._rates()}}
 
     @torch.no_grad()
     def _rates(self) -> dict[str, float]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Gt, Lt
 
@@ -42,11 +42,16 @@ class PretrainingOptions:
     amp: Literal["auto", "off", "bf16"] = "auto"
     augment: Literal["none", "light", "standard"] = "none"
     workers: int = 0
+    checkpoint_minutes: float = 10.0
 
     def __post_init__(self) -> None:
         if self.decoder_width % self.decoder_heads:
             raise ValueError(f"decoder_width {self.decoder_width} cannot be divided among {self.decoder_heads} heads")
         self.training()
+
+    def identity(self) -> Self:
+        """As of ``TrainingOptions``."""
+        return replace(self, workers=0, checkpoint_minutes=10.0)
 
     def training(self) -> TrainingOptions:
         """What the loop needs to know. Raises ValueError for numbers that make no training."""

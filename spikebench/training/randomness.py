@@ -21,6 +21,7 @@ class Randomness:
         with torch.random.fork_rng(devices=[device] if self._cuda else []):
             torch.manual_seed(seed)
             self._global = self._read()
+        self._is_active = False
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -29,10 +30,17 @@ class Randomness:
             torch.set_rng_state(self._global["cpu"])
             if self._cuda:
                 torch.cuda.set_rng_state(self._global["cuda"], self._cuda)
-            yield
-            self._global = self._read()
+            self._is_active = True
+            try:
+                yield
+            finally:
+                self._is_active = False
+                self._global = self._read()
 
     def state_dict(self) -> dict[str, Tensor]:
+        """As it is now, inside of ``active`` too."""
+        if self._is_active:
+            self._global = self._read()
         return {"generator": self.generator.get_state(), **self._global}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:

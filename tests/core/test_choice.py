@@ -67,3 +67,10 @@ def test_option_types_are_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for samples in range(1, 50):
         assert Choice("activity", {"samples": samples}).resolve("harnesses").samples == samples
     assert built.count(REGISTRIES["harnesses"].options("activity")) <= 1
+
+
+def test_what_changes_speed_alone_is_no_part_of_an_identity() -> None:
+    slow, fast = Choice("train", {"epochs": 3}), Choice("train", {"epochs": 3, "workers": 4, "checkpoint_minutes": 1.0})
+    assert fast.canonical("harnesses") == slow.canonical("harnesses") == {"name": "train", "epochs": 3}
+    assert fast.essential("harnesses") == slow == slow.essential("harnesses")
+    assert fast.resolve("harnesses").workers == 4

@@ -10,7 +10,8 @@ from spikebench.networks import build
 from spikebench.training.drop_path import add_drop_path
 from spikebench.training.labels import labelled
 from spikebench.training.layers import depth_of
-from spikebench.training.loop import Training, make_optimizer
+from spikebench.training.loop import Training
+from spikebench.training.optimizers import make_optimizer
 from spikebench.training.options import TrainingOptions
 
 INPUTS = InputSpec(1, 8, 10)

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -17,11 +18,13 @@ from torch.utils.data import TensorDataset
 from spikebench import data
 from spikebench.core.errors import DiskError, StorageError
 from spikebench.core.source import source
-from spikebench.training import checkpoints, load_weights
+from spikebench.training import checkpoints, interruption, load_weights
 from spikebench.training.begun import begun
-from spikebench.training.loop import Epoch, Training, make_optimizer, train
+from spikebench.training.loop import Epoch, Training
+from spikebench.training.optimizers import make_optimizer
 from spikebench.training.options import TrainingOptions
 from spikebench.training.randomness import Randomness
+from spikebench.training.whole import train
 
 OPTIONS = TrainingOptions(epochs=4, batch_size=32, lr=3e-3, augment="light")
 CPU = torch.device("cpu")
@@ -39,6 +42,21 @@ class Noisy(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layers(x)
+
+
+class Signalled(Noisy):
+    """Gets a signal in the middle of its ``moment``-th step, as a batch system or a user would send it."""
+
+    def __init__(self, moment: int, number: int) -> None:
+        super().__init__()
+        self.moment, self.number = moment, number
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.moment -= 1
+            if self.moment == 0:
+                os.kill(os.getpid(), self.number)
+        return super().forward(x)
 
 
 def make(options: TrainingOptions = OPTIONS, seed: int = 5, model: nn.Module | None = None) -> Training:
@@ -91,17 +109,70 @@ def test_closed_at_any_epoch_and_run_again_it_ends_the_same_to_the_last_bit(
     assert same_weights(tmp_path, undisturbed[1])
 
 
-def _train_slowly(folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", [1, 2, 4, 8, 12])
+def test_told_to_stop_in_the_middle_of_an_epoch_it_ends_the_same_to_the_last_bit(
+    undisturbed: tuple[list[Epoch], Path], tmp_path: Path, moment: int, number: signal.Signals
+) -> None:
+    """Twelve steps, three an epoch: the step that the signal falls into is the last that the checkpoint knows."""
+
+    def end(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {which: signal.signal(which, end) for which in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        torch.manual_seed(5)
+        stopped = make(model=Signalled(moment, number))
+        with pytest.raises(KeyboardInterrupt):
+            list(train(stopped, tmp_path, "me"))
+        assert [signal.getsignal(which) for which in before] == [end, end]
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+    kept = checkpoints.read(begun(tmp_path, "me"))
+    assert 3 * len(kept["history"]) + (kept["progress"] or {"step": 0})["step"] == moment
+    torch.manual_seed(999)
+    resumed = list(train(make(model=Noisy()), tmp_path, "me"))
+    assert without_times(resumed) == without_times(undisturbed[0])
+    assert same_weights(tmp_path, undisturbed[1])
+    assert resumed[0].seconds < 60, "the time between the two runs is none of the epoch's"
+
+
+def test_a_step_that_hangs_can_be_interrupted_and_ignored_signals_stay_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, end), signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    monkeypatch.setattr(interruption, "PATIENCE", 0.0)
+    try:
+        with interruption.deferred() as heard:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert not heard
+        with interruption.deferred() as heard:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert heard
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+            heard.signal = 0
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+
+
+def _train_slowly(folder: Path, checkpoint_minutes: float) -> None:
     torch.set_num_threads(1)
-    for _ in train(make(), folder, "me"):
+    for _ in train(make(replace(OPTIONS, checkpoint_minutes=checkpoint_minutes)), folder, "me"):
         time.sleep(0.01)
 
 
-def test_killed_with_sigkill_at_ten_moments_it_ends_the_same(undisturbed: tuple[list[Epoch], Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("checkpoint_minutes", [10.0, 0.0])
+def test_killed_with_sigkill_at_ten_moments_it_ends_the_same(
+    undisturbed: tuple[list[Epoch], Path], tmp_path: Path, checkpoint_minutes: float
+) -> None:
     forked = multiprocessing.get_context("fork")  # a fresh interpreter would spend seconds on importing torch
     random, kills = Random(0), 0
     while kills < 10 and not (tmp_path / "weights.pt").exists():
-        child = forked.Process(target=_train_slowly, args=(tmp_path,))
+        child = forked.Process(target=_train_slowly, args=(tmp_path, checkpoint_minutes))
         child.start()
         time.sleep(random.uniform(0.01, 0.04))
         child.kill()

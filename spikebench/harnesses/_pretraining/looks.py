@@ -12,7 +12,7 @@ from spikebench.core.records import Record, Scalar
 from spikebench.harnesses._memory.allocations import bytes_of, peak
 from spikebench.harnesses._pretraining.metrics import EVENTS, EXAMPLE, MACS, PEAK
 from spikebench.networks.masked import MaskedNetwork
-from spikebench.training.loop import make_optimizer
+from spikebench.training.optimizers import make_optimizer
 from spikebench.training.options import TrainingOptions
 
 EXAMPLES = 6

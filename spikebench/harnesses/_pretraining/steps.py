@@ -18,8 +18,8 @@ from spikebench.harnesses._memory.allocations import peak as peak_of
 from spikebench.harnesses._ways.contender import first_batch
 from spikebench.networks.decoder import DecoderOptions
 from spikebench.networks.masked import MaskedNetwork, Masking, build_masked, make_mask, with_position
-from spikebench.training.loop import make_optimizer
 from spikebench.training.objective import Classification
+from spikebench.training.optimizers import make_optimizer
 from spikebench.training.options import TrainingOptions
 
 if TYPE_CHECKING:

@@ -24,6 +24,8 @@ Work = Callable[[Job], Iterator[Any]]
 IDLE = "idle"
 GRACE = 5.0
 """Seconds that a process has to end when it is told to; then it is killed."""
+LEAVING = 60.0
+"""The same, of processes that all are told to end as the run does: a training ends its step and writes its checkpoint."""
 STARTING = 60.0
 """Seconds that a process may take to say a first word, whatever ``stall`` is: it imports torch."""
 
@@ -101,10 +103,13 @@ class Worker:
         end([self.process], grace=GRACE)
 
 
-def end(processes: Iterable[BaseProcess], grace: float = 0.0) -> None:
-    """See that the processes are gone: ``grace`` seconds to end by themselves, then told to, then, after GRACE, killed."""
+def end(processes: Iterable[BaseProcess], grace: float = 0.0, patience: float | None = None) -> None:
+    """See that the processes are gone: ``grace`` seconds to end by themselves, then told to, then, after ``patience`` (GRACE if
+    not given), killed.
+    """
     there = list(processes)
-    for ask, seconds in ((None, grace), (BaseProcess.terminate, GRACE), (BaseProcess.kill, GRACE)):
+    told = GRACE if patience is None else patience
+    for ask, seconds in ((None, grace), (BaseProcess.terminate, told), (BaseProcess.kill, GRACE)):
         for process in there:
             if ask is not None:
                 ask(process)

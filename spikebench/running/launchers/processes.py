@@ -11,7 +11,7 @@ from typing import Any
 
 from spikebench.core.cells import Job
 from spikebench.core.protocols import NO_CARE, Care
-from spikebench.running.launchers._worker import IDLE, Raised, Work, Worker, end
+from spikebench.running.launchers._worker import IDLE, LEAVING, Raised, Work, Worker, end
 
 
 class Launcher:
@@ -90,7 +90,7 @@ class Launcher:
                         if rest := worker.chain or next(waiting, []):
                             start(rest)
         finally:
-            end(worker.process for worker in workers.values())
+            end((worker.process for worker in workers.values()), patience=LEAVING)
 
 
 def _patience(workers: Iterable[Worker], care: Care) -> float | None:

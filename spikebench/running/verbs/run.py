@@ -8,25 +8,36 @@ from pathlib import Path
 from typing import Any
 
 from spikebench.core.console import standard_error, standard_output
+from spikebench.core.errors import InputError
+from spikebench.core.quantity import duration
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.source import changed, source
 from spikebench.core.store import ResultsFolder
 from spikebench.running.jobs.identity import Identity
 from spikebench.running.jobs.plan import Plan, place_of
+from spikebench.running.run.deadline import Deadline, deadline
 from spikebench.running.run.progress import show
 from spikebench.running.run.runner import Run, open_run
 from spikebench.training.begun import all_begun, begun
 
 
-def run_suite(path: Path, results: Path, fresh: bool) -> bool:
-    """Run a suite, write its reports and print the table. Returns whether a job failed.
+def run_suite(path: Path, results: Path, fresh: bool, max_time: str | None = None) -> bool:
+    """Run a suite, write its reports and print the table. Returns whether a job failed. ``max_time``: ``8 h``, ``45 min``.
 
-    Raises InputError, StorageError; KeyboardInterrupt after saying how to go on.
+    Raises InputError, StorageError; KeyboardInterrupt after saying how to go on, when the time is up too.
     """
-    return finish(open_run(path, results, fresh))
+    with deadline(_seconds(max_time)) as limit:
+        return finish(open_run(path, results, fresh), limit)
 
 
-def finish(run: Run) -> bool:
+def _seconds(max_time: str | None) -> float | None:
+    try:
+        return duration(max_time)
+    except InputError as error:
+        raise InputError([problem.within("--max-time") for problem in error.problems]) from None
+
+
+def finish(run: Run, limit: Deadline | None = None) -> bool:
     """Do what is pending, then report; see ``run_suite``."""
     console = standard_error()
     with run.alone():
@@ -35,7 +46,8 @@ def finish(run: Run) -> bool:
         try:
             show(run.events(), [planned.job for planned in run.plan.pending], workers(run), console)
         except KeyboardInterrupt:
-            console.print(f"interrupted; what is finished is kept in {run.store.path}: the same command goes on from there")
+            what = "the time is up (--max-time)" if limit is not None and limit.over else "interrupted"
+            console.print(f"{what}; what is finished is kept in {run.store.path}: the same command goes on from there")
             raise
         if run.plan.pending:
             console.print(f"{len(run.plan.pending)} jobs in {time.perf_counter() - started:.0f} s")

@@ -1,0 +1,30 @@
+"""The optimizer of a training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from spikebench.training.layers import decayed
+from spikebench.training.options import TrainingOptions
+
+
+def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
+    """AdamW (arXiv 1711.05101), or SGD with momentum 0.9; weight decay on parameters of two and more dimensions alone.
+
+    The fused implementation where there is one: its arithmetic is the same, and small networks would spend more time between the
+    parameters than on them.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": options.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if options.layer_decay != 1:
+        groups = decayed(model, groups, options.layer_decay)
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=options.lr, momentum=0.9, fused=True)
+    return torch.optim.AdamW(groups, lr=options.lr, fused=True)

@@ -1,0 +1,63 @@
+"""A whole training: from its checkpoint, if there is one, to the weights that it leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from spikebench.training import checkpoints
+from spikebench.training.begun import begun, forget
+from spikebench.training.interruption import Interruption, deferred
+from spikebench.training.loop import Epoch, Training
+
+
+def train(training: Training, folder: Path, job_id: str) -> Iterator[Epoch]:
+    """Train to the end, from the checkpoint that this code left of the job in ``folder`` if there is one; the weights stay there.
+
+    Yields every epoch in order, those of before a kill too, so what is made of them is the same as if nothing had happened.
+    Each is in the checkpoint before it is yielded, and within an epoch a checkpoint is written every ``checkpoint_minutes`` and
+    when SIGTERM or Ctrl-C comes. ``weights.pt`` is written before the last epoch is yielded, and the checkpoint removed after
+    that: whoever took all epochs has the weights. Raises StorageError if it is damaged, or if the disk is full.
+    """
+    checkpoint = begun(folder, job_id)
+    if checkpoint.exists():
+        training.load_state_dict(checkpoints.read(checkpoint))
+    total = training.options.epochs
+    for number in range(1, total + 1):
+        if number > len(training.history):
+            with deferred() as interruption:
+                keeper = _Keeper(training, checkpoint, interruption)
+                training.epoch(keeper)
+                keeper.write()
+        if number == total:
+            _finish(training, folder)
+        yield training.history[number - 1]
+    if total == 0:
+        training.first_step_loss = training.first_loss()
+        _finish(training, folder)
+    forget(folder, job_id)
+
+
+class _Keeper:
+    """Called after each step: writes the checkpoint when it is due, and stops the training when it shall stop."""
+
+    def __init__(self, training: Training, checkpoint: Path, interruption: Interruption) -> None:
+        self.training, self.checkpoint, self.interruption = training, checkpoint, interruption
+        self._written = time.monotonic()
+
+    def __call__(self) -> None:
+        if self.interruption:
+            self.write()
+            raise KeyboardInterrupt
+        if time.monotonic() - self._written >= self.training.options.checkpoint_minutes * 60:
+            self.write()
+
+    def write(self) -> None:
+        checkpoints.write(self.checkpoint, self.training.state_dict())
+        self._written = time.monotonic()
+
+
+def _finish(training: Training, folder: Path) -> None:
+    training.model.eval()
+    checkpoints.write(folder / checkpoints.WEIGHTS, training.model.state_dict())
