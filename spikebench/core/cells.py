@@ -110,7 +110,7 @@ class Cell:
         return {
             "variant": self.variant.to_plain(),
             **({"versions": self._versions} if self._versions else {}),
-            "dataset": self.dataset.to_plain(),
+            "dataset": self.dataset.essential("datasets").to_plain(),
             "training": None if self.training is None else self.training.essential("harnesses").to_plain(),
             "pretraining": None if self.pretraining is None else self.pretraining.essential("harnesses").to_plain(),
             "weights": None if self.weights is None else dataclasses.asdict(self.weights),

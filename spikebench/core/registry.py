@@ -33,11 +33,21 @@ class Registry:
     ``package``: dotted package below ``spikebench`` whose files are the members. ``attribute``: the name that every member's
     module gives to the component (``class Attention``); None where members are data files that are read, not imported.
     ``needs``: what a member's class must have, in words between blanks; ``spikebench.testing`` has a contract for the rest.
-    ``suffix``: the members' file ending.
+    ``suffix``: the members' file ending. ``dashes``: names have dashes where files have underscores (``cifar10-dvs``).
     """
 
-    def __init__(self, name: str, package: str, attribute: str | None, what: str, needs: str = "", suffix: str = ".py") -> None:
+    def __init__(
+        self,
+        name: str,
+        package: str,
+        attribute: str | None,
+        what: str,
+        needs: str = "",
+        suffix: str = ".py",
+        dashes: bool = False,
+    ) -> None:
         self.name = name
+        self.dashes = dashes
         self.needs = needs.split()
         self.package = package
         self.attribute = attribute
@@ -135,7 +145,7 @@ class Registry:
             raise InputError(Problem(f"unknown {self.what} {name!r}{nearest(name, self.names())}"))
 
     def _files(self) -> Mapping[str, Path]:
-        return _files(self.folder, self.suffix)
+        return _files(self.folder, self.suffix, self.dashes)
 
     def _plugins(self) -> Mapping[str, EntryPoint]:
         return _plugins(f"spikebench.{self.name}")
@@ -149,13 +159,14 @@ def _module_name(name: str) -> str:
 
 
 @cache
-def _files(folder: Path, suffix: str) -> Mapping[str, Path]:
+def _files(folder: Path, suffix: str, dashes: bool = False) -> Mapping[str, Path]:
     if not folder.is_dir():
         return {}
     found = (path for path in folder.iterdir() if path.suffix == suffix and not path.name.startswith("_"))
     if suffix == ".py":
-        # A trailing underscore keeps a Python keyword importable (`if_.py` is the neuron `if`); names are spelled with dashes.
-        return {path.stem.removesuffix("_"): path for path in found}
+        # A trailing underscore keeps a Python keyword importable (`if_.py` is the neuron `if`).
+        names = ((path.stem.removesuffix("_"), path) for path in found)
+        return {name.replace("_", "-") if dashes else name: path for name, path in names}
     return {path.stem: path for path in found}
 
 
@@ -184,7 +195,7 @@ REGISTRIES: Mapping[str, Registry] = _table(
     Registry("positions", "networks.positions", "Position", "position embedding"),
     Registry("heads", "networks.heads", "Head", "classification head", "forward loss"),
     Registry("presets", "networks.presets", None, "preset", suffix=".yaml"),
-    Registry("datasets", "data", "Dataset", "data set", "split"),
+    Registry("datasets", "data", "Dataset", "data set", "split", dashes=True),
     Registry("harnesses", "harnesses", "Harness", "harness", "run metrics version needs_weights exclusive resumes"),
     Registry("backends", "kernels.lif", "Backend", "LIF backend", "forward why_not"),
     Registry("launchers", "running.launchers", "Launcher", "launcher", "run alone"),

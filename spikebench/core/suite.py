@@ -130,6 +130,16 @@ def dataset_of(choice: Choice) -> Any:
     return found
 
 
+def settled(choice: Choice, folder: Path) -> Choice:
+    """A data set of the user's files as this suite means it: where they lie, seen from ``folder``, and what they hold.
+
+    Raises InputError, with the options at fault as keys, if the files are not what they must be.
+    """
+    found = REGISTRIES["datasets"].get(choice.name)(choice.resolve("datasets"))
+    options = found.settle(folder) if hasattr(found, "settle") else {}
+    return Choice(choice.name, {**choice.options, **options}) if options else choice
+
+
 def inputs_of(dataset: Choice) -> InputSpec:
     """The input shape of a data set with its options. Raises InputError as ``dataset_of``."""
     spec: InputSpec = dataset_of(dataset).inputs

@@ -14,7 +14,7 @@ from spikebench.core.errors import InputError, Problem
 from spikebench.core.quantity import duration
 from spikebench.core.registry import is_stage
 from spikebench.core.search import Search
-from spikebench.core.suite import Rules, Suite, inputs_of
+from spikebench.core.suite import Rules, Suite, inputs_of, settled
 from spikebench.core.text import shorten
 from spikebench.core.variant import COMPONENTS, InputSpec, VariantSpec
 from spikebench.core.yaml_nodes import Document, KeyPath
@@ -44,6 +44,7 @@ class Reader:
         self.rules = rules
         self.problems: list[Problem] = list(document.problems)
         self.shape: Shape
+        self._settled_data: dict[str, Any] = {}
 
     def read(self) -> Suite:
         if not isinstance(self.document.data, Mapping):
@@ -56,6 +57,7 @@ class Reader:
         for path, message in self.shape.problems:
             self.problems.append(self.document.problem(path, message))
         self._choice(file.dataset, "datasets", ("dataset",))
+        self._settle(file)
         self._choice(file.launcher, "launchers", ("launcher",))
         for index, harness in enumerate(file.measure):
             self._choice(harness, "harnesses", ("measure", index))
@@ -108,7 +110,11 @@ class Reader:
             job_timeout=job_timeout,
             stall=stall,
             device=file.device,
-            data={**plain(self.document.data), **({"energy": list(energy)} if "energy" in self.document.data else {})},
+            data={
+                **plain(self.document.data),
+                **({"energy": list(energy)} if "energy" in self.document.data else {}),
+                **self._settled_data,
+            },
             document=self.document,
             rules=self.rules,
         )
@@ -236,13 +242,26 @@ class Reader:
         return Path(self.document.file).parent
 
     def _choice(self, choice: Choice, registry: str, path: KeyPath) -> None:
+        self._of_options(choice, path, lambda: choice.resolve(registry))
+
+    def _settle(self, file: Any) -> None:
+        """Files of the user's that are not there are told now, not when they are first read."""
+        before: Choice = file.dataset
+        if self._is_fine("dataset"):
+            after = self._of_options(before, ("dataset",), lambda: settled(before, self._folder))
+            if after is not None and after != before:
+                file.dataset, self._settled_data = after, {"dataset": after.to_plain()}
+
+    def _of_options(self, choice: Choice, path: KeyPath, action: Callable[[], Any]) -> Any:
+        """As ``_attempt``, of what is said of a component's options: each problem stands at its option."""
         try:
-            choice.resolve(registry)
+            return action()
         except InputError as error:
             for problem in error.problems:
                 inner = tuple(problem.key.split(".")) if problem.key else ()
                 nested = (*path, choice.name, *inner) if (*path, choice.name) in self.document.places else (*path, *inner)
                 self._add(nested, problem.message)
+            return None
 
     def _attempt(self, path: KeyPath, action: Callable[[], Any]) -> Any:
         try:

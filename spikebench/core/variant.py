@@ -29,17 +29,22 @@ COMPONENTS: Mapping[str, str] = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InputSpec:
-    """Shape of a data set: (B, channels, size, size), or (T, B, channels, size, size) if it comes as event frames."""
+    """Shape of a data set: (B, channels, size, size), or (T, B, channels, size, size) if it comes as event frames.
+
+    ``T``: how many frames these are, where the data set knows.
+    """
 
     channels: int
     size: int
     classes: int
     events: bool = False
+    T: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("channels", "size", "classes"):
-            if getattr(self, name) < 1:
-                raise InputError(Problem(f"must be at least 1, got {getattr(self, name)}", key=name))
+        for name in ("channels", "size", "classes", "T"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(Problem(f"must be at least 1, got {value}", key=name))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

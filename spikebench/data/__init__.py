@@ -6,7 +6,7 @@ Training and searching see the first two; ``test`` is read once, at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from spikebench.core.choice import Choice
@@ -34,6 +34,11 @@ class Dataset(Protocol):
 
     ``Options``: frozen dataclass. ``version``: raised when the same options give other samples; trained weights depend on it.
     It may have ``sizes``, split -> number of samples, as cheap as ``inputs``: a suite's batch is then held against it.
+
+    One whose files are the user's has ``settle(folder)``: options that say where the files lie, seen from the suite's folder, and
+    ``content``, what they hold. A suite asks for it before anything runs; it raises InputError, whose keys are options, for files
+    that are not as they must be. Where files lie is no part of what they are: such ``Options`` have ``identity()``, the same
+    without it (``core.choice``).
     """
 
     Options: ClassVar[type]
@@ -48,7 +53,9 @@ class Dataset(Protocol):
     def split(self, name: SplitName) -> Split:
         """Samples (x, y): x float32 (channels, size, size), or (T, channels, size, size) where ``inputs.events``; y int64, 0-d.
 
-        A ``TensorDataset`` if the split fits into memory: training then indexes it instead of starting loader processes. Raises
+        A ``TensorDataset`` if the split fits into memory: training then indexes it instead of starting loader processes. Its
+        subclass ``_pixels.Pixels`` keeps bytes, which become numbers on the device. Any other split is read sample by sample
+        (``_streams``). Raises
         InputError for another name (``check_split`` does), and for files that are missing, saying where they were looked for.
         ``Split`` is there for type checkers alone, like torch: ``TensorDataset`` does as well, imported under TYPE_CHECKING.
         """
@@ -72,8 +79,19 @@ def resident(split: Split, device: torch.device | str = "cpu") -> Split:
     from torch.utils.data import TensorDataset
 
     if isinstance(split, TensorDataset) and sum(part.nbytes for part in split.tensors) <= RESIDENT_BYTES:
-        return TensorDataset(*(part.to(device) for part in split.tensors))
+        return _like(split, *(part.to(device) for part in split.tensors))
     return split
+
+
+def subset(split: Split, chosen: Sequence[int] | Tensor) -> Split:
+    """The samples of ``split`` with these indices, in this order; in memory if the split is."""
+    from torch.utils.data import TensorDataset
+
+    from spikebench.data._streams import Part
+
+    if isinstance(split, TensorDataset):
+        return _like(split, *(part[chosen] for part in split.tensors))
+    return Part(split, [int(index) for index in chosen])
 
 
 def batches(
@@ -86,31 +104,42 @@ def batches(
     """Batches (x, y) on ``device``; x is (B, C, H, W), or (T, B, C, H, W) for event frames; the last batch may be smaller.
 
     Samples come in order, unless ``chosen`` has the numbers of those of each batch (int64, on the CPU); ``batch_size`` is then of
-    no account. A TensorDataset is indexed; anything else goes through a DataLoader with ``workers`` processes.
+    no account. A TensorDataset is indexed; anything else is read by ``workers`` processes, and what cannot be read makes a batch
+    smaller (``_streams``). Nobody's random state is touched.
     """
-    import torch
-    from torch.utils.data import DataLoader, TensorDataset
+    from torch.utils.data import TensorDataset
 
-    def placed(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
-        return (x.transpose(0, 1).contiguous() if x.dim() == 5 else x), y
-
+    size = len(split)  # type: ignore[arg-type]
     if not isinstance(split, TensorDataset):
-        pinned = torch.device(device).type == "cuda"
-        # The generator seeds the loader's processes: without one of its own it would draw from the training's.
-        rest: Any = {"num_workers": workers, "pin_memory": pinned, "generator": torch.Generator().manual_seed(0)}
-        if chosen is None:
-            rest["batch_size"] = batch_size
-        else:
-            rest["batch_sampler"] = [numbers.tolist() for numbers in chosen]
-        for x, y in DataLoader(split, **rest):
-            yield placed(x, y)
+        from spikebench.data._streams import stream
+
+        lists = (
+            [list(range(first, min(first + batch_size, size))) for first in range(0, size, batch_size)]
+            if chosen is None
+            else [numbers.tolist() for numbers in chosen]
+        )
+        for x, y in stream(split, lists, workers, pinned=str(device).startswith("cuda")):
+            yield _placed(x, y, device)
         return
+    floats = getattr(split, "floats", None)
     x, y = split.tensors
-    if chosen is None:
-        for start in range(0, len(y), batch_size):
-            yield placed(x[start : start + batch_size], y[start : start + batch_size])
-        return
-    for numbers in chosen:
-        here = numbers.to(x.device)
-        yield placed(x[here], y[here])
+    parts: Iterable[Any] = (
+        (slice(first, first + batch_size) for first in range(0, size, batch_size))
+        if chosen is None
+        else (numbers.to(x.device) for numbers in chosen)
+    )
+    for part in parts:
+        images, labels = _placed(x[part], y[part], device)
+        yield (images if floats is None else floats(images)), labels
+
+
+def _placed(x: Tensor, y: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
+    x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
+    return (x.transpose(0, 1).contiguous() if x.dim() == 5 else x), y
+
+
+def _like(split: Any, *tensors: Tensor) -> Split:
+    from torch.utils.data import TensorDataset
+
+    made: Split = split.of(*tensors) if hasattr(split, "of") else TensorDataset(*tensors)
+    return made

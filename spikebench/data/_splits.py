@@ -35,6 +35,24 @@ def stratified(labels: NDArray[Any], seed: int = 0, shares: Mapping[SplitName, f
     return {name: np.sort(np.concatenate(chosen)) for name, chosen in parts.items()}
 
 
+def cut(labels: NDArray[Any], name: SplitName, full_train: bool = False, share: float = 0.1) -> NDArray[Any]:
+    """Sorted indices of train or validation, where a data set is published with training and test samples alone.
+
+    Validation gets ``share`` of each class, rounded to the nearest, and at least one of two; see ``stratified``. ``full_train``:
+    all are trained on, as the papers do it, and validation is a part of them that shows nothing unseen.
+    """
+    if full_train and name == "train":
+        return np.arange(len(labels))
+    random = np.random.RandomState(0)
+    order = np.argsort(labels, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    parts = []
+    for members in map(random.permutation, groups):
+        count = max(int(np.rint(share * len(members))), int(len(members) > 1))
+        parts.append(members[:count] if name == "validation" else members[count:])
+    return np.sort(np.concatenate(parts))
+
+
 def tensor_split(name: SplitName, images: NDArray[Any], labels: NDArray[Any]) -> TensorDataset:
     """One split of ``images`` (n, channels, size, size) with ``labels`` (n,) as float32 and int64 tensors. Raises InputError."""
     import torch

@@ -127,13 +127,12 @@ def observe(subject: Subject, options: Harness.Options) -> ActivityAnalysis:
 
 def _spread(split: Dataset[Any], samples: int) -> Dataset[Any]:
     """``samples`` of the split, evenly spaced: its order may be by class."""
-    from torch.utils.data import Subset, TensorDataset
+    from spikebench.data import subset
 
     size = len(split)  # type: ignore[arg-type]
     if samples == 0 or samples >= size:
         return split
-    chosen = [index * size // samples for index in range(samples)]
-    return TensorDataset(*(part[chosen] for part in split.tensors)) if isinstance(split, TensorDataset) else Subset(split, chosen)
+    return subset(split, [index * size // samples for index in range(samples)])
 
 
 def records_of(found: ActivityAnalysis, model: Any) -> Iterator[Record]:

@@ -23,6 +23,8 @@ def check(spec: VariantSpec, inputs: InputSpec) -> list[Problem]:
         return problems
     family = REGISTRIES["families"].get(spec.family.name)
     problems += _numbers(spec)
+    if inputs.T is not None and spec.T != inputs.T and not getattr(family, "stepless", False):
+        problems.append(Problem(f"the data set comes in {inputs.T} frames: T must be {inputs.T}, got {spec.T}", key="T"))
     problems += _unused(spec, getattr(family, "unused", ()))
     if not problems and hasattr(family, "check"):
         problems += family.check(spec.family.resolve("families"), spec, inputs)

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from spikebench.core.errors import InputError, Problem
+from spikebench.data import subset
 
 if TYPE_CHECKING:
     from spikebench.data import Split
@@ -33,5 +34,4 @@ def labelled(split: Split, labels: int | None, seed: int) -> Split:
         queues.append(members[torch.randperm(len(members), generator=generator)].tolist())
     # Round by round one of each class; who has no more is left out, as its class is small.
     rounds = [queue[turn] for turn in range(max(map(len, queues))) for queue in queues if turn < len(queue)]
-    chosen = torch.tensor(sorted(rounds[:labels]), device=split.tensors[0].device)
-    return TensorDataset(*(part[chosen] for part in split.tensors))
+    return subset(split, torch.tensor(sorted(rounds[:labels]), device=split.tensors[0].device))

@@ -183,10 +183,8 @@ def settle(model: nn.Module, x: Tensor) -> nn.Module:
 
 def first_batch(dataset: Any, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """``size`` test samples on ``device`` in order, repeated where there are fewer; x as ``data.batches`` makes it."""
-    from torch.utils.data import Subset
-
-    from spikebench.data import batches
+    from spikebench.data import batches, subset
 
     split = dataset.split("test")
-    chosen = Subset(split, [index % len(split) for index in range(size)])
+    chosen = subset(split, [index % len(split) for index in range(size)])
     return next(iter(batches(chosen, size, device)))

@@ -49,6 +49,7 @@ class Family(SpikformerFamily):
 
     Options = ViTOptions
     unused = ("neuron", "surrogate", "encoding")
+    stepless = True
 
     @classmethod
     def check(cls, options: Any, spec: VariantSpec, inputs: InputSpec) -> Iterator[Problem]:

@@ -53,7 +53,7 @@ class Trials:
         return {
             **self.search.identity(),
             "base": {name: str(value) for name, value in self.search.space.base.items()},
-            "dataset": str(suite.dataset),
+            "dataset": str(suite.dataset.essential("datasets")),
             "train": training,
             "pretrain": None if suite.pretraining is None else suite.pretraining.canonical("harnesses"),
             "weights": None if suite.weights is None else suite.weights.sha256,

@@ -1,0 +1,82 @@
+"""Files that are fetched where a suite asks for it, and kept if their checksum is the published one."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from spikebench.core.errors import InputError, Problem, StorageError, storage_errors
+from spikebench.data._files import md5_of
+
+CHUNK = 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """A file as its publisher has it."""
+
+    name: str
+    url: str
+    md5: str
+
+
+def fetch(archive: Archive, folder: Path) -> Path:
+    """``folder/name``, downloaded if it is not there; of several processes that ask at once, one does it and the others wait.
+
+    Raises InputError if it cannot be had, or is not what was published: then nothing is kept.
+    """
+    target = folder / archive.name
+    with _alone(folder / f".{archive.name}.lock"):
+        if not target.is_file():
+            partial = target.with_name(f"{archive.name}.partial")
+            try:
+                with storage_errors(partial):
+                    _copy(archive, partial)
+                    with partial.open("rb") as stream:
+                        found = md5_of(stream)
+                    if found != archive.md5:
+                        raise InputError(
+                            Problem(f"{archive.url}: came with checksum {found}, expected {archive.md5}", key="download")
+                        )
+                    partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
+    return target
+
+
+def _copy(archive: Archive, partial: Path) -> None:
+    try:
+        source = urllib.request.urlopen(archive.url, timeout=60)
+    except (OSError, ValueError) as error:
+        raise InputError(Problem(f"{archive.url}: cannot be downloaded ({error})", key="download")) from error
+    with source, partial.open("wb") as file:
+        while True:
+            try:
+                chunk = source.read(CHUNK)
+            except OSError as error:
+                raise InputError(Problem(f"{archive.url}: the download broke off ({error})", key="download")) from error
+            if not chunk:
+                return
+            file.write(chunk)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    try:
+        import fcntl
+    except ImportError:  # no such locks here: two processes would both download, and the second replaces the first
+        yield
+        return
+    with storage_errors(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    except StorageError as error:
+        raise InputError(Problem(str(error), key="root")) from error
+    finally:
+        os.close(handle)
