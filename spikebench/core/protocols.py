@@ -104,7 +104,11 @@ class Launcher(Protocol):
 
 
 class Derivation(Protocol):
-    """Records into records: nothing is measured again."""
+    """Records into records: nothing is measured again.
+
+    ``asks``: the keyword under which it is handed what a suite names: ``profiles`` (its energy profiles) or ``chips``; it is not
+    called where a suite names none. One that does not say so asks for ``profiles``.
+    """
 
     metrics: ClassVar[tuple[Metric, ...]]
 

@@ -200,6 +200,7 @@ REGISTRIES: Mapping[str, Registry] = _table(
     Registry("backends", "kernels.lif", "Backend", "LIF backend", "forward why_not"),
     Registry("launchers", "running.launchers", "Launcher", "launcher", "run alone"),
     Registry("profiles", "derived.profiles", None, "energy profile", suffix=".toml"),
+    Registry("chips", "derived.chips", None, "chip", suffix=".toml"),
     Registry("derivations", "derived.derivations", "Derivation", "derivation", "metrics"),
     Registry("published", "reading.published", None, "published results table", suffix=".csv"),
     Registry("sections", "reading.reports.sections", "Section", "report section", "order title"),

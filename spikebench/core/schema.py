@@ -20,7 +20,8 @@ def suite_schema() -> dict[str, Any]:
     block = definitions["VariantsBlock"]["properties"]
     block["base"] = {"anyOf": [{"enum": REGISTRIES["presets"].names()}, {"$ref": "#/$defs/variant"}]}
     schema["properties"]["train"] = {"anyOf": [{"const": "none"}, options_schema("harnesses", "train")]}
-    schema["properties"]["energy"]["items"] = {"anyOf": [{"enum": REGISTRIES["profiles"].names()}, {"pattern": r"\.toml$"}]}
+    for key, registry in (("energy", "profiles"), ("chips", "chips")):
+        schema["properties"][key]["items"] = {"anyOf": [{"enum": REGISTRIES[registry].names()}, {"pattern": r"\.toml$"}]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "spikebench suite", **schema}
 
 

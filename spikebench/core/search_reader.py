@@ -30,6 +30,7 @@ class Surroundings:
     training: Choice | None
     measure: Sequence[Choice]
     energy: Sequence[str]
+    chips: Sequence[str] = ()
 
 
 def read_search(block: Any, suite: Surroundings) -> tuple[Search | None, list[Located]]:
@@ -82,15 +83,21 @@ class _Reader:
         if training is not None and name.startswith("epoch_") and training.options.get("epochs") == 0:
             raise InputError(f"{asked} needs an epoch of training, and this suite has epochs: 0")
         if name == "energy":
-            self._energy(quantity)
+            self._named(quantity, "profile", "energy", self.suite.energy)
+        elif name in _metrics("derivations", "chips") and name not in ("synaptic_rate", "dense_share"):
+            if not self.suite.chips:
+                raise InputError(f"{asked} needs a chip, and this suite names none: add chips: [loihi]")
+            self._named(quantity, "chip", "chips", self.suite.chips)
 
-    def _energy(self, quantity: Quantity) -> None:
-        profile = quantity.selector.conditions.get("profile")
-        names = [str(name).removesuffix(".toml").rsplit("/", 1)[-1] for name in self.suite.energy]
-        if profile is None and len(names) > 1:
-            raise InputError(f"matches several records, one for each profile: say which, as energy{{profile={names[0]}}}")
-        if profile is not None and profile not in names:
-            raise InputError(f"the profile {profile!r} is not among those of energy:{nearest(profile, names)}")
+    def _named(self, quantity: Quantity, condition: str, key: str, known: Sequence[str]) -> None:
+        """Whether it is clear which profile, or which chip, is meant."""
+        asked = quantity.selector.conditions.get(condition)
+        names = [str(name).removesuffix(".toml").rsplit("/", 1)[-1] for name in known]
+        if asked is None and len(names) > 1:
+            said = f"{quantity.metric.name}{{{condition}={names[0]}}}"
+            raise InputError(f"matches several records, one for each {condition}: say which, as {said}")
+        if asked is not None and asked not in names:
+            raise InputError(f"the {condition} {asked!r} is not among those of {key}:{nearest(asked, names)}")
 
     def _methods(self, space: Space, objectives: Sequence[Objective]) -> None:
         block = self.block

@@ -45,6 +45,9 @@ class Rules(Protocol):
     def profile(self, path: Path) -> Sequence[Problem]:
         """What is wrong with an energy profile of one's own; the problems name its file and line."""
 
+    def chip(self, path: Path) -> Sequence[Problem]:
+        """What is wrong with a chip of one's own; the problems name its file and line."""
+
     def tolerances(self, check: Mapping[str, Any]) -> Sequence[Problem]:
         """What is wrong with a ``check:`` block; keys are ``check.SELECTOR``."""
 
@@ -67,6 +70,7 @@ class Suite:
     weights: Weights | None
     measure: tuple[Choice, ...]
     energy: tuple[str, ...]
+    chips: tuple[str, ...]
     report: Mapping[str, Any]
     check: Mapping[str, Any]
     search: Search | None

@@ -19,14 +19,16 @@ from spikebench.core.yaml_nodes import KeyPath
 
 
 def names(file: Any, folder: Path, rules: Rules | None) -> Iterator[Found | Problem]:
-    """Profiles, formats, metrics and columns that are none. Problems within a profile's own file come as such."""
-    for index, name in enumerate(file.energy):
-        if not name.endswith(".toml"):
-            yield from _asked(("energy", index), REGISTRIES["profiles"].path, name)
-        elif not (folder / name).is_file():
-            yield ("energy", index), f"no such file: {name}"
-        elif rules is not None:
-            yield from rules.profile(folder / name)
+    """Profiles, chips, formats, metrics and columns that are none. Problems within a file of one's own come as such."""
+    own = {"profiles": rules.profile, "chips": rules.chip} if rules is not None else {}
+    for key, registry, given in (("energy", "profiles", file.energy), ("chips", "chips", file.chips)):
+        for index, name in enumerate(given):
+            if not name.endswith(".toml"):
+                yield from _asked((key, index), REGISTRIES[registry].path, name)
+            elif not (folder / name).is_file():
+                yield (key, index), f"no such file: {name}"
+            elif own:
+                yield from own[registry](folder / name)
     for index, name in enumerate(file.report.formats):
         yield from _asked(("report", "formats", index), _of_reports, name)
     for name in file.check:
@@ -42,6 +44,7 @@ def twice(file: Any) -> Iterator[Found]:
         ("seeds",): file.seeds,
         ("measure",): file.measure,
         ("energy",): file.energy,
+        ("chips",): file.chips,
         ("report", "formats"): file.report.formats,
         ("report", "columns"): file.report.columns,
     }

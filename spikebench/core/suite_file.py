@@ -162,6 +162,9 @@ class SuiteFile(Block):
         default_factory=lambda: [Choice("accuracy"), Choice("activity")], min_length=1
     )
     energy: list[str] = Field(default_factory=lambda: ["spikformer-paper"], description="Energy profiles, or paths of TOML files")
+    chips: list[str] = Field(
+        default_factory=list, description="Chips that energy and time are estimated for, or paths of TOML files"
+    )
     report: ReportBlock = Field(default_factory=ReportBlock)
     search: SearchBlock | None = None
     check: dict[str, Any] = Field(default_factory=dict)

@@ -90,7 +90,7 @@ class Reader:
         if self.problems:
             raise InputError(sorted(dict.fromkeys(self.problems), key=lambda p: (p.line or 0, p.column or 0)))
         # The resolved suite is kept in the results folder, from where a relative path would lead elsewhere.
-        energy = tuple(str((self._folder / name).resolve()) if name.endswith(".toml") else name for name in file.energy)
+        files = {"energy": self._resolved(file.energy), "chips": self._resolved(file.chips)}
         return Suite(
             name=file.suite,
             question=file.question,
@@ -102,7 +102,8 @@ class Reader:
             listed_recipes=tuple(dict.fromkeys(one.recipe for one in placed[1:])),
             weights=weights,
             measure=tuple(file.measure),
-            energy=energy,
+            energy=tuple(files["energy"]),
+            chips=tuple(files["chips"]),
             report=file.report.model_dump(),
             check=file.check,
             search=search,
@@ -112,12 +113,16 @@ class Reader:
             device=file.device,
             data={
                 **plain(self.document.data),
-                **({"energy": list(energy)} if "energy" in self.document.data else {}),
+                **{key: names for key, names in files.items() if key in self.document.data},
                 **self._settled_data,
             },
             document=self.document,
             rules=self.rules,
         )
+
+    def _resolved(self, names: Sequence[str]) -> list[str]:
+        """Profiles or chips, files of one's own by their full path."""
+        return [str((self._folder / name).resolve()) if name.endswith(".toml") else name for name in names]
 
     def _pretrainings(
         self,
@@ -197,7 +202,7 @@ class Reader:
         base = base_fields(file.variants.base, [])
         if base is None:
             return None
-        search, problems = read_search(file.search, Surroundings(base, training, file.measure, file.energy))
+        search, problems = read_search(file.search, Surroundings(base, training, file.measure, file.energy, file.chips))
         for path, problem in problems:
             self._add(("search", *path), problem.message)
         return search

@@ -19,14 +19,17 @@ class Counted:
     """What one job counted, per image: ``sites`` in order of execution, the neuron layers after them.
 
     ``split``: of the images that were counted on; empty where no record says it.
-    ``membrane``, ``spikes``: membrane updates and spikes of each neuron layer, by scope. ``complete``: False if something could
-    not be counted, so that sums are lower bounds. ``ids``: of the job that counted.
+    ``membrane``, ``spikes``: membrane updates and spikes of each neuron layer, by scope; ``rates_by_step``: its firing rate at
+    each time step. ``events_by_step``: events of a site at each time step, by place; empty where steps were not counted apart.
+    ``complete``: False if something could not be counted, so that sums are lower bounds. ``ids``: of the job that counted.
     """
 
     ids: Ids
     sites: list[Site] = dataclasses.field(default_factory=list)
     membrane: dict[str, float] = dataclasses.field(default_factory=dict)
     spikes: dict[str, float] = dataclasses.field(default_factory=dict)
+    rates_by_step: dict[str, dict[int, float]] = dataclasses.field(default_factory=dict)
+    events_by_step: dict[int, tuple[float, ...]] = dataclasses.field(default_factory=dict)
     time_steps: int = 1
     complete: bool = True
     split: str = ""
@@ -56,6 +59,11 @@ def counted(records: Iterable[Record]) -> Iterator[Counted]:
             job.reason = record.reason
         elif record.metric in ("membrane_updates", "spikes") and record.scope and record.value is not None:
             (job.membrane if record.metric == "membrane_updates" else job.spikes)[record.scope] = record.value
+        elif record.metric == "firing_rate" and record.scope and "t" in record.conditions and record.value is not None:
+            job.rates_by_step.setdefault(record.scope, {})[int(record.conditions["t"])] = record.value
+        elif record.metric == "events_by_step" and record.value is not None:
+            place, t = int(record.conditions["site"]), int(record.conditions["t"])
+            job.events_by_step[place] = (*job.events_by_step.get(place, ())[:t], record.value)
         elif record.metric in _FIELDS and "site" in record.conditions:
             place = int(record.conditions["site"])
             sites = rows.setdefault(ids, {})

@@ -5,16 +5,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import tomllib
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from spikebench.core.choice import build_options
-from spikebench.core.errors import InputError, Problem
-from spikebench.core.registry import REGISTRIES
-from spikebench.core.toml_places import place, syntax_error
+from spikebench.core.errors import InputError
+from spikebench.derived import toml_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,10 +97,6 @@ class _File:
     twin: bool = False
 
 
-_own: dict[str, str] = {}
-"""Name (the file's, without ending) -> path of every profile of one's own that was loaded: estimates carry the name."""
-
-
 @cache
 def load_profile(name: str) -> Profile:
     """A registered profile by its name, or a TOML file of one's own by its path (``*.toml``), afterwards by its name too.
@@ -111,40 +104,11 @@ def load_profile(name: str) -> Profile:
     Raises InputError for an unknown name, a file that is missing or is not TOML, and for keys and values that a profile cannot
     have.
     """
-    from spikebench.derived.conventions import rules_of
-
-    if name.endswith(".toml"):
-        _own[Path(name).stem] = name
-    elif name in _own and name not in REGISTRIES["profiles"]:
-        name = _own[name]
-    path = Path(name) if name.endswith(".toml") else REGISTRIES["profiles"].get(name)
-    text = ""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        data = tomllib.loads(text)
-    except OSError as error:
-        raise InputError(Problem(f"cannot read the energy profile: {error.strerror}", file=str(path))) from error
-    except UnicodeDecodeError as error:
-        raise InputError(Problem(f"is not UTF-8 text (byte {error.start})", file=str(path))) from error
-    except tomllib.TOMLDecodeError as error:
-        message, *at = syntax_error(str(error), text)
-        raise InputError(Problem(f"not TOML: {message}", "", str(path), *at)) from error
-    try:
-        file: _File = build_options(_File, data, owner="an energy profile")
-        rules = dict(file.convention)
-        convention = str(rules.pop("name", "events"))
-        try:
-            rules_of(convention, **rules)
-        except InputError as error:
-            raise InputError([problem.within("convention") for problem in error.problems]) from error
-    except InputError as error:
-        found = [(problem, *place(text, problem.key)) for problem in error.problems]
-        raise InputError(
-            [dataclasses.replace(p, file=str(path), line=line, column=column) for p, line, column in found]
-        ) from error
+    path = toml_file.find("profiles", name)
+    file, convention, rules = toml_file.read(path, "energy profile", _checked)
     low, high = file.energy.low, file.energy.high
     return Profile(
-        name=Path(path).stem,
+        name=path.stem,
         mac=file.energy.mac,
         ac=file.energy.ac,
         source=file.source,
@@ -157,3 +121,17 @@ def load_profile(name: str) -> Profile:
         memory=file.memory,
         twin=file.twin,
     )
+
+
+def _checked(data: Mapping[str, Any]) -> tuple[_File, str, dict[str, Any]]:
+    """The file, the name of its convention and the rules that it changes."""
+    from spikebench.derived.conventions import rules_of
+
+    file: _File = build_options(_File, data, owner="an energy profile")
+    rules = dict(file.convention)
+    convention = str(rules.pop("name", "events"))
+    try:
+        rules_of(convention, **rules)
+    except InputError as error:
+        raise InputError([problem.within("convention") for problem in error.problems]) from error
+    return file, convention, rules

@@ -55,6 +55,9 @@ class Rules:
     def profile(self, path: Path) -> list[Problem]:
         return []
 
+    def chip(self, path: Path) -> list[Problem]:
+        return []
+
     def tolerances(self, check: Mapping[str, Any]) -> list[Problem]:
         return []
 

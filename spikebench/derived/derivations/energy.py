@@ -42,6 +42,7 @@ TERM = Metric(
 class Derivation:
     """Energy of the whole network and of every site, under each profile and one convention (each profile's own if not named)."""
 
+    asks = "profiles"
     metrics = (ENERGY, TERM)
 
     def __call__(

@@ -236,22 +236,26 @@ def load_results(*folders: str | Path) -> Frame:
     lost = sorted({record.cell_id for record in own} - set(cells))
     notices += [f"cells/{cell_id}.json is missing: its records are in no table" for cell_id in lost]
     derived: list[Record] = []
-    for profile in dict.fromkeys(profile for suite in suites for profile in suite.energy):
+    for kind, name in dict.fromkeys(asked for suite in suites for asked in suite.asked):
         try:
-            derived += derive(own, [profile])
-        except InputError as error:  # a profile of the user's own file may not be on the machine that reads
-            notices.append(f"no energy under the profile {profile}: {error}")
+            derived += derive(own, **{kind: [name]})
+        except InputError as error:  # a file of the user's own may not be on the machine that reads
+            notices.append(f"no energy {'under the profile' if kind == 'profiles' else 'on the chip'} {name}: {error}")
     found, told = told_apart([*own, *derived], headers)
     devices = {job_id: str(header["device"]) for job_id, header in headers.items() if "device" in header}
     remarks += _apart(told)
     return Frame(found, cells, machines, sources, suites[0], notices, folders=folders, remarks=remarks, devices=devices)
 
 
-def derive(records: Sequence[Record], profiles: Sequence[str]) -> list[Record]:
-    """What every derivation makes of the records: nothing is measured again."""
+def derive(records: Sequence[Record], profiles: Sequence[str] = (), chips: Sequence[str] = ()) -> list[Record]:
+    """What the derivations make of the records for these profiles and chips: nothing is measured again."""
+    asked = {"profiles": profiles, "chips": chips}
     found: list[Record] = []
     for name in REGISTRIES["derivations"]:
-        found += REGISTRIES["derivations"].get(name)()(records, profiles=profiles)
+        derivation = REGISTRIES["derivations"].get(name)()
+        asks = getattr(derivation, "asks", "profiles")
+        if asked[asks]:
+            found += derivation(records, **{asks: asked[asks]})
     return found
 
 

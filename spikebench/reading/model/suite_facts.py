@@ -20,6 +20,7 @@ class SuiteFacts:
     name: str = ""
     question: str = ""
     energy: Sequence[str] = ()
+    chips: Sequence[str] = ()
     baseline: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     columns: Sequence[str] = ()
     formats: Sequence[str] = ("markdown", "csv")
@@ -65,12 +66,18 @@ class SuiteFacts:
             name=part(str, "suite", default=""),
             question=part(str, "question", default=""),
             energy=texts("energy", default=DEFAULT_ENERGY),
+            chips=texts("chips", default=()),
             baseline=part(dict, "report", "baseline", default={}),
             columns=texts("report", "columns", default=()),
             formats=texts("report", "formats", default=cls.formats),
             check=part(dict, "check", default={}),
             grid=grid,
         )
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """What is to be derived: (``profiles`` or ``chips``, its name or path)."""
+        return [*(("profiles", name) for name in self.energy), *(("chips", name) for name in self.chips)]
 
     def rank(self, factor: str, value: Any) -> int:
         """Where a factor's value stands in the suite's grid, so that tables keep the author's order; absent ones come last."""

@@ -12,7 +12,19 @@ from spikebench.core.errors import InputError, Problem
 from spikebench.core.variant import InputSpec, VariantSpec
 from spikebench.networks.checks import check, resolve
 
-__all__ = ["baseline", "check", "device", "foreign", "pretrained", "pretraining", "profile", "resolve", "settled", "tolerances"]
+__all__ = [
+    "baseline",
+    "check",
+    "chip",
+    "device",
+    "foreign",
+    "pretrained",
+    "pretraining",
+    "profile",
+    "resolve",
+    "settled",
+    "tolerances",
+]
 
 
 def pretraining(spec: VariantSpec, inputs: InputSpec, options: Any) -> Sequence[Problem]:
@@ -76,6 +88,17 @@ def profile(path: Path) -> Sequence[Problem]:
 
     try:
         load_profile(str(path))
+    except InputError as error:
+        return error.problems
+    return []
+
+
+def chip(path: Path) -> Sequence[Problem]:
+    """What is wrong with a chip of one's own."""
+    from spikebench.derived.chip import load_chip
+
+    try:
+        load_chip(str(path))
     except InputError as error:
         return error.problems
     return []

@@ -116,7 +116,7 @@ class Trials:
             if file is None:
                 raise InputError(f"the results of {job.harness.name} cannot be read: {' | '.join(store.notices)}")
             found += file.records
-        return [*found, *derive(found, list(self.suite.energy))]
+        return [*found, *derive(found, self.suite.energy, self.suite.chips)]
 
 
 def trial_measures(suite: Suite) -> Iterator[Choice]:

@@ -52,7 +52,9 @@ def winner_suite(suite: Suite, cell: Cell, trial: Trial) -> str:
         data["weights"] = {**suite.data["weights"], "path": cell.weights.path}
     data["measure"] = plain(suite.measure)
     here = Path(suite.document.file).parent
-    data["energy"] = [str((here / name).resolve()) if name.endswith(".toml") else name for name in suite.energy]
+    for key, names in (("energy", suite.energy), ("chips", suite.chips)):
+        if names or key == "energy":
+            data[key] = [str((here / name).resolve()) if name.endswith(".toml") else name for name in names]
     data["launcher"] = plain(suite.launcher)
     data |= {key: limit for key in ("job_timeout", "stall") if (limit := getattr(suite, key)) is not None}
     data["device"] = suite.device
