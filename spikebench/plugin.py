@@ -156,9 +156,9 @@ class Bench:
 
     def label(self, job: Job) -> str:
         """What tells this job's cell, and a timing job's one way, from the others of the suite."""
-        plain = [cell.variant.to_plain() for cell in self.suite.cells]
-        own = job.cell.variant.to_plain()
-        parts = [str(getattr(job.cell.variant, name)) for name in own if len({str(other[name]) for other in plain}) > 1]
+        plain = [cell.variant.meant() for cell in self.suite.cells]
+        own = job.cell.variant.meant()
+        parts = [str(own[name]) for name in own if len({str(other[name]) for other in plain if name in other}) > 1]
         if is_timing(job):
             parts += [
                 str(value[0]) for value in job.harness.options.values() if isinstance(value, (list, tuple)) and len(value) == 1
@@ -179,9 +179,11 @@ class Bench:
         benchmark.extra_info.update(extra_info(job, records))
 
     def _run(self, job: Job) -> list[Record]:
+        from spikebench.core import own_files
         from spikebench.running.jobs.events import JobEnded, Measured
         from spikebench.running.jobs.execute import execute
 
+        own_files.use(self.suite.own)
         records: list[Record] = []
         for event in execute(job, self.folder):
             if isinstance(event, Measured):

@@ -95,10 +95,19 @@ class Cell:
     def _versions(self) -> dict[str, int]:
         return self.variant.versions()
 
+    @cached_property
+    def _variant(self) -> dict[str, Any]:
+        return self.variant.meant()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the network is somebody's own, which has no stem, width and depth that we know of."""
+        return "stem" not in self._variant
+
     def known(self) -> Cell:
         """The same cell, with all kept that its components must be imported for; sent to another process, it goes along."""
         for cell in filter(None, (self, self.pretraining_cell)):
-            _ = cell._ids, cell._versions
+            _ = cell._ids, cell._versions, cell._variant
         return self
 
     def to_plain(self) -> dict[str, Any]:
@@ -108,7 +117,7 @@ class Cell:
     def facts(self) -> dict[str, Any]:
         """What it is, without the ids, which take a hash."""
         return {
-            "variant": self.variant.to_plain(),
+            "variant": self._variant,
             **({"versions": self._versions} if self._versions else {}),
             "dataset": self.dataset.essential("datasets").to_plain(),
             "training": None if self.training is None else self.training.essential("harnesses").to_plain(),

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
+from spikebench.core import own_files
 from spikebench.core.errors import InputError, nearest
+from spikebench.core.own_files import State
 from spikebench.core.registry import REGISTRIES
 
 Direction = Literal["higher", "lower"]
@@ -61,25 +63,35 @@ VALUE_FREE = frozenset(
 """Exact metrics that shapes and options alone decide: the same on every machine, split and sample, to the last digit."""
 
 
-@cache
 def catalogue() -> Mapping[str, Metric]:
-    """Every metric that any harness or derivation declares, by name. Imports those modules, but no torch.
+    """Every metric that any harness or derivation declares, by name, those in a suite's own files too. Imports those modules, but
+    no torch.
 
     Raises InputError if two declare the same name with different meanings.
     """
+    return _catalogue(own_files.state())
+
+
+@cache
+def _catalogue(own: State) -> Mapping[str, Metric]:
     found: dict[str, Metric] = {}
+    named = [f"{path.name}:{name}" for path in own_files.in_use().named for name in own_files.emitters(path)]
     for registry in ("harnesses", "derivations"):
-        for member in REGISTRIES[registry]:
+        for member in [*REGISTRIES[registry], *(named if registry == "harnesses" else [])]:
             for metric in REGISTRIES[registry].get(member).metrics:
                 if found.setdefault(metric.name, metric) != metric:
                     raise InputError(f"metric {metric.name!r} is declared twice with different meanings, once by {member!r}")
     return found
 
 
-@cache
 def headline() -> tuple[str, ...]:
     """The names of the metrics that stand in the first table, in their order."""
-    placed = [(metric.headline, name) for name, metric in catalogue().items() if metric.headline is not None]
+    return _headline(own_files.state())
+
+
+@cache
+def _headline(own: State) -> tuple[str, ...]:
+    placed = [(metric.headline, name) for name, metric in _catalogue(own).items() if metric.headline is not None]
     return tuple(name for _, name in sorted(placed))
 
 

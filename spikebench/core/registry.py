@@ -1,7 +1,8 @@
 """The folder is the registry: a component's file name is its name, the first line of its docstring its description.
 
 Listing reads files with ``ast`` and imports nothing of them, so that ``--help`` and ``list`` need no torch. A member is imported
-when it is asked for. Packages of others add members through the entry-point group ``spikebench.<registry>``.
+when it is asked for. Packages of others add members through the entry-point group ``spikebench.<registry>``, a suite through
+files of its own (``core.own_files``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from spikebench.core import own_files
 from spikebench.core.errors import InputError, Problem, nearest
+from spikebench.core.signatures import ADAPTED
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,32 +57,43 @@ class Registry:
         self.what = what
         self.suffix = suffix
         self._modules: dict[str, ModuleType] = {}
+        self._own_members: dict[str, tuple[ModuleType, Any]] = {}
 
     @cached_property
     def folder(self) -> Path:
         return _ROOT.joinpath(*self.package.split("."))
 
     def names(self) -> list[str]:
-        """All members, our own and those of installed packages, sorted."""
-        return sorted({*self._files(), *self._plugins()})
+        """All members, our own, those of installed packages and those that a suite's own files offer, sorted."""
+        return sorted({*self._files(), *self._plugins(), *self._offered()})
+
+    def is_ours(self, name: str) -> bool:
+        """Whether a member of this name is there whatever suite is read."""
+        return name in self._files() or name in self._plugins()
 
     def __contains__(self, name: object) -> bool:
-        return name in self._files() or name in self._plugins()
+        return isinstance(name, str) and (self.is_ours(name) or self._own(name) is not None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
     def origin(self, name: str) -> str:
-        """``spikebench``, or the name of the installed package that brings the member."""
+        """``spikebench``, or the name of the installed package, or of the file, that brings the member."""
         self._require(name)
+        if name in self._files():
+            return "spikebench"
         plugin = self._plugins().get(name)
-        return "spikebench" if plugin is None else (plugin.dist.name if plugin.dist else plugin.value)
+        if plugin is None:
+            return self._of_own_file(name)[0].name
+        return plugin.dist.name if plugin.dist else plugin.value
 
     def describe(self, name: str) -> str:
         """The first line of the member's documentation, read without importing it (its parent package apart)."""
         path = self.path(name)
         if path is None:
             return ""
+        if not self.is_ours(name):
+            return own_files.description(*self._of_own_file(name))
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".py":
             doc = ast.get_docstring(ast.parse(text)) or ""
@@ -93,13 +107,15 @@ class Registry:
         self._require(name)
         if name in self._files():
             return self._files()[name]
+        if name not in self._plugins():
+            return self._of_own_file(name)[0]
         spec = importlib.util.find_spec(self._plugins()[name].module)
         return Path(spec.origin) if spec and spec.origin and Path(spec.origin).exists() else None
 
     def get(self, name: str) -> Any:
         """Import a member.
 
-        Raises InputError for an unknown name, naming the nearest one, and for a plugin that cannot be imported.
+        Raises InputError for an unknown name, naming the nearest one, and for a plugin or file that cannot be imported.
         """
         self._require(name)
         if name in self._files():
@@ -112,11 +128,26 @@ class Registry:
                 self._fit(name, getattr(module, self.attribute))
                 self._modules[name] = module
             return getattr(self._modules[name], self.attribute)
-        plugin = self._plugins()[name]
+        if name not in self._plugins():
+            return self._own_member(name, *self._of_own_file(name))
         try:
-            member = plugin.load()
+            member = self._plugins()[name].load()
         except Exception as error:  # a plugin is somebody else's code: whatever it raises is bad input to us
             raise InputError(f"{self.what} {name!r} of {self.origin(name)} cannot be loaded: {error!r}") from error
+        return self._adapted(name, member)
+
+    def _own_member(self, name: str, path: Path, attribute: str) -> Any:
+        module = own_files.load(path)
+        if not hasattr(module, attribute):
+            raise InputError(f"{path} has no {attribute!r}{nearest(attribute, vars(module))}")
+        # Options are told apart by the class that they are of: one module has one.
+        if self._own_members.get(name, (None,))[0] is not module:
+            self._own_members[name] = (module, self._adapted(name, getattr(module, attribute)))
+        return self._own_members[name][1]
+
+    def _adapted(self, name: str, member: Any) -> Any:
+        if self.name in ADAPTED and callable(member):
+            member = ADAPTED[self.name](member, name)
         return self._fit(name, member)
 
     def _fit(self, name: str, member: Any) -> Any:
@@ -139,6 +170,22 @@ class Registry:
     def options(self, name: str) -> type:
         """The frozen dataclass of a member's options."""
         return getattr(self.get(name), "Options", NoOptions)
+
+    def _offered(self) -> Mapping[str, Path]:
+        """What the files that a suite lists offer, by their names."""
+        listed = own_files.in_use().listed if self.attribute else ()
+        return {path.stem: path for path in listed if self.attribute in own_files.definitions(path)}
+
+    def _own(self, name: str) -> tuple[Path, str] | None:
+        if self.attribute is None:
+            return None
+        path = self._offered().get(name)
+        return own_files.find(name) if path is None else (path, self.attribute)
+
+    def _of_own_file(self, name: str) -> tuple[Path, str]:
+        found = self._own(name)
+        assert found is not None, "required before"
+        return found
 
     def _require(self, name: str) -> None:
         if name not in self:

@@ -11,16 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from spikebench import __version__
+from spikebench.core import own_files
 from spikebench.core.cells import digest
 from spikebench.core.contents import digest_of, package_files, plugin_files
+from spikebench.core.own_files import State
 from spikebench.core.registry import REGISTRIES
 
 
-@cache
 def source() -> dict[str, Any]:
-    """``source_id`` and what it hashes. ``contents``: of spikebench's own files and of each plugin's, whether they are committed,
-    installed, or neither. Outside a git checkout (an installed wheel) ``commit`` is None.
+    """``source_id`` and what it hashes. ``contents``: of spikebench's own files, of each plugin's and of a suite's own, whether
+    they are committed, installed, or neither. Outside a git checkout (an installed wheel) ``commit`` is None.
     """
+    return _source(own_files.state())
+
+
+OWN = "own file"
+"""Stands for the version of what has none."""
+
+
+@cache
+def _source(own: State) -> dict[str, Any]:
     package = Path(__file__).resolve().parents[1]
     root = package.parent
     commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
@@ -33,9 +43,13 @@ def source() -> dict[str, Any]:
         "contents": {
             "spikebench": digest_of(package_files(package)),
             **{name: digest_of(file for entry in entries for file in plugin_files(entry)) for name, entries in plugins.items()},
+            **{path.name: digest_of(own_files.code_files(path)) for path, _ in own},
         },
         "python": ".".join(map(str, sys.version_info[:2])),
-        "plugins": {name: entries[0].dist.version if entries[0].dist else "" for name, entries in plugins.items()},
+        "plugins": {
+            **{name: entries[0].dist.version if entries[0].dist else "" for name, entries in plugins.items()},
+            **{path.name: OWN for path, _ in own},
+        },
     }
     return {"source_id": digest(facts), **facts}
 
@@ -55,7 +69,7 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         if versions[0] != versions[1]:
             found.append(f"{name} ({versions[0]} -> {versions[1]})")
         elif before and before.get(name) != after.get(name):
-            found.append(f"{name} ({versions[1]}, its files were edited)")
+            found.append(f"{name} (edited)" if versions[1] == OWN else f"{name} ({versions[1]}, its files were edited)")
     if old.get("python") != new.get("python"):
         found.append(f"Python ({old.get('python')} -> {new.get('python')})")
     return found

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from spikebench.core.cells import Cell, Job, Weights
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError, Problem
+from spikebench.core.own_files import OwnFiles
 from spikebench.core.recipes import Recipe
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.search import Search
@@ -58,7 +59,8 @@ class Rules(Protocol):
 @dataclasses.dataclass(frozen=True)
 class Suite:
     """A checked suite. ``data`` is the file's content as plain data; ``variants`` its expanded grid, in the file's order.
-    ``job_timeout`` and ``stall``: seconds."""
+    ``job_timeout`` and ``stall``: seconds. ``own``: the files that its own components are in; whoever works on another process's
+    suite must ``use`` them."""
 
     name: str
     question: str
@@ -81,6 +83,7 @@ class Suite:
     data: Mapping[str, Any]
     document: Document = dataclasses.field(compare=False, repr=False)
     listed_recipes: tuple[Recipe, ...] = ()
+    own: OwnFiles = OwnFiles()
     rules: Rules | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:

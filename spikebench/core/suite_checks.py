@@ -15,6 +15,7 @@ from spikebench.core.recipes import Found, Placed
 from spikebench.core.records import Selector
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite import Rules, samples_of
+from spikebench.core.variant import VariantSpec
 from spikebench.core.yaml_nodes import KeyPath
 
 
@@ -45,12 +46,25 @@ def twice(file: Any) -> Iterator[Found]:
         ("measure",): file.measure,
         ("energy",): file.energy,
         ("chips",): file.chips,
+        ("plugins",): file.plugins,
         ("report", "formats"): file.report.formats,
         ("report", "columns"): file.report.columns,
     }
     for path, values in lists.items():
         for index, message in repeated(values):
             yield (*path, index), message
+
+
+def unheard(file: Any, variants: Sequence[VariantSpec]) -> Iterator[Found]:
+    """Fields of a variant that mean nothing to any network of the suite: whoever writes them expects something of them."""
+    owners = sorted({variant.family.name for variant in variants})
+    takes = {
+        field for name in owners for field in getattr(REGISTRIES["families"].get(name), "takes", VariantSpec.__dataclass_fields__)
+    }
+    base = {} if isinstance(file.variants.base, str) else file.variants.base
+    for path, field in [*((("grid", name), name) for name in file.variants.grid), *((("base", name), name) for name in base)]:
+        if owners and field.partition(".")[0] not in {"family", "preset", *takes}:
+            yield ("variants", *path), f"means nothing to {', '.join(owners)}, whose options are set as family.OPTION"
 
 
 def batches(dataset: Choice, placed: Sequence[Placed]) -> Iterator[Found]:

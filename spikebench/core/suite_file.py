@@ -161,6 +161,9 @@ class SuiteFile(Block):
     measure: list[choice_of("harnesses")] = Field(  # type: ignore[valid-type]
         default_factory=lambda: [Choice("accuracy"), Choice("activity")], min_length=1
     )
+    plugins: list[str] = Field(
+        default_factory=list, description="Python files with components of one's own; their paths, as seen from the suite's file"
+    )
     energy: list[str] = Field(default_factory=lambda: ["spikformer-paper"], description="Energy profiles, or paths of TOML files")
     chips: list[str] = Field(
         default_factory=list, description="Chips that energy and time are estimated for, or paths of TOML files"

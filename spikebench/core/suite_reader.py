@@ -11,6 +11,7 @@ from spikebench.core import recipes, suite_checks, yaml_nodes
 from spikebench.core.cells import Cell, Weights
 from spikebench.core.choice import Choice, plain
 from spikebench.core.errors import InputError, Problem
+from spikebench.core.own_references import localise
 from spikebench.core.quantity import duration
 from spikebench.core.registry import is_stage
 from spikebench.core.search import Search
@@ -40,7 +41,7 @@ class Reader:
     """Collects problems instead of stopping at the first; see ``from_document``."""
 
     def __init__(self, document: Document, rules: Rules | None) -> None:
-        self.document = document
+        self.document, self.own = localise(document)
         self.rules = rules
         self.problems: list[Problem] = list(document.problems)
         self.shape: Shape
@@ -117,6 +118,7 @@ class Reader:
                 **self._settled_data,
             },
             document=self.document,
+            own=self.own,
             rules=self.rules,
         )
 
@@ -178,6 +180,8 @@ class Reader:
                     self._add(
                         ("variants", *path), problem.message, key=f"{yaml_nodes.spell_path(('variants', *path))} ({problem.key})"
                     )
+        if not reported and not problems:
+            self._tell(suite_checks.unheard(file, variants))
         if reported or problems or inputs is None or self.rules is None:
             return variants
         return list(dict.fromkeys(self.rules.resolve(variant, inputs) for variant in variants))

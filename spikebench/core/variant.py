@@ -100,6 +100,14 @@ class VariantSpec:
             out[field.name] = value.to_plain() if isinstance(value, Choice) else value
         return out
 
+    def meant(self) -> dict[str, Any]:
+        """``to_plain`` without the fields that mean nothing to the family: somebody's own ``make(inputs)`` takes none of ours.
+
+        Every network has a ``T``; it is 1 where there are no time steps.
+        """
+        takes = getattr(REGISTRIES["families"].get(self.family.name), "takes", None)
+        return {name: value for name, value in self.to_plain().items() if takes is None or name in ("family", "T")}
+
     def versions(self) -> dict[str, int]:
         """Field -> version, of components that are not what they first were."""
         found = {field: REGISTRIES[registry].version(getattr(self, field).name) for field, registry in COMPONENTS.items()}

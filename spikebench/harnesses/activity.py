@@ -163,6 +163,7 @@ def _whole(found: ActivityAnalysis) -> Iterator[Record]:
     yield whole(READ, sum(row.bytes_read for row in rows) + sum(layer.bytes_read for layer in layers))
     yield whole(WRITTEN, sum(row.bytes_written for row in rows) + sum(layer.bytes_written for layer in layers))
     if not layers:
+        yield Record.absent(RATE, "there is no spiking neuron in this network")
         return
     updates = sum(layer.membrane_updates for layer in layers)
     neurons = sum(layer.neurons for layer in layers)

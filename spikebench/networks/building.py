@@ -22,4 +22,6 @@ def build(spec: VariantSpec, inputs: InputSpec) -> Network:
         raise InputError(problems)
     family = REGISTRIES["families"].get(spec.family.name)
     module: nn.Module = family(spec.family.resolve("families"), spec, inputs)
+    if not isinstance(module, nn.Module):
+        raise InputError(f"network family {spec.family.name!r} must make a torch.nn.Module, got {type(module).__name__}")
     return module if isinstance(module, Network) else ForeignNetwork(module, spec, inputs)

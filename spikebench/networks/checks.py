@@ -55,13 +55,21 @@ def resolve(spec: VariantSpec, inputs: InputSpec) -> VariantSpec:
     """
     from spikebench.networks.stems._patch import resolve_patch
 
-    if "stem" in getattr(REGISTRIES["families"].get(spec.family.name), "unused", ()):
+    family = REGISTRIES["families"].get(spec.family.name)
+    if (takes := getattr(family, "takes", None)) is not None:  # somebody's own, to whom the rest means nothing
+        return VariantSpec(family=spec.family, T=spec.T if "T" in takes else 1)
+    if "stem" in getattr(family, "unused", ()):
         return spec
     options = spec.stem.resolve("stems")
     if getattr(options, "patch_size", None) != "auto":
         return spec
     given = {**spec.stem.options, "patch_size": resolve_patch("auto", inputs.size)}
     return dataclasses.replace(spec, stem=Choice(spec.stem.name, given))
+
+
+def width_of(spec: VariantSpec) -> int:
+    """Channels between blocks; 0 of somebody's own network, which does not say."""
+    return spec.dim if getattr(REGISTRIES["families"].get(spec.family.name), "takes", None) is None else 0
 
 
 def _unresolved(spec: VariantSpec) -> list[Problem]:

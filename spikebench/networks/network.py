@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -70,9 +72,10 @@ class Network(nn.Module):
 
 
 class ForeignNetwork(Network):
-    """Somebody's ``nn.Module`` with a network's interface: ``module`` maps (B, C, H, W) or (T, B, C, H, W) to (B, classes).
+    """Somebody's ``nn.Module`` with a network's interface: ``module`` maps (B, C, H, W), or (T, B, C, H, W) from event data, to
+    logits (B, classes), or of each step (T, B, classes).
 
-    ``T`` is passed on where the module has such an attribute.
+    ``T`` is passed on where the module has such an attribute. Neurons of SpikingJelly start from rest in every call.
     """
 
     def __init__(self, module: nn.Module, spec: VariantSpec, inputs: InputSpec) -> None:
@@ -93,6 +96,20 @@ class ForeignNetwork(Network):
         self._T = steps
 
     def steps(self, x: Tensor) -> Tensor:
-        """(1, B, classes)."""
+        """(T, B, classes), or (1, B, classes). Raises InputError if the module returns anything else."""
+        self._rest()
         out: Tensor = self.module(x)
-        return out.unsqueeze(0)
+        self._rest()  # or this call's graph would live on in the neurons' state
+        batch, shape = x.shape[x.dim() - 4], tuple(getattr(out, "shape", ()))
+        if len(shape) not in (2, 3) or shape[-2:] != (batch, self.inputs.classes):
+            got = shape or type(out).__name__
+            who = self.spec.family.name
+            raise InputError(f"{who} must return (B, classes) = {(batch, self.inputs.classes)} or (T, B, classes), got {got}")
+        return out if len(shape) == 3 else out.unsqueeze(0)
+
+    def _rest(self) -> None:
+        base = sys.modules.get("spikingjelly.activation_based.base")
+        if base is not None:
+            for module in self.module.modules():
+                if isinstance(module, base.MemoryModule):
+                    module.reset()

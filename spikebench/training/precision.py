@@ -43,8 +43,10 @@ def settle(amp: Amp, device: str, dim: int) -> Literal["off", "bf16"]:
 
 def resolve(amp: Amp, device: torch.device, model: nn.Module) -> Precision:
     """The precision that ``amp`` means for ``model`` on ``device``; see ``settle``. A module without a spec counts as narrow."""
+    from spikebench.networks.checks import width_of
+
     spec = getattr(model, "spec", None)
-    return "bf16" if settle(amp, str(device), 0 if spec is None else spec.dim) == "bf16" else "fp32"
+    return "bf16" if settle(amp, str(device), 0 if spec is None else width_of(spec)) == "bf16" else "fp32"
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

@@ -48,9 +48,9 @@ def clock() -> Iterator[None]:
     entry = EntryPoint("clock", "tests.damage.clock:Clock", "spikebench.harnesses")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "_plugins", lambda group: {"clock": entry} if group == entry.group else whole(group))
-        metrics.catalogue.cache_clear()
+        metrics._catalogue.cache_clear()
         yield
-    metrics.catalogue.cache_clear()
+    metrics._catalogue.cache_clear()
 
 
 @pytest.fixture(scope="module")

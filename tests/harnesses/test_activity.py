@@ -158,9 +158,11 @@ def test_what_could_not_be_counted_is_a_record_without_a_value() -> None:
     records = list(records_of(count(model, torch.rand(2, 4)), model))
     missing = [r for r in records if r.value is None]
     assert [(r.metric, r.scope, r.status, r.conditions) for r in missing] == [
-        ("events", "", "unavailable", {"operation": "aten._fft_r2c"})
+        ("firing_rate", "", "unavailable", {}),
+        ("events", "", "unavailable", {"operation": "aten._fft_r2c"}),
     ]
-    assert "no rule" in missing[0].reason
+    assert [r.reason for r in missing[:1]] == ["there is no spiking neuron in this network"]
+    assert "no rule" in missing[1].reason
     whole = one(records, "dense_macs")
     assert (whole.value, whole.conditions) == (16, {"complete": False})
     (energy,) = [r for r in Derivation()(records) if not r.scope]

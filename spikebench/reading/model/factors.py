@@ -15,6 +15,8 @@ Factor = str | int | float | bool | None
 VARIANT_FIELDS = tuple(VariantSpec.__dataclass_fields__)
 VERSION = ".version"
 """End of the factor of a component's version, of one whose meaning was changed."""
+NO_MEANING = "–"
+"""Stands for a variant field that the family takes none of, as somebody's own ``make(inputs)``: its cells do not have it."""
 STAGES = {"training": "train", "pretraining": "pretrain"}
 """Parts of a cell that hold a harness's options, and the prefix of their factors."""
 
@@ -48,11 +50,24 @@ def flatten(cell: Mapping[str, Any]) -> dict[str, Factor]:
 
 
 def differing(rows: Sequence[Mapping[str, Factor]]) -> list[str]:
-    """The factors, seed apart, that are not the same in all rows; variant fields come first, in their own order."""
+    """The factors, seed apart, that are not the same in all rows; variant fields come first, in their own order.
+
+    A variant field differs by its values alone: that a family takes none of it says the family.
+    """
     names = list(dict.fromkeys(name for row in rows for name in row))
     order = [*VARIANT_FIELDS, "dataset"]
     names.sort(key=lambda name: order.index(name) if name in order else len(order))
-    return [name for name in names if name != "seed" and len({repr(row.get(name)) for row in rows}) > 1]
+
+    def values(name: str) -> set[str]:
+        return {repr(row.get(name)) for row in rows if name in row or name not in VARIANT_FIELDS}
+
+    return [name for name in names if name != "seed" and len(values(name)) > 1]
+
+
+def shown(row: Mapping[str, Factor], shorter: Mapping[str, Mapping[Factor, Factor]]) -> dict[str, Factor]:
+    """A row as tables show it. ``shorter``: see ``compact``."""
+    without = dict.fromkeys(VARIANT_FIELDS, NO_MEANING) if "family" in row else {}
+    return {**without, **{name: shorter.get(name, {}).get(value, value) for name, value in row.items()}}
 
 
 def compact(rows: Sequence[Mapping[str, Factor]]) -> dict[str, dict[Factor, Factor]]:
@@ -100,7 +115,8 @@ def _unknown(name: str, value: Any, known: set[str], rows: Sequence[Mapping[str,
 
 def name_of(row: Mapping[str, Factor], names: Iterable[str]) -> str:
     """A short name of a row by the given factors: ``stem=sps attention=ssa``."""
-    return " ".join(f"{name}={show(row.get(name))}" for name in names) or show(row.get("dataset"))
+    words = (f"{name}={show(row.get(name))}" for name in names if row.get(name) != NO_MEANING)
+    return " ".join(words) or show(row.get("dataset"))
 
 
 def show(value: Factor) -> str:

@@ -106,12 +106,7 @@ class Frame:
         names = self.factors()
         ordered = sorted(rows.values(), key=lambda group: [self._order(name, group.factors.get(name)) for name in names])
         shorter = factors.compact([group.factors for group in ordered])
-        shown = [
-            dataclasses.replace(
-                group, shown={name: shorter.get(name, {}).get(value, value) for name, value in group.factors.items()}
-            )
-            for group in ordered
-        ]
+        shown = [dataclasses.replace(group, shown=factors.shown(group.factors, shorter)) for group in ordered]
         return {group.group_id: group for group in shown}
 
     def name(self, group_id: str) -> str:
@@ -126,6 +121,7 @@ class Frame:
             if isinstance(value := row.get(name), str)
             else f"{name.removeprefix('train.')}={factors.show(value)}"
             for name in self.factors()
+            if row.get(name) != factors.NO_MEANING
         ]
         return " ".join(words) or self.name(group_id)
 

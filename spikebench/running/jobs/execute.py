@@ -10,9 +10,11 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+from spikebench.core import own_files
 from spikebench.core.cells import Job
 from spikebench.core.errors import DiskError, StorageError, storage_errors
 from spikebench.core.job_files import JobWriter
+from spikebench.core.own_files import OwnFiles
 from spikebench.core.reasons import explain
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES, is_stage
@@ -24,12 +26,17 @@ from spikebench.running.jobs.subject import Subject
 
 @dataclasses.dataclass(frozen=True)
 class Executor:
-    """The work that launchers are handed: runs a job and keeps its records in ``folder``. Picklable."""
+    """The work that launchers are handed: runs a job and keeps its records in ``folder``. Picklable.
+
+    ``own``: the suite's own files, which a job may have components of.
+    """
 
     folder: Path
     fresh: bool = False
+    own: OwnFiles = OwnFiles()
 
     def __call__(self, job: Job) -> Iterator[Event]:
+        own_files.use(self.own)
         return execute(job, self.folder, self.fresh)
 
     def took_its_process_down(self, job: Job) -> bool:

@@ -10,7 +10,7 @@ from spikebench.core.cells import Cell
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.variant import InputSpec, VariantSpec
-from spikebench.networks.checks import check, resolve
+from spikebench.networks.checks import check, resolve, width_of
 
 __all__ = [
     "baseline",
@@ -59,7 +59,7 @@ def settled(stage: Choice, spec: VariantSpec, device: str) -> Choice:
 
     if getattr(stage.resolve("harnesses"), "amp", None) != "auto":
         return stage
-    return Choice(stage.name, {**stage.options, "amp": settle("auto", resolve_device(device), spec.dim)})
+    return Choice(stage.name, {**stage.options, "amp": settle("auto", resolve_device(device), width_of(spec))})
 
 
 def foreign(path: Path, layout: str, num_heads: int | None = None, ema: bool = False) -> tuple[VariantSpec, InputSpec]:

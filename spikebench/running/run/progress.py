@@ -58,6 +58,8 @@ def _current(forecast: Forecast) -> str:
 def label(job: Job) -> str:
     """A cell in a few words: what people tell variants apart by."""
     variant = job.cell.variant
+    if job.cell.is_own:
+        return f"{variant.family} T={variant.T} seed={job.cell.seed}"
     return f"{variant.stem}/{variant.attention} {variant.depth}-{variant.dim} T={variant.T} seed={job.cell.seed}"
 
 

@@ -66,7 +66,7 @@ class Run:
     def _events(self) -> Iterator[Event]:
         self._prepare()
         jobs = {planned.job.job_id: planned.job for planned in self.plan.jobs}
-        work, deaths = Executor(self.store.path, self.fresh), Deaths(self.store.path)
+        work, deaths = Executor(self.store.path, self.fresh, self.suite.own), Deaths(self.store.path)
         care = Care(self.suite.job_timeout, self.suite.stall, work.took_its_process_down)
         phases = (
             (self.suite.launcher, self.plan.pretraining_chains()),

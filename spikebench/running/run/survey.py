@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from spikebench.core import yaml_nodes
+from spikebench.core import own_files, yaml_nodes
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
 from spikebench.core.registry import REGISTRIES
@@ -28,7 +28,9 @@ class Survey:
 
 def survey(path: str | Path) -> Survey:
     """Read and check a suite file, here or in a process of its own. Raises InputError with every problem of the file."""
-    return apart(_survey, path) if _runs_elsewhere(path) else _survey(path)
+    found = apart(_survey, path) if _runs_elsewhere(path) else _survey(path)
+    own_files.use(found.suite.own)
+    return found
 
 
 def _survey(path: str | Path) -> Survey:

@@ -70,7 +70,7 @@ class Searcher:
             self.study.begin(self._first())
         launcher = timing_launcher(self.trials.suite) if self.trials.exclusive else self.trials.suite.launcher
         member = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers"))
-        executor = Executor(self.store.path)
+        executor = Executor(self.store.path, own=self.trials.suite.own)
         work = StoppableWork(executor, self._signals)
         care = Care(self.trials.suite.job_timeout, self.trials.suite.stall, executor.took_its_process_down)
         try:

@@ -50,6 +50,8 @@ def winner_suite(suite: Suite, cell: Cell, trial: Trial) -> str:
     if cell.weights is not None:
         # As the suite has it, num_heads too, which no cell keeps; a relative path would begin elsewhere.
         data["weights"] = {**suite.data["weights"], "path": cell.weights.path}
+    if suite.own.paths:
+        data["plugins"] = [str(path) for path in suite.own.paths]
     data["measure"] = plain(suite.measure)
     here = Path(suite.document.file).parent
     for key, names in (("energy", suite.energy), ("chips", suite.chips)):
@@ -67,4 +69,4 @@ def _base(variant: VariantSpec) -> dict[str, Any]:
     """The fields that differ from a VariantSpec's defaults; the size is always said."""
     default = VariantSpec().to_plain()
     size = ("depth", "dim", "num_heads", "T")
-    return {name: value for name, value in variant.to_plain().items() if value != default[name] or name in size}
+    return {name: value for name, value in variant.meant().items() if value != default[name] or name in size}

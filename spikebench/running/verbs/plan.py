@@ -61,13 +61,15 @@ def _harnesses(jobs: Iterable[PlannedJob]) -> str:
 
 def differing(variants: Sequence[VariantSpec]) -> list[str]:
     """The fields that are not the same in all of them."""
-    plain = [variant.to_plain() for variant in variants]
-    return [name for name in VariantSpec.__dataclass_fields__ if len({str(fields[name]) for fields in plain}) > 1]
+    plain = [variant.meant() for variant in variants]
+    values = {name: {str(fields[name]) for fields in plain if name in fields} for name in VariantSpec.__dataclass_fields__}
+    return [name for name, found in values.items() if len(found) > 1]
 
 
 def label(variant: VariantSpec, fields: Sequence[str]) -> str:
     """A variant by the fields in which it differs from others; by its size where it differs in none."""
-    return " ".join(f"{name}={getattr(variant, name)}" for name in fields) or f"{variant.depth}-{variant.dim}"
+    meant = variant.meant()
+    return " ".join(f"{name}={getattr(variant, name)}" for name in fields if name in meant) or f"{variant.depth}-{variant.dim}"
 
 
 def aligned(rows: Sequence[Sequence[str]], numbers: Sequence[bool]) -> list[str]:
