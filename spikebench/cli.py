@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 
 from spikebench.cli_errors import guarded
-from spikebench.core.errors import InputError
 
 app = typer.Typer(
     name="spikebench",
@@ -120,16 +119,16 @@ def report(
 @app.command("list")
 @guarded
 def list_(
-    registry: Annotated[str | None, typer.Argument(help="stems, attentions, presets, harnesses, ...; all if left out.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(help="stems, attentions, presets, harnesses, layouts, metrics, selectors ...; all if left out."),
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="One of them: its options with defaults, and its source.")] = None,
 ) -> None:
-    """List what suites can name."""
-    from spikebench.core.errors import nearest
-    from spikebench.core.listing import print_registries
-    from spikebench.core.registry import REGISTRIES
+    """List what suites can name, or one of it with its options."""
+    from spikebench.running.verbs.list import print_lists
 
-    if registry is not None and registry not in REGISTRIES:
-        raise InputError(f"unknown registry {registry!r}{nearest(registry, REGISTRIES)}")
-    print_registries([registry] if registry else list(REGISTRIES), whole=registry is not None)
+    print_lists(kind, name)
 
 
 @app.command()

@@ -10,7 +10,19 @@ import pytest
 HEAVY = ("torch", "pandas", "scipy", "matplotlib", "sklearn", "optuna", "numba", "spikingjelly")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "attentions"], ["--version"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["list"],
+        ["list", "attentions"],
+        ["list", "layouts"],
+        ["list", "metrics"],
+        ["list", "harnesses", "train"],
+        ["--version"],
+        ["run", "--help"],
+    ],
+)
 def test_help_and_list_import_nothing_heavy(arguments: list[str]) -> None:
     program = f"""
 import sys

@@ -12,9 +12,9 @@ from torch import Tensor
 from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.variant import InputSpec
 from spikebench.networks.building import build
-from spikebench.networks.foreign._layouts import LAYOUTS
 from spikebench.networks.foreign._reading import Source, read_state
 from spikebench.networks.foreign._translate import OPTIONAL, Translation, translate
+from spikebench.networks.layouts import LAYOUTS
 from spikebench.networks.network import Network
 
 __all__ = ["LAYOUTS", "Transfer", "load_foreign", "load_into", "read"]

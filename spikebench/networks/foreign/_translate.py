@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.variant import InputSpec, VariantSpec
-from spikebench.networks.foreign._layouts import DEAD, LAYOUTS, Layout
+from spikebench.networks.layouts import DEAD, LAYOUTS, Layout
 
 OPTIONAL = "num_batches_tracked"
 
