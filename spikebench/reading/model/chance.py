@@ -15,6 +15,8 @@ from spikebench.reading.model.frame import Frame
 
 MOST = 3
 """Layers that a sentence names."""
+OF_CLASSES = ("accuracy", "epoch_accuracy")
+"""Fractions of right answers, which guessing reaches too."""
 
 
 class Signs:
@@ -23,11 +25,12 @@ class Signs:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
 
-    def chance(self, records: Sequence[Record]) -> str:
+    def chance(self, records: Sequence[Record], low: float | None = None) -> str:
         """Of an accuracy whose 95 % interval over ``records`` begins at 1/classes or below.
 
-        Over several seeds it is the t interval that tables print, of one seed Wilson's over its samples; a validation accuracy is
-        stored without them and counts as so many as its split has. Where no interval can be had, it is the value itself.
+        ``low``: where the interval begins that a table prints. Without, over several seeds it is the t interval, of one seed
+        Wilson's over its samples; a validation accuracy is stored without them and counts as so many as its split has. Where no
+        interval can be had, it is the value itself.
         """
         known = [record for record in records if record.value is not None]
         facts = {_of_dataset(_spelled(self.frame.cells.get(record.cell_id, {}).get("dataset"))) for record in known}
@@ -38,9 +41,10 @@ class Signs:
             return ""
         values = [float(record.value) for record in known if record.value is not None]
         n = len(known[0].samples or ()) or (validation if known[0].metric == "epoch_accuracy" else None)
-        low = values[0] if not n else wilson(round(values[0] * n), n).low
-        if len(values) > 1:
+        if low is None and len(values) > 1:
             low = mean_interval(values).low
+        elif low is None:
+            low = values[0] if not n else wilson(round(values[0] * n), n).low
         if low is not None and low > 1 / classes:
             return ""
         chance = f"{100 / classes:.3g} %, as guessing among {classes} classes"

@@ -29,11 +29,14 @@ class Quantity:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Summary:
-    """One quantity of one group. ``values``: seed -> value; ``missing``: seed -> why that seed has none."""
+    """One quantity of one group. ``values``: seed -> value; ``missing``: seed -> why that seed has none. ``answers``: of an
+    accuracy, seed -> for every test image 1 (right) or 0, where they are kept.
+    """
 
     values: Mapping[int, float]
     missing: Mapping[int, str]
     whole: bool
+    answers: Mapping[int, Sequence[int | float]] = dataclasses.field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -98,12 +101,15 @@ def summarise(group: Group, records: Sequence[Record]) -> Summary:
     """
     values: dict[int, list[float]] = {}
     missing: dict[int, str] = {}
+    answers: dict[int, list[Sequence[int | float]]] = {}
     for record in records:
         seed = group.seeds[record.cell_id]
         if record.value is None:
             missing[seed] = record.reason
         else:
             values.setdefault(seed, []).append(record.value)
+            if right_or_wrong(record):
+                answers.setdefault(seed, []).append(record.samples or ())
     for seed in group.seeds.values():
         missing.setdefault(seed, "not measured (the job has not run, or its file could not be read)")
     whole = all(isinstance(record.value, int) for record in records if record.value is not None)
@@ -111,7 +117,16 @@ def summarise(group: Group, records: Sequence[Record]) -> Summary:
         {seed: numbers[0] if len(numbers) == 1 else fmean(numbers) for seed, numbers in sorted(values.items())},
         {seed: why for seed, why in missing.items() if seed not in values},
         whole,
+        {seed: same[0] for seed, same in answers.items() if len(same) == len(values[seed]) == 1},
     )
+
+
+def right_or_wrong(record: Record) -> bool:
+    """Whether a record keeps, image by image, what its value is the mean of."""
+    samples = record.samples
+    if not samples or record.value is None or len(samples) < 2 or not set(samples) <= {0, 1}:
+        return False
+    return abs(sum(samples) / len(samples) - record.value) < 1e-6
 
 
 def _repeats_factor(name: str, value: Scalar, own: Mapping[str, object]) -> bool:

@@ -10,10 +10,11 @@ from spikebench.core.metrics import Metric
 from spikebench.core.records import Record
 from spikebench.derived.profile import load_profile
 from spikebench.derived.statistics import Interval
-from spikebench.reading.model.chance import Signs
+from spikebench.reading.model.chance import OF_CLASSES, Signs
 from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.factors import show
 from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.paired import sharing
 from spikebench.reading.model.summary import Quantity, Summary, summarise
 from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number
 
@@ -85,15 +86,16 @@ def _left_out(quantity: Quantity) -> list[str]:
 
 
 def cells(metric: Metric, rows: Summaries, comparable: Sequence[Sequence[str]], notes: Footnotes) -> dict[str, Cell]:
-    """group_id -> cell: mean over seeds with its 95 % t interval, or a dash with the reason.
+    """group_id -> cell: mean over seeds with its 95 % interval, or a dash with the reason.
 
-    ``comparable``: the sets of groups within which a best value means something; it is marked in each.
+    ``comparable``: the sets of groups within which a best value means something; it is marked in each, with all that cannot be
+    told from it.
     """
-    best = {group_id for rivals in comparable for group_id in best_of(metric, {group_id: rows[group_id] for group_id in rivals})}
-    most = max((summary.n for summary in rows.values()), default=0)
+    among = sharing(rows, comparable or [list(rows)], metric)
+    best = {group_id for paired in dict.fromkeys(among.values()) for group_id in paired.best()} if comparable else set()
     found: dict[str, Cell] = {}
     for group_id, summary in rows.items():
-        interval = summary.interval()
+        interval = among[group_id].mean(group_id)
         if interval is None:
             found[group_id] = Absent(notes.mark(summary.reason))
             continue
@@ -102,42 +104,39 @@ def cells(metric: Metric, rows: Summaries, comparable: Sequence[Sequence[str]], 
             interval.estimate,
             half_width(metric, interval),
             summary.n,
-            best=group_id in best and (summary.n == most or not summary.missing),
+            best=group_id in best,
             notes=notes.mark(why),
         )
     return found
 
 
-def with_chance(
-    signs: Signs, cells: Mapping[str, Cell], records: Mapping[str, Sequence[Record]], notes: Footnotes
+def numbers(
+    frame: Frame,
+    metric: Metric,
+    rows: Summaries,
+    records: Mapping[str, Sequence[Record]],
+    comparable: Sequence[Sequence[str]],
+    notes: Footnotes,
 ) -> dict[str, Cell]:
-    """Accuracies with a footnote where guessing does as well."""
-    found = dict(cells)
-    for group_id, cell in cells.items():
-        if isinstance(cell, Number) and (said := signs.chance(records.get(group_id, ()))):
-            found[group_id] = dataclasses.replace(cell, notes=(*cell.notes, *notes.mark(said)))
-    return found
+    """As ``cells``; an accuracy that guessing reaches too has a footnote."""
+    found = cells(metric, rows, comparable, notes)
+    if metric.name not in OF_CLASSES:
+        return found
+    return {group_id: with_chance(frame, cell, records.get(group_id, ()), notes) for group_id, cell in found.items()}
+
+
+def with_chance(frame: Frame, cell: Cell, records: Sequence[Record], notes: Footnotes) -> Cell:
+    """An accuracy over ``records``, with a footnote where guessing does as well."""
+    if not isinstance(cell, Number):
+        return cell
+    low = None if cell.half_width is None else cell.value - cell.half_width
+    said = Signs(frame).chance(records, low)
+    return dataclasses.replace(cell, notes=(*cell.notes, *notes.mark(said))) if said else cell
 
 
 def half_width(metric: Metric, interval: Interval) -> float | None:
-    """None where every seed has the same value of a metric that repeats exactly: parameters have no interval, and n = 2 equal
-    accuracies have one of width 0.
-    """
+    """None where every seed has the same value of a metric that repeats exactly: parameters have no interval."""
     return None if metric.exact and interval.half_width == 0 else interval.half_width
-
-
-def best_of(metric: Metric, rows: Summaries) -> set[str]:
-    """The groups with the best mean; none where the metric has no direction, where all are equal, or where one mean stands on
-    less than half as many seeds as another: few seeds make extremes.
-    """
-    means = {group_id: summary.interval() for group_id, summary in rows.items()}
-    known = {group_id: mean for group_id, mean in means.items() if mean is not None}
-    if metric.direction is None or len(known) < 2 or 2 * min(m.n for m in known.values()) < max(m.n for m in known.values()):
-        return set()
-    pick = max if metric.direction == "higher" else min
-    top = pick(mean.estimate for mean in known.values())
-    winners = {group_id for group_id, mean in known.items() if mean.estimate == top}
-    return winners if len(winners) < len(known) else set()
 
 
 def key(quantity: Quantity) -> str:

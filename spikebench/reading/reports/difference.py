@@ -1,88 +1,101 @@
-"""What a row differs from the baseline by, paired by seed."""
+"""What a row differs from the baseline by: both have the same seeds and test images, and a word says what can be told."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from spikebench.core.records import Record
-from spikebench.derived.statistics import mcnemar_exact, paired_interval
+from spikebench.core.metrics import Metric
+from spikebench.derived.statistics import mcnemar_exact
 from spikebench.reading.model.display import Display, display_for, is_fraction, points
 from spikebench.reading.model.frame import Frame
-from spikebench.reading.model.summary import Quantity
+from spikebench.reading.model.paired import MARGIN, Difference, Paired, verdicts
+from spikebench.reading.model.summary import Quantity, Summary
 from spikebench.reading.reports.columns import Summaries, key
 from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number
 
-Change = Callable[[float, float], float]
 Answers = Mapping[int, Sequence[int | float]]
 """seed -> for every test sample 1 (right) or 0."""
 
 
-def absolute(
-    frame: Frame,
-    quantity: Quantity,
-    rows: Summaries,
-    records: Mapping[str, Sequence[Record]],
-    baseline: str,
-    notes: Footnotes,
-) -> tuple[Column, dict[str, Cell]]:
-    """Difference of means over the shared seeds with its paired 95 % t interval.
+def columns(
+    frame: Frame, quantity: Quantity, rows: Summaries, comparable: Sequence[str], baseline: str, notes: Footnotes
+) -> list[tuple[Column, dict[str, Cell]]]:
+    """Two columns: the difference with its 95 % interval, and the verdict.
 
-    One shared seed has no interval over seeds; where every test sample's correctness is kept, the footnote gives McNemar's exact
-    test for that one pair of networks.
+    ``comparable``: those that may be compared with the baseline. Of one seed there is no interval; where every test sample's
+    correctness is kept, a footnote gives McNemar's exact test for that one pair of networks.
     """
     metric = frame.metric(quantity.metric)
-    answers = {group_id: _answers(frame, group_id, own) for group_id, own in records.items()}
-    cells = {group_id: _cell(group_id, baseline, lambda new, old: new - old, rows, notes, answers) for group_id in rows}
-    display = points(display_for(metric, [cell.value for cell in cells.values() if isinstance(cell, Number)]))
-    if is_fraction(metric):
-        display = dataclasses.replace(display, decimals=metric.digits)  # as many as the values that it is the difference of
-    mark = notes.mark("Difference from the baseline over the seeds that both have, ± half width of its paired 95 % t interval.")
-    return Column(f"{key(quantity)}:difference", f"Δ {metric.title}", display, mark), cells
+    paired = Paired(metric, {group_id: rows[group_id] for group_id in comparable})
+    others = {group_id: paired.difference(group_id, baseline) for group_id in comparable if group_id != baseline}
+    words = verdicts(metric, others)
+    changes: dict[str, Cell] = {}
+    for group_id, summary in rows.items():
+        if group_id == baseline:
+            changes[group_id] = Label("baseline")
+        elif (difference := others.get(group_id)) is not None:
+            changes[group_id] = number(metric, difference, notes, one_seed(summary, rows[baseline], difference))
+        else:
+            changes[group_id] = Absent(notes.mark(_why(group_id in comparable)))
+    shown = display(metric, paired, [cell.value for cell in changes.values() if isinstance(cell, Number)])
+    title = f"Δ {metric.title}"
+    said = verdict_note(metric)
+    verdict = {group_id: Label(str(words[group_id]) if group_id in words else "") for group_id in rows}
+    return [
+        (Column(f"{key(quantity)}:{'relative' if paired.relative else 'difference'}", title, shown, notes.mark(_NOTE)), changes),
+        (Column(f"{key(quantity)}:verdict", "verdict", numeric=False, notes=notes.mark(said)), {**verdict}),
+    ]
 
 
-def relative(
-    frame: Frame, quantity: Quantity, rows: Summaries, baseline: str, notes: Footnotes
-) -> tuple[Column, dict[str, Cell]]:
-    """Relative difference in percent, paired by seed."""
-    cells = {group_id: _cell(group_id, baseline, lambda new, old: new / old - 1, rows, notes, {}) for group_id in rows}
-    largest = max((abs(cell.value) for cell in cells.values() if isinstance(cell, Number)), default=0.0)
-    display = Display("%", 100.0, 1 if largest >= 0.01 else 2, signed=True)
-    return Column(f"{key(quantity)}:relative", f"Δ {frame.metric(quantity.metric).title}", display), cells
+def number(metric: Metric, difference: Difference, notes: Footnotes, note: str = "") -> Number:
+    """A cell: without an interval where there is one seed, or where all seeds agree on a number that repeats exactly."""
+    half = None if difference.contrast.own or (metric.exact and not difference.half_width) else difference.half_width
+    return Number(difference.change, half, difference.n, notes=notes.mark(note))
 
 
-def _cell(
-    group_id: str, baseline: str, change: Change, rows: Summaries, notes: Footnotes, answers: Mapping[str, Answers]
-) -> Cell:
-    if group_id == baseline:
-        return Label("baseline")
-    new, old = rows[group_id].values, rows[baseline].values
-    shared = [seed for seed in new if seed in old]
-    if not shared:
-        return Absent(notes.mark("No seed has a value both here and in the baseline."))
-    try:
-        changes = {seed: change(new[seed], old[seed]) for seed in shared}
-    except ZeroDivisionError:
-        return Absent(notes.mark("The baseline's value is 0, so there is no relative difference."))
-    interval = paired_interval(changes, dict.fromkeys(changes, 0.0))
-    note = ""
-    if len(shared) == 1:
-        note = _mcnemar(*(answers.get(side, {}).get(shared[0], ()) for side in (group_id, baseline)))
-    return Number(interval.estimate, interval.half_width, interval.n, notes=notes.mark(note))
+def display(metric: Metric, paired: Paired, changes: Sequence[float]) -> Display:
+    """Percentage points of a fraction, per cent of what is compared by ratios, the metric's own unit of all else."""
+    if paired.relative:
+        return Display("%", 100.0, 1 if max(map(abs, changes), default=0.0) >= 0.01 else 2, signed=True)
+    shown = points(display_for(metric, changes))
+    # A fraction with as many decimals as the values that it is the difference of.
+    return dataclasses.replace(shown, decimals=metric.digits) if is_fraction(metric) else shown
 
 
-def _answers(frame: Frame, group_id: str, records: Sequence[Record]) -> Answers:
-    seeds = frame.groups[group_id].seeds
-    return {seeds[record.cell_id]: record.samples for record in records if record.samples and set(record.samples) <= {0, 1}}
+def verdict_note(metric: Metric) -> str:
+    """What the words mean."""
+    margin = f"{100 * MARGIN:g} {'percentage point' if is_fraction(metric) else '%'}"
+    return (
+        f"Verdict: better or worse where the difference is not 0 with p < 0.05 (Holm's correction over the column); same where "
+        f"the whole interval lies within {margin}; else cannot tell."
+    )
 
 
-def _mcnemar(new: Sequence[int | float], old: Sequence[int | float]) -> str:
-    if not new or len(new) != len(old):
+def one_seed(new: Summary, old: Summary, difference: Difference) -> str:
+    """What can be said of one pair of networks; "" where there are several, or no answers."""
+    seed = next((seed for seed in new.answers if seed in old.answers), None)
+    if not difference.contrast.own or seed is None:
         return ""
-    only_new = sum(a > b for a, b in zip(new, old, strict=True))
-    only_old = sum(a < b for a, b in zip(new, old, strict=True))
+    a, b = new.answers[seed], old.answers[seed]
+    if len(a) != len(b):
+        return ""
+    only_new = sum(x > y for x, y in zip(a, b, strict=True))
+    only_old = sum(x < y for x, y in zip(a, b, strict=True))
     p = mcnemar_exact(only_new, only_old)
     return (
-        f"One seed: of {len(new)} test samples {only_new} are right here alone and {only_old} in the baseline alone "
+        f"One seed: of {len(a)} test samples {only_new} are right here alone and {only_old} in the baseline alone "
         f"(McNemar's exact test, p = {p:.2g}); it says nothing about other seeds."
     )
+
+
+def _why(comparable: bool) -> str:
+    if not comparable:
+        return "Another data set than the baseline's."
+    return "No seed has a value both here and in the baseline."
+
+
+_NOTE = (
+    "Difference from the baseline over the seeds that both have, ± half width of its 95 % interval. Seeds and test images are "
+    "both samples; what a seed changes is learned from all rows together."
+)

@@ -16,6 +16,10 @@ from spikebench.reading.model.display import Display
 Outcome = Literal["pass", "fail", "inconclusive", "skipped"]
 
 
+BEST = "best, with all that cannot be told from it"
+"""What the mark of a ``best`` number means, where a format explains it."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Heading:
     text: str
@@ -110,14 +114,36 @@ class Table:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """Places in the figure's keys: the colour, the shape of marks or style of lines, and the panel of a series."""
+
+    colour: int = 0
+    shape: int = 0
+    panel: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Key:
+    """What one channel of a plot tells: a factor and its values, in the order of a ``Look``'s places."""
+
+    channel: Literal["colour", "shape", "panel"]
+    title: str
+    values: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Series:
-    """Points of one line or one group of marks; ``spread`` is the half width of each point's interval."""
+    """Points of one line or one group of marks. ``spread``, ``x_spread``: half widths of each point's intervals. ``look``: of a
+    figure with keys; else the series has a colour and shape of its own and its name in the legend.
+    """
 
     name: str
     x: tuple[float, ...]
     y: tuple[float, ...]
     spread: tuple[float, ...] | None = None
     text: tuple[str, ...] | None = None
+    x_spread: tuple[float, ...] | None = None
+    look: Look | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -142,6 +168,8 @@ class Figure:
     log_x: bool = False
     y_top: float | None = None
     """Nothing can be above this: no axis beyond 100 %."""
+    keys: tuple[Key, ...] = ()
+    """What colours, shapes and panels stand for, where the series are too many to be named."""
 
 
 Block = Heading | Text | Table | Figure

@@ -4,10 +4,12 @@ import dataclasses
 import math
 from statistics import fmean, stdev
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from spikebench.core.records import Record
+from spikebench.derived.crossed import Crossed
 from spikebench.reading.reports.document import Absent, Label, Number, plain_text
 from spikebench.reading.reports.sections.comparison import Section
 
@@ -38,13 +40,35 @@ def test_a_row_per_variant_with_the_factors_that_differ(frame):
     assert table.caption.startswith("Does the convolutional stem")
 
 
-def test_means_and_intervals_over_seeds_are_recomputed_by_hand(frame):
+def sides(frame):
+    """Of each variant, in order: seed -> accuracy, and seed -> right or wrong."""
+    found = []
+    for group in frame.groups.values():
+        own = [r for r in frame.records if r.metric == "accuracy" and r.cell_id in group.seeds and r.conditions["T"] == 4]
+        seeds = [frame.cells[r.cell_id]["seed"] for r in own]
+        found.append(
+            (dict(zip(seeds, (r.value for r in own), strict=True)), dict(zip(seeds, (r.samples for r in own), strict=True)))
+        )
+    return found
+
+
+def test_means_have_intervals_from_seeds_and_images(frame):
     column, cells = column_of(the_table(frame), "accuracy")
+    values, answers = ({str(i): side[part] for i, side in enumerate(sides(frame))} for part in (0, 1))
+    mean = fmean(values["0"].values())
+    half = Crossed(values, answers).contrast({"0": 1.0}).interval().half_width
+    assert (cells[0].value, cells[0].half_width, cells[0].n) == (pytest.approx(mean), pytest.approx(half), 3)
+    assert plain_text(cells[0], column) == f"{100 * mean:.2f} ± {100 * half:.2f}"
+
+
+def test_means_without_images_have_the_t_interval_of_their_logarithms(make_frame, make_cell):
+    frame = make_frame([make_cell(seed, stem=stem) for seed in (0, 1, 2) for stem in ("sps", "scs")])
+    _, cells = column_of(the_table(frame), "events")
     group = next(iter(frame.groups.values()))
-    values = [r.value for r in frame.records if r.metric == "accuracy" and r.cell_id in group.seeds and r.conditions["T"] == 4]
-    half = stats.t.ppf(0.975, 2) * stdev(values) / math.sqrt(3)
-    assert (cells[0].value, cells[0].half_width, cells[0].n) == (pytest.approx(fmean(values)), pytest.approx(half), 3)
-    assert plain_text(cells[0], column) == f"{100 * fmean(values):.2f} ± {100 * half:.2f}"
+    logs = [math.log(r.value) for r in frame.records if r.metric == "events" and not r.scope and r.cell_id in group.seeds]
+    half = stats.t.ppf(0.975, 2) * stdev(logs) / math.sqrt(3)
+    assert cells[0].value == pytest.approx(fmean(map(math.exp, logs)))
+    assert cells[0].half_width == pytest.approx(cells[0].value * math.sinh(half))
 
 
 def test_accuracy_at_other_time_steps_is_not_the_accuracy(frame):
@@ -56,29 +80,76 @@ def test_the_baseline_is_marked_and_differences_are_paired_by_seed(frame):
     assert [row.marked for row in table.rows] == [True, False, False, False]
     column, cells = column_of(table, "accuracy:difference")
     assert cells[0] == Label("baseline")
-    by_group = [
-        {frame.cells[r.cell_id]["seed"]: r.value for r in frame.records
-         if r.metric == "accuracy" and r.cell_id in group.seeds and r.conditions["T"] == 4}
-        for group in frame.groups.values()
-    ]  # fmt: skip
-    test = stats.ttest_rel([by_group[2][s] for s in (0, 1, 2)], [by_group[0][s] for s in (0, 1, 2)])
-    interval = test.confidence_interval(0.95)
-    assert cells[2].half_width == pytest.approx((interval.high - interval.low) / 2)
+    values, answers = ({str(i): side[part] for i, side in enumerate(sides(frame))} for part in (0, 1))
+    known = Crossed(values, answers).difference("2", "0").interval()
+    assert (cells[2].value, cells[2].half_width) == (pytest.approx(known.estimate), pytest.approx(known.half_width))
     assert column.display.unit == "pp"
     assert plain_text(cells[2], column).startswith("+")
 
 
-def test_the_best_mean_is_marked_by_the_metrics_direction(frame):
-    for key, pick in (("accuracy", max), ("events", min), ("energy", min)):
-        _, cells = column_of(the_table(frame), key)
-        assert [cell.best for cell in cells] == [cell.value == pick(c.value for c in cells) for cell in cells]
+def accuracy_of(fractions):
+    """Alter records: the accuracy that an attention has, its errors spread at random over the images."""
+
+    def alter(one, record):
+        if record.metric != "accuracy" or record.conditions["T"] != 4:
+            return record
+        rng = np.random.default_rng(int(one["cell_id"], 16))
+        right = (rng.random(360) < fractions[one["variant"]["attention"]]).astype(int).tolist()
+        return dataclasses.replace(record, value=sum(right) / 360, samples=right)
+
+    return alter
+
+
+def test_the_best_is_marked_where_it_can_be_told_from_the_rest_else_all_that_are_not_worse(make_frame, make_cell):
+    cells = [make_cell(seed, attention=name) for seed in (0, 1, 2) for name in ("ssa", "softmax", "relu")]
+    for fractions, marked in (
+        ({"ssa": 0.99, "softmax": 0.8, "relu": 0.8}, {"ssa"}),
+        ({"ssa": 0.96, "softmax": 0.96, "relu": 0.7}, {"ssa", "softmax"}),
+        ({"ssa": 0.96, "softmax": 0.96, "relu": 0.96}, set()),
+    ):
+        table = the_table(make_frame(cells, accuracy_of(fractions)))
+        _, numbers = column_of(table, "accuracy")
+        names = [row.cells[0].text for row in table.rows]
+        assert {name for name, cell in zip(names, numbers, strict=True) if cell.best} == marked
+
+
+def test_what_repeats_exactly_has_a_best_and_what_has_no_direction_none(frame):
+    _, cells = column_of(the_table(frame), "parameters")
+    assert [cell.best for cell in cells] == [True, True, False, False]
     _, cells = column_of(the_table(frame), "firing_rate")
-    assert not any(cell.best for cell in cells)  # it has no direction here
+    assert not any(cell.best for cell in cells)
 
 
-def test_no_best_where_one_mean_stands_on_far_fewer_seeds(make_frame, make_cell):
-    cells = [make_cell(seed) for seed in (0, 1, 2)] + [make_cell(0, stem="scs")]
-    _, numbers = column_of(the_table(make_frame(cells)), "accuracy")
+def test_verdicts_are_words_and_their_meaning_is_said(make_frame, make_cell):
+    cells = [make_cell(seed, attention=name) for seed in (0, 1, 2) for name in ("ssa", "softmax", "relu")]
+    table = the_table(make_frame(cells, accuracy_of({"ssa": 0.9, "softmax": 0.99, "relu": 0.7}), suite=OF_ATTENTION))
+    column, words = column_of(table, "accuracy:verdict")
+    assert [cell.text for cell in words] == ["worse", "better", ""]
+    assert "Holm's correction" in notes(table, column.notes)
+    table = the_table(make_frame(cells, accuracy_of({"ssa": 0.9, "softmax": 0.9, "relu": 0.9}), suite=OF_ATTENTION))
+    _, words = column_of(table, "accuracy:verdict")
+    assert [cell.text for cell in words] == ["cannot tell", "cannot tell", ""]
+
+
+def test_equal_is_said_where_the_whole_interval_lies_within_the_margin(make_frame, make_cell):
+    def almost(one, record):
+        if record.metric != "events" or record.scope:
+            return record
+        return dataclasses.replace(record, value=1_000_000 + one["seed"] + (one["variant"]["stem"] == "scs"))
+
+    cells = [make_cell(seed, stem=stem) for seed in (0, 1, 2) for stem in ("sps", "scs")]
+    _, words = column_of(
+        the_table(make_frame(cells, almost, suite="suite: stems\nreport: {baseline: {stem: sps}}")), "events:verdict"
+    )
+    assert [cell.text for cell in words] == ["same", ""]
+
+
+OF_ATTENTION = "suite: attention\nreport: {baseline: {attention: ssa}}"
+
+
+def test_no_best_where_one_mean_stands_on_one_seed(make_frame, make_cell):
+    cells = [make_cell(seed) for seed in (0, 1, 2)] + [make_cell(0, attention="softmax")]
+    _, numbers = column_of(the_table(make_frame(cells, accuracy_of({"ssa": 0.99, "softmax": 0.5}))), "accuracy")
     assert not any(cell.best for cell in numbers)
 
 
@@ -114,13 +185,18 @@ def test_a_mean_of_some_seeds_says_so(make_frame, make_cell):
     assert notes(table, cells[0].notes) == "From 2 of 3 seeds; seed 1: loss is NaN"
 
 
-def test_equal_accuracies_have_an_interval_of_width_zero_and_parameters_none(make_frame, make_cell):
+def test_equal_accuracies_of_two_seeds_are_not_certain_and_parameters_have_no_interval(make_frame, make_cell):
     def same(one, record):
-        return dataclasses.replace(record, value=0.975, samples=None) if record.metric == "accuracy" else record
+        if record.metric != "accuracy":
+            return record
+        right = [1] * 360
+        for image in range(6):
+            right[(40 * one["seed"] + image) % 360] = 0
+        return dataclasses.replace(record, value=354 / 360, samples=right)
 
     table = the_table(make_frame([make_cell(0), make_cell(1)], same))
     column, cells = column_of(table, "accuracy")
-    assert plain_text(cells[0], column) == "97.50 ± 0.00"
+    assert plain_text(cells[0], column) == "98.33 ± 1.41"
     column, cells = column_of(table, "parameters")
     assert "±" not in plain_text(cells[0], column)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from spikebench.reading.reports.document import Column, Document, Number, mark
+from spikebench.reading.reports.document import BEST, Column, Document, Number, mark
 from spikebench.reading.reports.formats._files import write
 
 TEMPLATE = Path(__file__).with_name("_report.html.jinja")
@@ -26,7 +26,7 @@ def text(document: Document) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     page: str = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        document=document, mark=mark, svg=svg, half=_half, zip=zip
+        document=document, mark=mark, svg=svg, half=_half, zip=zip, best=BEST
     )
     return page
 

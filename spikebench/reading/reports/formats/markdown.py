@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spikebench.reading.reports.document import (
+    BEST,
     Block,
     Cell,
     Column,
@@ -65,7 +66,7 @@ def table(block: Table) -> str:
     rows = ([_cell(cell, column, row) for cell, column in zip(row.cells, block.columns, strict=True)] for row in block.rows)
     lines += map(_line, rows)
     if any(isinstance(cell, Number) and cell.best for row in block.rows for cell in row.cells):
-        lines += ["", "**Bold**: best mean.  "]
+        lines += ["", f"**Bold**: {BEST}.  "]
     elif block.footnotes:
         lines.append("")
     lines += [f"<sup>{mark(index)}</sup> {escape(note)}  " for index, note in enumerate(block.footnotes)]

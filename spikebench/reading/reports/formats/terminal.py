@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from spikebench.core.console import standard_output
 from spikebench.reading.reports.document import (
+    BEST,
     Absent,
     Block,
     Cell,
@@ -99,7 +100,7 @@ class _Printer:
         for band in bands(widths, table.labels, self.console.width):
             self._print_band(table, band, heads, texts)
         if any(isinstance(cell, Number) and cell.best for row in table.rows for cell in row.cells):
-            self.line("* best mean", style="dim")
+            self.line(f"* {BEST}", style="dim")
         for index, note in enumerate(table.footnotes):
             self._footnote(index, note)
 

@@ -1,4 +1,4 @@
-"""Which variant is better, and at what cost: one row per variant, mean and 95 % t interval over seeds."""
+"""Which variant is better, and at what cost: one row per variant, mean and 95 % interval over seeds and test images."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns, difference
 from spikebench.reading.reports.document import Block, Cell, Column, Footnotes, Label, Number, Row, Table
 
-OF_CLASSES = ("accuracy", "epoch_accuracy")
-"""Fractions of right answers, which guessing reaches too."""
-WITH_DIFFERENCE = {"accuracy": "absolute", "events": "relative"}
+WITH_DIFFERENCE = ("accuracy", "events")
 
 Found = dict[Quantity, dict[str, list[Record]]]
 
@@ -52,7 +50,7 @@ def table(frame: Frame, found: Found, key: str = "comparison", caption: str = ""
     heads: list[Column] = columns.factor_columns(names) or [Column("dataset", "data set", numeric=False)]
     body: dict[str, list[Cell]] = {group_id: columns.factor_cells(frame, group_id, names or ["dataset"]) for group_id in groups}
     labels = len(heads)
-    signs = Signs(frame)
+    signs, sets = Signs(frame), comparable(frame, groups)
     for group_id in groups:
         silent = signs.silent(frame.groups[group_id].seeds)
         first = body[group_id][0]
@@ -65,19 +63,15 @@ def table(frame: Frame, found: Found, key: str = "comparison", caption: str = ""
         metric = frame.metric(quantity.metric)
         rows = columns.summaries(frame, groups, records)
         heads.append(columns.column(frame, quantity, rows, found, notes))
-        cells = columns.cells(metric, rows, comparable(frame, groups), notes)
-        if metric.name in OF_CLASSES:
-            cells = columns.with_chance(signs, cells, records, notes)
+        cells = columns.numbers(frame, metric, rows, records, sets, notes)
         for group_id, cell in cells.items():
             body[group_id].append(cell)
         if frame.baseline is not None and len(groups) > 1 and metric.name in WITH_DIFFERENCE:
-            if WITH_DIFFERENCE[metric.name] == "absolute":
-                head, cells = difference.absolute(frame, quantity, rows, records, frame.baseline, notes)
-            else:
-                head, cells = difference.relative(frame, quantity, rows, frame.baseline, notes)
-            heads.append(head)
-            for group_id, cell in cells.items():
-                body[group_id].append(cell)
+            rivals = next(names for names in sets if frame.baseline in names)
+            for head, own in difference.columns(frame, quantity, rows, rivals, frame.baseline, notes):
+                heads.append(head)
+                for group_id, cell in own.items():
+                    body[group_id].append(cell)
     rows_ = tuple(Row(tuple(body[group_id]), marked=group_id == frame.baseline) for group_id in groups)
     return Table(key, caption or frame.suite.question, tuple(heads), rows_, tuple(notes.texts), labels)
 
@@ -90,4 +84,7 @@ def comparable(frame: Frame, groups: Sequence[str]) -> list[list[str]]:
     return list(by_data.values())
 
 
-_SEEDS = "n: seeds. Values are means over seeds ± half the width of the 95 % t interval; one seed has no interval."
+_SEEDS = (
+    "n: seeds. Values are means over seeds ± half the width of the 95 % interval. Of an accuracy, seeds and test images are both "
+    "samples; what a seed changes is learned from all rows together. One seed has no interval."
+)

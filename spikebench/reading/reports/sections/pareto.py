@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
-from spikebench.core.metrics import Metric
-from spikebench.reading.model.display import display_for
+from spikebench.derived.statistics import Interval
+from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.fronts import DRAWS, Point, front, shares
+from spikebench.reading.model.paired import Paired
 from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.columns import Summaries
-from spikebench.reading.reports.document import Block, Cell, Column, Figure, Label, Number, Row, Series, Table
-from spikebench.reading.reports.plots import TOLD_APART
+from spikebench.reading.reports.document import Block, Column, Figure, Footnotes, Number, Row, Series, Table
+from spikebench.reading.reports.looks import looks
 
 COSTS = ("energy", "events", "unit_acs")
 """The first that was recorded is the plot's axis."""
-Point = tuple[float, float]
+SHARE = Display("%", 100.0, 0)
+ON_FRONT = (
+    f"Of {DRAWS} times that the seeds and test images were drawn again, in how many no other variant was as good in both and "
+    "better in one."
+)
 
 
 class Section:
@@ -41,58 +47,78 @@ class Section:
         ]
 
 
-def front(points: dict[str, Point], cost: Metric, gain: Metric) -> set[str]:
-    """The names of the points that no other point equals or beats in both, beating it in one."""
-
-    def beats(a: Point, b: Point) -> bool:
-        no_worse = not cost.better(b[0], a[0]) and not gain.better(b[1], a[1])
-        return no_worse and (cost.better(a[0], b[0]) or gain.better(a[1], b[1]))
-
-    return {name for name, point in points.items() if not any(beats(other, point) for other in points.values())}
-
-
 def _figure(
     frame: Frame, dataset: str, groups: Sequence[str], axes: tuple[Quantity, Quantity], sides: Sequence[Summaries], many: bool
 ) -> Figure:
     metrics = [frame.metric(quantity.metric) for quantity in axes]
-    means = {group_id: [side[group_id].interval() for side in sides] for group_id in groups}
+    cost, gain = (
+        Paired(metric, {group_id: side[group_id] for group_id in groups}) for metric, side in zip(metrics, sides, strict=True)
+    )
+    means = {group_id: (cost.mean(group_id), gain.mean(group_id)) for group_id in groups}
     points = {group_id: (x.estimate, y.estimate) for group_id, (x, y) in means.items() if x is not None and y is not None}
     best = front(points, *metrics)
+    often = shares(list(points), cost, gain)
     x_show, y_show = (display_for(metric, [p[i] for p in points.values()]) for i, metric in enumerate(metrics))
-    names = frame.factors()
+    told = looks(frame, groups)
     marks = [
         Series(
             frame.short_name(group_id),
             (x * x_show.factor,),
             (y * y_show.factor,),
-            tuple((interval.half_width or 0.0) * y_show.factor for interval in means[group_id][1:] if interval is not None),
+            _half(means[group_id][1], y_show),
+            x_spread=_half(means[group_id][0], x_show),
+            look=told.of.get(group_id),
         )
-        # A plot has colours for so many: those on the front first.
-        for group_id, (x, y) in sorted(points.items(), key=lambda point: len(points) > TOLD_APART and point[0] not in best)
+        for group_id, (x, y) in points.items()
     ]
     ordered = sorted(points[group_id] for group_id in best)
     line = Series("front", tuple(x * x_show.factor for x, _ in ordered), tuple(y * y_show.factor for _, y in ordered))
-    rows = []
-    for group_id in sorted(points, key=lambda group_id: points[group_id]):
-        x, y = means[group_id]
-        cells: list[Cell] = columns.factor_cells(frame, group_id, names)
-        cells += [
-            Number(m.estimate, columns.half_width(of, m), m.n) for of, m in zip(metrics, (x, y), strict=True) if m is not None
-        ]
-        rows.append(Row((*cells, Label("yes" if group_id in best else ""))))
-    heads = (
-        *columns.factor_columns(names),
-        *(Column(columns.key(q), m.title, show) for q, m, show in zip(axes, metrics, (x_show, y_show), strict=True)),
-        Column("front", "on the front", numeric=False),
-    )
     key = f"pareto-{dataset}" if many else "pareto"
     said = "; ".join(columns.explanations(frame, axes[0]))
     where = f" on {dataset}" if many else ""
-    caption = f"{metrics[1].title} against {metrics[0].title}{where}; means over seeds. {said}".strip()
-    data = Table(f"{key}-data", caption, heads, tuple(rows), labels=len(names))
+    caption = " ".join(
+        filter(None, [f"{metrics[1].title} against {metrics[0].title}{where}; means with 95 % intervals.", said, told.said])
+    )
+    data = _table(frame, f"{key}-data", caption, axes, sides, (x_show, y_show), groups, often)
     y_top = 1.002 * y_show.factor if y_show.unit == "%" else None
-    labels = [f"{m.title} [{d.unit}]" if d.unit else m.title for m, d in zip(metrics, (x_show, y_show), strict=True)]
-    return Figure(key, caption, "points", labels[0], labels[1], data, (line, *marks), log_x=_spans_decades(points), y_top=y_top)
+    x_label, y_label = (f"{m.title} [{d.unit}]" if d.unit else m.title for m, d in zip(metrics, (x_show, y_show), strict=True))
+    log = _spans_decades(points)
+    return Figure(key, caption, "points", x_label, y_label, data, (line, *marks), log_x=log, y_top=y_top, keys=told.keys)
+
+
+def _table(
+    frame: Frame,
+    key: str,
+    caption: str,
+    axes: tuple[Quantity, Quantity],
+    sides: Sequence[Summaries],
+    shown: tuple[Display, Display],
+    groups: Sequence[str],
+    often: Mapping[Hashable, float],
+) -> Table:
+    """Cheapest first."""
+    notes, names = Footnotes(), frame.factors()
+    everything = quantities(frame)
+    cost, gain = (
+        columns.numbers(frame, frame.metric(q.metric), {g: side[g] for g in groups}, everything[q], [], notes)
+        for q, side in zip(axes, sides, strict=True)
+    )
+    value = {group_id: (cell.value if isinstance(cell := cost[group_id], Number) else 0.0) for group_id in groups}
+    rows = [
+        Row((*columns.factor_cells(frame, group_id, names), cost[group_id], gain[group_id], Number(often[group_id])))
+        for group_id in sorted(groups, key=lambda group_id: value[group_id])
+    ]
+    heads = (
+        *columns.factor_columns(names),
+        *(Column(columns.key(q), frame.metric(q.metric).title, show) for q, show in zip(axes, shown, strict=True)),
+        Column("front", "on the front", SHARE, notes.mark(ON_FRONT)),
+    )
+    return Table(key, caption, heads, tuple(rows), tuple(notes.texts), len(names))
+
+
+def _half(interval: Interval | None, shown: Display) -> tuple[float, ...]:
+    half = None if interval is None else interval.half_width
+    return ((half or 0.0) * shown.factor,)
 
 
 def _spans_decades(points: dict[str, Point]) -> bool:

@@ -9,7 +9,6 @@ from spikebench.core.records import Record
 from spikebench.reading.model import factors
 from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.frame import Frame
-from spikebench.reading.model.summary import summarise
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.document import (
     Absent,
@@ -197,16 +196,21 @@ def _totals(frame: Frame) -> Iterator[Block]:
         return
     series, rows = [], []
     display = Display(metric.display_unit, metric.display_factor, metric.digits)
+    records = {
+        group_id: [r for r in frame.by_group.get(group_id, ()) if r.metric == "accuracy" and not _other_steps(frame, r)]
+        for group_id in frame.groups
+    }
+    summaries = columns.summaries(frame, frame.groups, records)
+    accuracies = columns.numbers(frame, metric, summaries, records, [], notes)
     for group_id, group in frame.groups.items():
-        records = [r for r in frame.by_metric["accuracy"] if frame.group_of(r) == group_id and not _other_steps(frame, r)]
         seconds = {cell_id: own.get(cell_id, 0.0) + _before(frame, cell_id, before) for cell_id in group.seeds if cell_id in own}
-        interval = summarise(group, records).interval() if records else None
-        if interval is None or not seconds:
+        accuracy = accuracies[group_id]
+        if not isinstance(accuracy, Number) or not seconds:
             continue
         total, first = fmean(seconds.values()), fmean(_before(frame, cell_id, before) for cell_id in seconds)
-        series.append(Series(frame.short_name(group_id), (total,), (interval.estimate * metric.display_factor,)))
+        series.append(Series(frame.short_name(group_id), (total,), (accuracy.value * metric.display_factor,)))
         cells: list[Cell] = [*columns.factor_cells(frame, group_id, names), Number(first), Number(total)]
-        rows.append(Row((*cells, Number(interval.estimate, interval.half_width, interval.n))))
+        rows.append(Row((*cells, accuracy)))
     if not rows:
         return
     mark = notes.mark(

@@ -60,7 +60,7 @@ def _table(
         summaries = columns.summaries(frame, groups, records)
         own = columns.column(frame, quantity, summaries, ours, notes)
         heads.append(dataclasses.replace(own, heading=f"{own.heading}, here", display=display))
-        sides.append(columns.cells(metric, summaries, [], notes))
+        sides.append(columns.numbers(frame, metric, summaries, records, [], notes))
     rows = []
     for group_id, row, record in printed:
         assert record.value is not None, "a published record is a number that was read"

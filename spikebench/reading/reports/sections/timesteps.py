@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spikebench.core.records import Record
-from spikebench.reading.model.chance import Signs
 from spikebench.reading.model.display import Display
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.questions import of_one_question
@@ -30,7 +29,6 @@ class Section:
         if not any(len(by_T) > 1 for by_T in found.values()):
             return []
         notes = Footnotes()
-        signs = Signs(frame)
         metric = frame.metric("accuracy")
         display = Display(metric.display_unit, metric.display_factor, metric.digits)
         names = [name for name in frame.factors() if name != "T"]
@@ -40,7 +38,7 @@ class Section:
         for T in steps:
             rows = {group_id: summarise(frame.groups[group_id], by_T.get(T, ())) for group_id, by_T in found.items()}
             records = {group_id: by_T.get(T, []) for group_id, by_T in found.items()}
-            for group_id, cell in columns.with_chance(signs, columns.cells(metric, rows, [], notes), records, notes).items():
+            for group_id, cell in columns.numbers(frame, metric, rows, records, [], notes).items():
                 body[group_id].append(cell)
         table = Table(
             "timesteps",

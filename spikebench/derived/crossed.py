@@ -1,0 +1,252 @@
+"""Intervals of what was measured with several seeds, and on the same test images: both are samples, and both move a difference.
+
+Seeds and images are crossed random effects: an accuracy has the variance ``seeds / n + images / m + rest / (n m)``, and each part
+is estimated from its own mean square. Two seeds that get the same number right say nothing of images, so no interval is of width
+zero. Degrees of freedom after Satterthwaite (1946). What seeds do is learned from all variants of a table together: the spread of
+one difference is moderated by the pooled one as in Smyth (2004), by as much as the variants' spreads are alike. Sources and
+simulated coverage: references.md 9.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
+from statistics import fmean, variance
+from typing import Any
+
+from spikebench.derived.statistics import Interval, t_quantile
+
+Values = Mapping[int, float]
+Answers = Mapping[int, Sequence[int | float]]
+"""seed -> for every test image 1 (right) or 0."""
+MOST = 8
+"""Degrees of freedom at most, for each that the spread between seeds has: by chance it looks like none."""
+Name = Hashable
+"""Of a variant."""
+SETTLED = 200
+"""Seeds that nobody trains: more than this and it is the images that are too few."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Contrast:
+    """A weighted sum of variants' means with what its spread is made of. ``variance``: of the estimate, with ``degrees`` of
+    freedom; None where there is none. ``images``: the part of it that more seeds do not make smaller; ``seeds``: the rest times
+    ``n``; ``between``: the part that more images do not make smaller. ``own``: it speaks of other images alone, since one seed
+    says nothing of others.
+    """
+
+    estimate: float
+    n: int
+    variance: float | None
+    degrees: float
+    images: float = 0.0
+    seeds: float = 0.0
+    between: float = 0.0
+    own: bool = False
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        if self.variance is None:
+            return Interval(self.estimate, None, None, self.n, confidence)
+        half = t_quantile((1 + confidence) / 2, self.degrees) * math.sqrt(self.variance)
+        return Interval(self.estimate, self.estimate - half, self.estimate + half, self.n, confidence)
+
+    @property
+    def p(self) -> float | None:
+        """Two-sided p value that the true contrast is 0; None without an interval. A difference without any spread has 0."""
+        from scipy.special import stdtr
+
+        if self.variance is None:
+            return None
+        if not self.variance:
+            return 0.0 if self.estimate else 1.0
+        return float(2 * stdtr(self.degrees, -abs(self.estimate) / math.sqrt(self.variance)))
+
+    def seeds_for(self, half_width: float, confidence: float = 0.95) -> int | None:
+        """How many seeds would give an interval of at most this half width; None if no number of them would, on these images."""
+        if self.variance is None or self.own:
+            return None
+        for n in range(2, SETTLED + 1):
+            degrees = max(self.degrees, self.degrees * (n - 1) / max(1, self.n - 1))
+            if t_quantile((1 + confidence) / 2, degrees) * math.sqrt(self.images + self.seeds / n) <= half_width:
+                return n
+        return None
+
+
+class Crossed:
+    """The variants of one table. ``values``: variant -> seed -> number. ``answers``: of accuracies, what they are the mean of.
+
+    A contrast uses the seeds that all its variants have; images count where each of those seeds has its answers, equally many.
+    """
+
+    def __init__(self, values: Mapping[Any, Values], answers: Mapping[Any, Answers] | None = None) -> None:
+        import numpy as np
+
+        self.values = values
+        self._answers: dict[Name, dict[int, Any]] = {
+            name: {seed: np.asarray(own, dtype=np.float64) for seed, own in seeds.items() if seed in values.get(name, ())}
+            for name, seeds in (answers or {}).items()
+        }
+
+    def mean(self, name: str) -> Contrast:
+        return self.contrast({name: 1.0})
+
+    def difference(self, new: Name, old: Name) -> Contrast:
+        return self.contrast({new: 1.0, old: -1.0})
+
+    def draws(self, names: Sequence[Name], count: int) -> Any:
+        """(count, variants) means as other images and other seeds might have given them, normal, the same numbers each time: the
+        images move all variants together, each seed its own alone.
+        """
+        import numpy as np
+
+        rng = np.random.default_rng(0)
+        means = {name: self.contrast({name: 1.0}) for name in names}
+        found = np.tile([means[name].estimate for name in names], (count, 1))
+        found += rng.standard_normal(found.shape) * [math.sqrt(means[name].between) for name in names]
+        rows = [list(self._answers.get(name, {}).values()) for name in names]
+        sizes = {len(answers) for row in rows for answers in row}
+        if len(sizes) == 1 and all(rows):
+            (m,) = sizes
+            right = np.array([np.mean(row, axis=0) for row in rows])
+            found += rng.standard_normal((count, m)) @ (right - right.mean(axis=1, keepdims=True)).T / m
+        return found
+
+    def shared(self, names: Sequence[Name]) -> list[int]:
+        """The seeds that all these variants have."""
+        return [seed for seed in self.values[names[0]] if all(seed in self.values[name] for name in names)]
+
+    def contrast(self, weights: Mapping[Any, float]) -> Contrast:
+        """Raises ValueError where the variants share no seed."""
+        weights = {name: weight for name, weight in weights.items() if weight}
+        seeds = self.shared(list(weights))
+        if not seeds:
+            raise ValueError("no shared seeds to pair by")
+        by_seed = [sum(weight * self.values[name][seed] for name, weight in weights.items()) for seed in seeds]
+        estimate, n = fmean(by_seed), len(seeds)
+        images, noise, m = self._images(weights, seeds)
+        if n == 1:
+            return Contrast(estimate, n, images if m else None, max(1, m - 1), images, own=True)
+        raw, degrees = variance(by_seed), float(n - 1)
+        if self._prior is not None:
+            raw, degrees = self._prior.moderated(raw, degrees, noise, list(weights.values()))
+        beyond = max(0.0, raw - noise)
+        whole = images + beyond / n
+        if not whole:
+            return Contrast(estimate, n, 0.0, degrees)
+        parts = (images**2 / (m - 1) if m > 1 else 0.0) + ((raw / n) ** 2 / degrees if beyond else 0.0)
+        fixed = max(0.0, images - noise / n)
+        return Contrast(estimate, n, whole, min(whole**2 / parts, MOST * degrees), fixed, (whole - fixed) * n, beyond / n)
+
+    def _images(self, weights: Mapping[Any, float], seeds: Sequence[int]) -> tuple[float, float, int]:
+        """The variance of the contrast of these very networks over other images; how much of one seed's is drawn anew with the
+        next seed; and the number of images, 0 where answers are missing.
+
+        Half an image is added to each way in which an image can be answered, as Agresti and Min (2005) do for one pair; where it
+        is a mean and no difference, two images each way, as Agresti and Coull (1998): few errors have a long tail.
+        """
+        import numpy as np
+
+        own: list[Any] = [self._answers.get(name, {}).get(seed) for name in weights for seed in seeds]
+        m = 0 if own[0] is None else len(own[0])
+        if not m or any(answers is None or len(answers) != m for answers in own):
+            return 0.0, 0.0, 0
+        by_seed = np.tensordot(list(weights.values()), np.reshape(own, (len(weights), len(seeds), m)), 1)
+        mean = by_seed.mean(axis=0)
+        added = sum(weight**2 for weight in weights.values()) / 2 + 1.5 * sum(weights.values()) ** 2
+        images = (float(((mean - mean.mean()) ** 2).sum()) + added) / (m + 2) ** 2
+        rest = by_seed - by_seed.mean(axis=1, keepdims=True) - mean + mean.mean()
+        noise = float((rest**2).sum()) / (max(1, len(seeds) - 1) * max(1, m - 1)) / m
+        return images, noise, m
+
+    @cached_property
+    def _prior(self) -> _Prior | None:
+        """What seeds do to variants, from all of them; None where fewer than two variants share two seeds."""
+        sets = Counter(frozenset(seeds) for seeds in self.values.values() if len(seeds) > 1)
+        if not sets:
+            return None
+        common = max(sets, key=lambda seeds: (sets[seeds] * (len(seeds) - 1), len(seeds)))
+        names = [name for name, seeds in self.values.items() if frozenset(seeds) == common]
+        if len(names) < 2:
+            return None
+        seeds, n, k = sorted(common), len(common), len(names)
+        rows = [[self.values[name][seed] for seed in seeds] for name in names]
+        noises, size = zip(*(self._images({name: 1.0}, seeds)[1:] for name in names), strict=True)
+        columns = [fmean(column) for column in zip(*rows, strict=True)]
+        whole = fmean(columns)
+        rest = sum((value - fmean(row) - column + whole) ** 2 for row in rows for value, column in zip(row, columns, strict=True))
+        degrees = float((k - 1) * (n - 1))
+        excess = max(0.0, rest / degrees - fmean(noises))
+        shared = variance(columns)
+        of_images = self._images(dict.fromkeys(names, 1 / k), seeds)[1]
+        step = 1 / max(size) if max(size) else 0.0
+        spreads = [variance(row) + step**2 / 12 for row in rows]
+        weight = _weight(spreads, [excess + noise for noise in noises], n - 1) if k > 2 else 0.0
+        return _Prior(excess, degrees, max(0.0, shared - of_images - excess / k), shared, float(n - 1), weight)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Prior:
+    """``alone``: variance between seeds of one variant, with ``degrees`` of freedom; ``common``: of what a seed does to all
+    variants alike, judged by ``columns``, the variance of the variants' mean, with ``few`` degrees. Both without images.
+    ``weight``: the degrees of freedom that a variance expected from them counts for.
+    """
+
+    alone: float
+    degrees: float
+    common: float
+    columns: float
+    few: float
+    weight: float
+
+    def moderated(self, raw: float, degrees: float, noise: float, weights: Sequence[float]) -> tuple[float, float]:
+        """A contrast's variance between seeds and its degrees of freedom, its own moderated by what all variants say."""
+        if not self.weight:
+            return raw, degrees
+        squares, total = sum(weight**2 for weight in weights), sum(weights) ** 2
+        expected = noise + self.alone * squares + self.common * total
+        known = self.degrees
+        if self.common and total > 1e-9:
+            parts = (expected - self.common * total) ** 2 / self.degrees + (self.columns * total) ** 2 / self.few
+            known = min(known, expected**2 / parts)
+        if math.isinf(self.weight):
+            return expected, known
+        both = self.weight + degrees
+        return (self.weight * expected + degrees * raw) / both, min(both, known)
+
+
+def _weight(spreads: Sequence[float], expected: Sequence[float], degrees: int) -> float:
+    """How alike variances are, as the prior degrees of freedom d0 of Smyth (2004); infinite: as alike as chance makes them.
+    ``expected``: what each would be if all were alike.
+    """
+    from scipy.special import polygamma
+
+    middle = sorted(spreads)[len(spreads) // 2]
+    if not middle:
+        return 0.0 if any(spreads) else math.inf
+    logs = [math.log(max(spread, 1e-4 * middle) / (known or 1.0)) for spread, known in zip(spreads, expected, strict=True)]
+    excess = variance(logs) - float(polygamma(1, degrees / 2))
+    if excess <= 0:
+        return math.inf
+    # trigamma(x) = excess, by Newton's method on its reciprocal, which is nearly straight.
+    x = 0.5 + 1 / excess
+    for _ in range(50):
+        value = float(polygamma(1, x))
+        step = value * (1 - value / excess) / float(polygamma(2, x))
+        x += step
+        if abs(step) < 1e-8 * x:
+            break
+    return 2 * x
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Adjusted p values of Holm (1979): below 0.05 where all such claims together are wrong in at most 5 % of tables."""
+    known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    found: list[float | None] = [None] * len(p_values)
+    most = 0.0
+    for rank, (p, index) in enumerate(known):
+        most = max(most, min(1.0, p * (len(known) - rank)))
+        found[index] = most
+    return found
