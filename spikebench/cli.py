@@ -133,6 +133,20 @@ def list_(
 
 @app.command()
 @guarded
+def init(
+    about: Annotated[
+        list[str] | None, typer.Argument(metavar="[FOLDER] [PRESET]", help="A folder of images, a preset, both.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the suite goes.")] = Path("suite.yaml"),
+) -> None:
+    """Write a suite, with a word on each key, that runs as it is: about your images, a preset, or the bundled digits."""
+    from spikebench.running.verbs.init import write_suite
+
+    print(write_suite(about or [], out))
+
+
+@app.command()
+@guarded
 def show(
     variant: Annotated[str, typer.Argument(help="A preset.")],
     dataset: Annotated[str, typer.Option("--dataset", help="Data set that gives image size, channels and classes.")] = "auto",

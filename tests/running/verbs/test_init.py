@@ -1,0 +1,55 @@
+"""``spikebench init``: whatever it is asked about, the suite that it writes can be run as it stands."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from spikebench.core import yaml_nodes
+from spikebench.core.errors import InputError, StorageError
+from spikebench.core.registry import REGISTRIES
+from spikebench.core.suite import Suite
+from spikebench.core.suite_reader import from_document, load
+from spikebench.running.jobs import rules
+from spikebench.running.verbs.init import suite_text, write_suite
+
+
+@pytest.mark.parametrize("preset", REGISTRIES["presets"].names())
+def test_a_suite_about_any_preset_is_valid_at_once(preset: str) -> None:
+    suite = from_document(yaml_nodes.parse(suite_text(preset, None, Path())), rules)
+    assert suite.name == preset
+    assert suite.cells
+    assert (suite.training is None) == (suite.dataset.name == "random")
+
+
+def read(path: Path) -> Suite:
+    return load(path, rules)
+
+
+def test_without_a_word_it_is_about_the_bundled_digits(tmp_path: Path) -> None:
+    said = write_suite([], tmp_path / "suite.yaml")
+    assert said.startswith(f"{tmp_path / 'suite.yaml'}: written.")
+    assert len(read(tmp_path / "suite.yaml").cells) == 12
+    assert read(tmp_path / "suite.yaml").report["baseline"] == {"stem": "sps", "attention": "ssa"}
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text("mine")
+    with pytest.raises(StorageError, match="is there already: give another --out"):
+        write_suite([], tmp_path / "suite.yaml")
+    assert (tmp_path / "suite.yaml").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        (["spikformer-4-385"], "neither a folder nor a preset; did you mean 'spikformer-4-384'"),
+        (["spikformer-4-384", "spikformer-2-64"], "one folder of images, one preset, or one of each"),
+    ],
+)
+def test_what_it_cannot_be_about_is_told(tmp_path: Path, about: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        write_suite(about, tmp_path / "suite.yaml")
+    assert not os.listdir(tmp_path)
