@@ -28,10 +28,10 @@ class Heading:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Text:
-    """A paragraph; ``kind`` warning is set apart."""
+    """A paragraph; ``kind`` warning is set apart; question and answer are what a reader came for."""
 
     text: str
-    kind: Literal["plain", "warning"] = "plain"
+    kind: Literal["plain", "warning", "question", "answer"] = "plain"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from spikebench.reading.reports.document import Block, Cell, Column, Footnotes, 
 
 WITH_DIFFERENCE = ("accuracy", "events")
 
+CAPTION = "One row a variant."
 Found = dict[Quantity, dict[str, list[Record]]]
 
 
@@ -73,7 +74,7 @@ def table(frame: Frame, found: Found, key: str = "comparison", caption: str = ""
                 for group_id, cell in own.items():
                     body[group_id].append(cell)
     rows_ = tuple(Row(tuple(body[group_id]), marked=group_id == frame.baseline) for group_id in groups)
-    return Table(key, caption or frame.suite.question, tuple(heads), rows_, tuple(notes.texts), labels)
+    return Table(key, caption or CAPTION, tuple(heads), rows_, tuple(notes.texts), labels)
 
 
 def comparable(frame: Frame, groups: Sequence[str]) -> list[list[str]]:

@@ -1,0 +1,250 @@
+"""What can be said of a suite in a few sentences, and with what right. Words only where the numbers hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+from spikebench.core.records import Record
+from spikebench.derived.crossed import SETTLED
+from spikebench.reading.model.display import display_for, is_fraction
+from spikebench.reading.model.effects import Design, Effect
+from spikebench.reading.model.factors import Factor, show
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.paired import MARGIN, Difference, Paired, Word, verdicts
+from spikebench.reading.model.summary import Quantity
+from spikebench.reading.reports.columns import heading, summaries
+
+COSTS = ("events", "energy", "latency", "peak_memory", "parameters")
+ONE_SEED = "There is one seed a variant: these are facts of these very networks, and nothing can be said of other seeds."
+NAMED = 4
+"""Variants or values that a sentence names."""
+
+Found = Mapping[Quantity, Mapping[str, Sequence[Record]]]
+
+
+def asked(frame: Frame, everything: Found) -> list[Quantity]:
+    """What the answer is about: accuracy, and the first cost that was recorded."""
+    gain = next((q for q in everything if q.metric == "accuracy" and not q.condition("T")), None)
+    cost = next((q for name in COSTS for q in everything if q.metric == name), None)
+    return [quantity for quantity in (gain, cost) if quantity is not None]
+
+
+def sentences(frame: Frame, everything: Found, groups: Sequence[str]) -> list[str]:
+    """Of variants on one data set: a paragraph on all of them, then one for each factor that others repeat."""
+    sides = []
+    for quantity in asked(frame, everything):
+        paired = Paired(frame.metric(quantity.metric), summaries(frame, groups, everything[quantity]))
+        if paired.rows:
+            sides.append(_Side(frame, _lower(heading(frame, quantity, everything)), paired))
+    if not sides:
+        return []
+    if len(groups) == 1:
+        return [f"One variant, and nothing to compare it with: {', '.join(side.value(groups[0]) for side in sides)}."]
+    if all(row.n == 1 for side in sides for row in side.paired.rows.values()):
+        return [f"{' '.join(side.overall() for side in sides)} {ONE_SEED}"]
+    design = Design(frame, groups)
+    by_factor: dict[str, list[str]] = {}
+    for side in sides:
+        for factor, text in side.factors(design).items():
+            by_factor.setdefault(factor, []).append(text)
+    paragraphs = [f"{_title(factor)}: {' '.join(texts)}" for factor, texts in by_factor.items()]
+    overall = [side.overall() for side in sides if len(side.paired.rows) > 1]
+    # Of two variants that differ in one factor there is no more to say than what the factor does.
+    return [*([" ".join(overall)] if overall and (len(groups) > 2 or not paragraphs) else []), *paragraphs]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Side:
+    """One quantity in words. ``title``: ``accuracy``, ``SOPs``."""
+
+    frame: Frame
+    title: str
+    paired: Paired
+
+    def value(self, group_id: str) -> str:
+        """``accuracy 98.3 ± 1.2 %``"""
+        mean = self.paired.mean(group_id)
+        if mean is None:
+            return f"{self.title} unknown"
+        display = display_for(self.paired.metric, [mean.estimate])
+        within = f" ± {display.text(mean.estimate, mean.half_width).partition(' ± ')[2]}" if mean.half_width else ""
+        return f"{self.title} {display.number(mean.estimate)}{within} {display.unit}".rstrip()
+
+    def overall(self) -> str:
+        """The best, and what cannot be told from it."""
+        metric, rows = self.paired.metric, self.paired.rows
+        means = {name: self._mean(name) for name in rows}
+        top = (max if metric.direction == "higher" else min)(means, key=lambda name: means[name])
+        words = verdicts(metric, {name: self.paired.difference(name, top) for name in rows if name != top}, margin=0.0)
+        unclear = [name for name, word in words.items() if word != "worse"]
+        begin = f"{'Highest' if metric.direction == 'higher' else 'Lowest'} {self.value(top)}, of {self.frame.short_name(top)}"
+        if all(row.n == 1 for row in rows.values()):
+            return f"{begin}."
+        if not unclear:
+            return f"{begin}; {'all others are' if len(words) > 1 else 'the other is'} worse."
+        if len(unclear) == len(words):
+            return (
+                f"{begin}, but no other variant can be told from it."
+                if len(words) > 1
+                else f"{begin}, but the other cannot be told from it."
+            )
+        named = ", ".join(map(self.frame.short_name, unclear[:NAMED]))
+        more = f" and {len(unclear) - NAMED} more" if len(unclear) > NAMED else ""
+        return f"{begin}; of {len(words)} others {len(unclear)} cannot be told from it: {named}{more}."
+
+    def factors(self, design: Design) -> dict[str, str]:
+        """factor -> a sentence on what it does, averaged over the rest of the grid."""
+        against: dict[tuple[str, Factor], Effect] = {}
+        best: dict[str, Factor] = {}
+        for factor, values in design.values.items():
+            best[factor] = self._best(design, factor)
+            effects = {value: design.main(factor, value, best[factor], self.paired) for value in values if value != best[factor]}
+            against |= {(factor, value): effect for value, effect in effects.items() if effect is not None}
+        # All that is said of one quantity is one family of claims.
+        words = verdicts(self.paired.metric, {str(key): effect.difference for key, effect in against.items()})
+        found = {}
+        for factor, top in best.items():
+            own = {value: effect.difference for (name, value), effect in against.items() if name == factor}
+            told = {value: words[str((factor, value))] for value in own}
+            if len(own) == 1:
+                ((value, change),) = own.items()
+                found[factor] = self._pair(_spelled(factor, value), _spelled(factor, top), change, told[value])
+            elif own:
+                found[factor] = self._several(factor, top, own, told)
+            if factor in found and is_fraction(self.paired.metric):
+                found[factor] += self._dependence(design, factor)
+        return found
+
+    def _mean(self, name: str) -> float:
+        mean = self.paired.mean(name)
+        return 0.0 if mean is None else mean.estimate
+
+    def _best(self, design: Design, factor: str) -> Factor:
+        """The value with the best mean over the rest; the reference where nothing can be compared with it."""
+        reference = design.reference[factor]
+        gains = {reference: 0.0}
+        for value in design.values[factor]:
+            effect = design.main(factor, value, reference, self.paired) if value != reference else None
+            if effect is not None:
+                gains[value] = effect.difference.change * (1 if self.paired.metric.direction == "higher" else -1)
+        return max(gains, key=lambda value: gains[value])
+
+    def _pair(self, worse: str, best: str, change: Difference, word: Word) -> str:
+        """Two values; ``change``: from the better one, as it seems, to the other."""
+        if word == "same":
+            return f"{best} and {worse} have the same {self.title} to within {self._margin()} ({self._detail(change)})."
+        if word == "cannot tell":
+            return f"{best} and {worse} cannot be told apart in {self.title} {self._why(change)}"
+        if is_fraction(self.paired.metric):
+            return f"{best} is better than {worse} in {self.title}: {self._detail(change)}, {_p(change)}."
+        more = f"{worse} takes {self._more(change)} {'of' if self.paired.relative and change.change >= 1 else 'than'} {best}"
+        return f"{more} ({self._within(change)}, {_p(change)})."
+
+    def _several(self, factor: str, top: Factor, changes: Mapping[Factor, Difference], words: Mapping[Factor, Word]) -> str:
+        extreme = "highest" if self.paired.metric.direction == "higher" else "lowest"
+        begin = f"{_spelled(factor, top)} has the {extreme} {self.title}"
+        groups: dict[str, list[str]] = {}
+        for value, change in changes.items():
+            text = _spelled(factor, value)
+            if words[value] == "worse":
+                text += f" ({self._signed(change.change)})"
+            groups.setdefault(words[value], []).append(text)
+        said = []
+        for word, begins in (
+            ("worse", "worse"),
+            ("same", f"the same to within {self._margin()}"),
+            ("cannot tell", "not told apart from it"),
+        ):
+            if names := groups.get(word):
+                said.append(
+                    f"{begins}: {', '.join(names[:NAMED])}" + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+                )
+        return f"{begin}; {'; '.join(said)}."
+
+    def _dependence(self, design: Design, factor: str) -> str:
+        """Where an interaction is clear, the average over the rest is not the whole story."""
+        found = design.interactions(self.paired)
+        words = verdicts(self.paired.metric, {str(i): effect.difference for i, effect in enumerate(found)})
+        others = dict.fromkeys(
+            effect.given[0] if effect.factor == factor else effect.factor
+            for i, effect in enumerate(found)
+            if effect.given and factor in (effect.factor, effect.given[0]) and words[str(i)] not in ("same", "cannot tell")
+        )
+        return f" How much depends on {' and '.join(map(_plain, others))}." if others else ""
+
+    def _why(self, change: Difference) -> str:
+        """Why nothing can be told, and what would help."""
+        if change.contrast.own or change.low is None:
+            return f"with one seed, whatever these two networks do ({self._size(change)})."
+        text = f"with {change.n} seeds ({self._detail(change)})"
+        contrast, margin = change.contrast, MARGIN if is_fraction(self.paired.metric) else math.log1p(MARGIN)
+        seeds = contrast.seeds_for(margin)
+        if seeds is not None:
+            return f"{text}; about {seeds} seeds would give ± {self._margin()}."
+        if 1.96 * math.sqrt(contrast.images) > margin:
+            return f"{text}; it takes more test images, and not seeds alone, to know it to ± {self._margin()}."
+        return f"{text}; more than {SETTLED} seeds would be needed for ± {self._margin()}."
+
+    def _margin(self) -> str:
+        return f"{100 * MARGIN:g} {'pp' if is_fraction(self.paired.metric) else '%'}"
+
+    def _detail(self, change: Difference) -> str:
+        """``difference 0.4 pp, 95 % interval −1.8 to 2.6``; from the better one's side."""
+        return f"difference {self._size(change)}, 95 % interval {self._ends(change)}"
+
+    def _size(self, change: Difference) -> str:
+        return f"{self._number(abs(change.change))} {self._unit()}".rstrip()
+
+    def _ends(self, change: Difference) -> str:
+        sign = -1 if change.change < 0 else 1
+        low, high = sorted(sign * end for end in (change.low or 0.0, change.high or 0.0))
+        return f"{self._number(low)} to {self._number(high)}"
+
+    def _within(self, change: Difference) -> str:
+        return f"95 % interval {self._ends(change)} {self._unit()}".rstrip() if change.half_width else "in every seed"
+
+    def _more(self, change: Difference) -> str:
+        """``10 % more SOPs``, ``2.8 times the SOPs``."""
+        if self.paired.relative and change.change >= 1:
+            return f"{1 + change.change:.3g} times the {self.title}"
+        few = "fewer" if self.paired.metric.unit == "1" else "less"
+        return f"{self._size(change)} {'more' if change.change > 0 else few} {self.title}"
+
+    def _signed(self, change: float) -> str:
+        return f"{'+' if change > 0 else ''}{self._number(change)} {self._unit()}".rstrip()
+
+    def _unit(self) -> str:
+        if self.paired.relative:
+            return "%"
+        return "pp" if is_fraction(self.paired.metric) else self.paired.metric.unit.replace("1", "")
+
+    def _number(self, value: float) -> str:
+        scaled = 100 * value if self.paired.relative or is_fraction(self.paired.metric) else value
+        text = f"{scaled:.0f}" if abs(scaled) >= 10 and self.paired.relative else f"{scaled:.1f}"
+        return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _p(change: Difference) -> str:
+    p = change.p or 0.0
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def _spelled(factor: str, value: Factor) -> str:
+    """Words stand alone, numbers keep their factor."""
+    return show(value) if isinstance(value, str) else f"{_plain(factor)} = {show(value)}"
+
+
+def _plain(factor: str) -> str:
+    return factor.removeprefix("train.")
+
+
+def _title(factor: str) -> str:
+    plain = _plain(factor)
+    return plain if len(plain) == 1 else plain[0].upper() + plain[1:].replace("_", " ")
+
+
+def _lower(title: str) -> str:
+    """``accuracy``, but ``SOPs``."""
+    return title if title[:2].isupper() else title[0].lower() + title[1:]

@@ -1,0 +1,148 @@
+"""The first words of a report: what they say, and that they say it only where the numbers do."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from spikebench.reading.reports.document import Text
+from spikebench.reading.reports.sections import effects
+from spikebench.reading.reports.sections.answer import Section
+
+
+def right(fraction, seed=0, images=360):
+    """Exactly so many right, at random places."""
+    return (np.random.default_rng(seed).permutation(images) < round(fraction * images)).astype(int).tolist()
+
+
+def altered(fractions=None, events=None):
+    """Accuracy by (stem, attention), the same images wrong for the same stem and seed; events by (stem, attention)."""
+
+    def alter(one, record):
+        key = (one["variant"]["stem"], one["variant"]["attention"])
+        if record.metric == "accuracy" and fractions is not None and record.conditions["T"] == 4:
+            samples = right(fractions[key], seed=one["seed"])
+            return dataclasses.replace(record, value=sum(samples) / 360, samples=samples)
+        if record.metric == "events" and events is not None and not record.scope:
+            return dataclasses.replace(record, value=round(events[key] * (1 + 0.001 * one["seed"])))
+        return record
+
+    return alter
+
+
+KEYS = [(s, a) for s in ("sps", "scs") for a in ("ssa", "softmax")]
+FLAT = dict.fromkeys(KEYS, 0.95)
+
+
+def said(frame):
+    blocks = Section()(frame)
+    assert all(isinstance(block, Text) for block in blocks)
+    return [block.text for block in blocks]
+
+
+def test_the_question_comes_first_and_then_a_paragraph_for_each_factor(grid, make_frame):
+    question, overall, stem, attention = said(make_frame(grid, altered(FLAT)))
+    assert question == "Does the convolutional stem still help when attention is softmax?"
+    assert overall.startswith("Highest accuracy 95.00 ± ")
+    assert stem.startswith("Stem: ")
+    assert attention.startswith("Attention: ")
+
+
+def test_a_clear_difference_is_told_with_its_interval_and_p(grid, make_frame):
+    fractions = {key: 0.97 if key[0] == "scs" else 0.85 for key in KEYS}
+    stem = next(text for text in said(make_frame(grid, altered(fractions))) if text.startswith("Stem"))
+    assert "scs is better than sps in accuracy: difference 11.9 pp, 95 % interval " in stem
+    assert "p < 0.001" in stem
+
+
+def test_what_cannot_be_told_says_how_many_seeds_would_help(make_cell, make_frame):
+    """Two points between seeds and none between the variants: two seeds tell nothing."""
+
+    def alter(one, record):
+        if record.metric != "accuracy" or record.conditions["T"] != 4:
+            return record
+        swing = 0.01 * (-1) ** one["seed"] * (1 if one["variant"]["stem"] == "scs" else -1)
+        samples = right(0.9 + swing, seed=one["seed"] + 10 * (one["variant"]["stem"] == "scs"), images=10_000)
+        return dataclasses.replace(record, value=sum(samples) / 10_000, samples=samples)
+
+    frame = make_frame([make_cell(seed, stem=s) for seed in (0, 1) for s in ("sps", "scs")], alter)
+    text = " ".join(said(frame))
+    assert "cannot be told apart in accuracy with 2 seeds (difference 0.0 pp" in text
+    assert "seeds would give ± 1 pp" in text
+    assert "better" not in text
+
+
+def test_few_images_are_not_cured_by_seeds(make_cell, make_frame):
+    """What differs between the variants is which images they get right, the same ones with each seed."""
+
+    def alter(one, record):
+        if record.metric != "accuracy" or record.conditions["T"] != 4:
+            return record
+        samples = right(0.9, seed=7 if one["variant"]["stem"] == "scs" else 8)
+        return dataclasses.replace(record, value=sum(samples) / 360, samples=samples)
+
+    text = " ".join(said(make_frame([make_cell(seed, stem=s) for seed in (0, 1, 2) for s in ("sps", "scs")], alter)))
+    assert "it takes more test images, and not seeds alone, to know it to ± 1 pp" in text
+
+
+def test_costs_are_told_as_ratios(grid, make_frame):
+    events = {key: 900_000 if key[0] == "scs" else 1_000_000 for key in KEYS}
+    stem = next(text for text in said(make_frame(grid, altered(FLAT, events))) if text.startswith("Stem"))
+    assert "sps takes 11 % more SOPs than scs" in stem
+    events = {key: 4_000_000 if key[1] == "softmax" else 1_000_000 for key in KEYS}
+    attention = next(text for text in said(make_frame(grid, altered(FLAT, events))) if text.startswith("Attention"))
+    assert "softmax takes 4 times the SOPs than ssa" not in attention
+    assert "softmax takes 4 times the SOPs of ssa" in attention
+
+
+def test_an_average_that_hides_an_interaction_says_so(grid, make_frame):
+    fractions = {("sps", "ssa"): 0.95, ("scs", "ssa"): 0.97, ("sps", "softmax"): 0.7, ("scs", "softmax"): 0.97}
+    stem = next(text for text in said(make_frame(grid, altered(fractions))) if text.startswith("Stem"))
+    assert "How much depends on attention." in stem
+    table = effects.Section()(make_frame(grid, altered(fractions)))[0]
+    words = [(row.cells[0].text, row.cells[3].text, row.cells[6].text) for row in table.rows]
+    assert ("stem", "", "better") in words
+    assert ("stem", "attention: softmax instead of ssa", "more") in words
+
+
+def test_one_seed_says_nothing_of_others(make_cell, make_frame):
+    text = " ".join(said(make_frame([make_cell(0, stem=s) for s in ("sps", "scs")])))
+    assert "nothing can be said of other seeds" in text
+    assert "better" not in text
+    assert "cannot be told" not in text
+
+
+def test_one_variant_has_nothing_to_be_compared_with(make_cell, make_frame):
+    assert "One variant, and nothing to compare it with: accuracy " in " ".join(said(make_frame([make_cell(0), make_cell(1)])))
+
+
+def test_no_difference_is_called_one_in_at_most_one_of_twenty_reports(make_cell, make_frame):
+    """Four equal variants of two seeds, images of their own: words that claim a difference are wrong."""
+    cells = [make_cell(seed, stem=s, attention=a) for seed in (0, 1) for s, a in KEYS]
+    rng = np.random.default_rng(0)
+
+    def random(one, record):
+        if record.metric == "events":
+            return dataclasses.replace(record, value=round(1e6 * (1 + 0.02 * rng.standard_normal())))
+        if record.metric != "accuracy" or record.conditions["T"] != 4:
+            return record if record.metric == "parameters" else None
+        samples = (rng.random(360) < 0.9).astype(int).tolist()
+        return dataclasses.replace(record, value=sum(samples) / 360, samples=samples)
+
+    claims = 0
+    for _ in range(60):
+        text = " ".join(said(make_frame(cells, random))[2:])
+        claims += "better" in text or "takes" in text.replace("it takes", "")
+    assert claims <= 8  # two quantities at 5 % each: more than 8 of 60 has a chance of 1 in 100
+
+
+@pytest.mark.parametrize("p", [0.2, 0.012, 0.0001])
+def test_p_values_are_spelled(p):
+    from spikebench.derived.crossed import Contrast
+    from spikebench.reading.model.paired import Difference
+    from spikebench.reading.reports.verdict import _p
+
+    spelled = _p(Difference(0.1, 0.0, 0.2, 2, p, Contrast(0.1, 2, 1.0, 1.0)))
+    assert spelled == {0.2: "p = 0.2", 0.012: "p = 0.012", 0.0001: "p < 0.001"}[p]
