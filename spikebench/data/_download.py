@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
-from spikebench.core.errors import InputError, Problem, StorageError, storage_errors
-from spikebench.data._files import md5_of
+from spikebench.core.errors import InputError, Problem, storage_errors
+from spikebench.data._files import alone, md5_of
 
 CHUNK = 2**20
 
@@ -30,7 +27,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
     Raises InputError if it cannot be had, or is not what was published: then nothing is kept.
     """
     target = folder / archive.name
-    with _alone(folder / f".{archive.name}.lock"):
+    with alone(folder / f".{archive.name}.lock"):
         if not target.is_file():
             partial = target.with_name(f"{archive.name}.partial")
             try:
@@ -62,21 +59,3 @@ def _copy(archive: Archive, partial: Path) -> None:
             if not chunk:
                 return
             file.write(chunk)
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    try:
-        import fcntl
-    except ImportError:  # no such locks here: two processes would both download, and the second replaces the first
-        yield
-        return
-    with storage_errors(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    except StorageError as error:
-        raise InputError(Problem(str(error), key="root")) from error
-    finally:
-        os.close(handle)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from spikebench.core.errors import InputError, Problem
+from spikebench.core.errors import InputError, Problem, StorageError, storage_errors
 
 ENVIRONMENT = "SPIKEBENCH_DATA"
 """Environment variable: the folder in which a data set without a ``root`` is looked for."""
@@ -44,9 +45,37 @@ def same_content(found: str, said: str, root: Path) -> None:
         raise InputError(Problem(f"{message}, not {said}; leave content out to take them as they are", key="content"))
 
 
+def check_limit(unreadable: Mapping[str, str], files: int, skip: float) -> None:
+    """Raises InputError, with the first few, if more than the share ``skip`` of the files cannot be read."""
+    if len(unreadable) > skip * files:
+        few = "".join(f"\n  {name}: {reason}" for name, reason in list(unreadable.items())[:5])
+        raise InputError(
+            Problem(f"{len(unreadable)} files cannot be read, more than {skip:.2%} of {files:,} (option skip):{few}", key="skip")
+        )
+
+
 def md5_of(stream: Any) -> str:
     """The checksum that data sets are published with, of an open file."""
     return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One process at a time, others wait; ``path`` is a file for this alone. Raises InputError where no file can be made."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks here: two processes would both download, and the second replaces the first
+        yield
+        return
+    with storage_errors(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    except StorageError as error:
+        raise InputError(Problem(str(error), key="root")) from error
+    finally:
+        os.close(handle)
 
 
 class _ArraysOnly(pickle.Unpickler):

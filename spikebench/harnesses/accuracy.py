@@ -13,6 +13,7 @@ from spikebench.core.errors import InputError
 from spikebench.core.metrics import Metric
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record, Scalar
+from spikebench.harnesses._files import METRICS, told
 
 ACCURACY = Metric(
     "accuracy",
@@ -44,7 +45,7 @@ class Harness:
             if any(steps < 1 for steps in self.T) or self.batch_size < 1 or self.workers < 0:
                 raise ValueError("T and batch_size must be at least 1, workers at least 0")
 
-    metrics = (ACCURACY,)
+    metrics = (ACCURACY, *METRICS)
     version = 1
     needs_weights = True
     exclusive = False
@@ -78,3 +79,4 @@ class Harness:
             finally:
                 model.T = own
             yield Record.of(ACCURACY, found.accuracy, conditions=conditions, samples=found.correct.int().tolist())
+        yield from told(subject.dataset, "test", split)

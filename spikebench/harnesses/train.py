@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from spikebench.core.metrics import Metric
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record, Scalar
+from spikebench.harnesses._files import METRICS, told
 from spikebench.training.options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Harness:
         EPOCH_SECONDS,
         EPOCH_THROUGHPUT,
         FIRST_STEP_LOSS,
+        *METRICS,
     )
     version = 1
     needs_weights = False
@@ -110,6 +112,7 @@ class Harness:
             yield from _records(epoch, {"epoch": epoch.number, **conditions})
         if options.epochs == 0:
             yield Record.of(FIRST_STEP_LOSS, known(training.first_step_loss), conditions=conditions)
+        yield from told(training.dataset, "train", training.train_split)
 
 
 def _records(epoch: Epoch, conditions: dict[str, Scalar]) -> Iterator[Record]:

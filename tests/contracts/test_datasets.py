@@ -8,12 +8,21 @@ import pytest
 
 from spikebench.core.registry import REGISTRIES
 from spikebench.testing import DatasetContract
-from spikebench.testing.files import write_cifar
+from spikebench.testing.files import write_cifar, write_cifar10_dvs, write_dvs128_gesture, write_images
 
-SMALL: Mapping[str, Mapping[str, Any]] = {"random": {"channels": 2, "size": 8, "classes": 3, "samples": 9}}
+EVENTS = {"T": 3, "size": 32}
+SMALL: Mapping[str, Mapping[str, Any]] = {
+    "random": {"channels": 2, "size": 8, "classes": 3, "samples": 9},
+    "cifar10-dvs": EVENTS,
+    "dvs128-gesture": EVENTS,
+}
 FILES: Mapping[str, Callable[[Path], object]] = {
     "cifar10": write_cifar,
     "cifar100": lambda root: write_cifar(root, 100, count=200),
+    "cifar10-dvs": write_cifar10_dvs,
+    "dvs128-gesture": write_dvs128_gesture,
+    "folder": lambda root: write_images(root, {"train": 4, "val": 2}),
+    "imagenet": lambda root: write_images(root, {"train": 4, "val": 2}),
 }
 """Data set -> what writes one into a root."""
 

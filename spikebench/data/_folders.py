@@ -1,0 +1,160 @@
+"""Data sets that are folders of classes of images: ``train``, ``val``, and ``test`` if there is one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from spikebench.core.errors import InputError, Problem, nearest
+from spikebench.core.variant import InputSpec
+from spikebench.data import RESIDENT_BYTES, SplitName, check_split
+from spikebench.data._files import root_of, same_content
+from spikebench.data._listing import Listing, class_problems, classes_of, list_folder, listing_content
+from spikebench.data._splits import cut
+
+if TYPE_CHECKING:
+    from spikebench.data import Split
+
+FIGURES = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and deviation of ImageNet's training images, by channel."""
+GREY = ((0.449,), (0.226,))
+"""The means of these."""
+
+
+class Folders:
+    """A subclass says how large its validation is and whether its files are asked for their sizes.
+
+    With ``test``, ``val`` is the validation split. Without it, ``val`` is the test split, as ImageNet's is in papers, and
+    validation is cut from ``train``.
+    """
+
+    version: ClassVar[int] = 1
+    names: ClassVar[tuple[str, ...]] = ()
+    """Folders of ``root`` that may hold the data set, where ``root`` does not itself."""
+    share: ClassVar[float] = 0.1
+    sized: ClassVar[bool] = True
+    published: ClassVar[tuple[int, ...]] = ()
+    """Classes, training and validation images of the one data set that needs no ``content``."""
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    @property
+    def inputs(self) -> InputSpec:
+        """As many classes as ``train`` has folders."""
+        classes = classes_of(self._root() / "train")
+        return InputSpec(self.options.channels, self.options.size, max(1, len(classes)))
+
+    def settle(self, folder: Path) -> dict[str, Any]:
+        """``root`` as an absolute path, and ``content``, by the files' names and sizes. Raises InputError."""
+        root = self._root(folder)
+        listings = self._listings(root)
+        problems = list(class_problems(listings))
+        if not problems and "test" not in listings and not self.options.full_train:
+            train = listings["train"]
+            counts = np.bincount(train.labels, minlength=len(train.classes))
+            single = next((name for name, count in zip(train.classes, counts, strict=True) if count < 2), None)
+            if single is not None:
+                message = f"{train.folder}: validation is cut from it, and class {single} has a single image"
+                problems.append(Problem(message, key="root"))
+        if problems:
+            raise InputError(problems)
+        content = self._content(listings)
+        same_content(content, self.options.content, root)
+        return {"root": str(root), **({"content": content} if content else {})}
+
+    def split(self, name: SplitName) -> Split:
+        """x (channels, size, size) float32, normalised; y int64: the number of the class in the order of names.
+
+        In memory where all fits (the README of this room says how much), else read file by file. Raises InputError.
+        """
+        check_split(name)
+        kind: Any = type(self)  # typeshed takes no class for hashable
+        return _loaded(kind, self.options, self._root(), name)
+
+    def shared(self, name: SplitName) -> list[str] | None:
+        """Files of this split that are in ``train`` too, whatever they are called there: their contents are equal.
+
+        None where nobody has looked: at the training split itself, and at data sets whose files are too many to ask.
+        """
+        if name == "train" or not self.sized:
+            return None
+        listing, chosen = self._chosen(self._root(), name)
+        return _shared(self._root(), listing, tuple(chosen))
+
+    def _root(self, folder: Path = Path()) -> Path:
+        root = root_of(self.options.root, folder)
+        found = next((place for place in (root, *(root / name for name in self.names)) if (place / "train").is_dir()), None)
+        if found is None:
+            there = sorted(path.name for path in root.iterdir() if path.is_dir())
+            wanted = f"expected {root / 'train'}/CLASS/* and {root / 'val'}/CLASS/*: there is no train"
+            raise InputError(Problem(f"{wanted}{nearest('train', there) if there else ' and no other folder'}", key="root"))
+        return found
+
+    def _listings(self, root: Path) -> dict[str, Listing]:
+        if not (root / "val").is_dir() and not (root / "test").is_dir():
+            there = sorted(path.name for path in root.iterdir() if path.is_dir())
+            raise InputError(Problem(f"expected {root / 'val'}/CLASS/*: there is no val{nearest('val', there)}", key="root"))
+        return {part: list_folder(root / part) for part in ("train", "val", "test") if (root / part).is_dir()}
+
+    def _content(self, listings: dict[str, Listing]) -> str:
+        counts = (len(listings["train"].classes), *(len(listing) for listing in listings.values()))
+        return "" if self.published and counts == self.published else listing_content(listings, self.sized)
+
+    def _chosen(self, root: Path, name: SplitName) -> tuple[Listing, Any]:
+        """The listing that a split is from, and the indices of its files there."""
+        listings = self._listings(root)
+        own = "val" if "val" in listings else "test"
+        if name == "test":
+            listing = listings.get("test", listings[own])
+        elif len(listings) == 3 and name == "validation":
+            listing = listings["val"]
+        else:
+            listing = listings["train"]
+            if len(listings) == 2:
+                return listing, cut(np.array(listing.labels), name, self.options.full_train, self.share)
+        return listing, np.arange(len(listing))
+
+
+@lru_cache(maxsize=6)
+def _loaded(kind: Any, options: Any, root: Path, name: SplitName) -> Split:
+    """Every job of a run asks for the same ones."""
+    from spikebench.data._images import ImageFiles, Reading
+
+    listing, chosen = kind(options)._chosen(root, name)
+    files = np.array(listing.files)[chosen].tolist()
+    labels = np.array(listing.labels)[chosen].tolist()
+    normal = None if options.normalise == "none" else FIGURES if options.channels == 3 else GREY
+    reading = Reading(options.size, options.channels, options.crop)
+    split = ImageFiles(listing.folder, files, labels, reading, normal, options.skip)
+    return split.load() if len(split) * options.channels * options.size**2 <= RESIDENT_BYTES else split
+
+
+@lru_cache(maxsize=8)
+def _shared(root: Path, listing: Listing, chosen: tuple[int, ...]) -> list[str]:
+    """By size first: only files of equal size are read."""
+    mine, theirs = defaultdict(list), defaultdict(list)
+    files = [listing.files[index] for index in chosen]
+    sizes = dict(listing.sizes())
+    for file in files:
+        mine[sizes[file]].append(listing.folder / file)
+    train = list_folder(root / "train")
+    own = set(files) if train.folder == listing.folder else set()
+    for file, size in train.sizes():
+        if size in mine and file not in own:
+            theirs[size].append(train.folder / file)
+    found = []
+    for size, others in theirs.items():
+        known = {_digest(path) for path in others}
+        found += [str(path) for path in mine[size] if _digest(path) in known]
+    return sorted(found)
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()

@@ -1,0 +1,103 @@
+"""A folder of classes, each a folder of files: what is in it, and what is wrong with it as far as names tell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from spikebench.core.errors import MOST_NAMES, Problem, nearest
+from spikebench.data._files import content_of
+
+IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """``files``: paths below the folder with forward slashes, sorted; ``labels``: the number of each one's class."""
+
+    folder: Path
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+    labels: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Each file's size in bytes; 0 for one that has gone."""
+        for file in self.files:
+            try:
+                yield file, (self.folder / file).stat().st_size
+            except OSError:
+                yield file, 0
+
+    def empty(self) -> list[str]:
+        """Classes without a file."""
+        there = set(self.labels)
+        return [name for number, name in enumerate(self.classes) if number not in there]
+
+
+def classes_of(folder: Path) -> tuple[str, ...]:
+    """Names of the folders in a folder, sorted, hidden ones left out."""
+    with os.scandir(folder) as entries:
+        return tuple(sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")))
+
+
+@lru_cache(maxsize=8)
+def list_folder(folder: Path, suffixes: tuple[str, ...] = IMAGES) -> Listing:
+    """All files with one of these endings, in whatever case, however deep they lie in their class's folder."""
+    classes = classes_of(folder)
+    files: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(_below(folder / name, name, suffixes))
+        files += found
+        labels += [label] * len(found)
+    return Listing(folder, classes, tuple(files), tuple(labels))
+
+
+def _below(folder: Path, prefix: str, suffixes: tuple[str, ...]) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _below(Path(entry.path), f"{prefix}/{entry.name}", suffixes)
+            elif entry.name.lower().endswith(suffixes):
+                yield f"{prefix}/{entry.name}"
+
+
+def class_problems(listings: Mapping[str, Listing]) -> Iterator[Problem]:
+    """Why these splits, ``train`` first, are no data set: no classes, empty ones, and such as not all splits have."""
+    train = listings["train"]
+    for name, listing in listings.items():
+        if not listing.classes:
+            yield Problem(f"no folder of a class in {listing.folder}: expected {name}/CLASS/*", key="root")
+        elif listing.empty():
+            yield Problem(f"{listing.folder}: no files for {_some('class', listing.empty())}", key="root")
+        if name == "train" or not listing.classes or not train.classes:
+            continue
+        missing = [label for label in train.classes if label not in listing.classes]
+        unknown = [label for label in listing.classes if label not in train.classes]
+        if missing:
+            yield Problem(f"{listing.folder} lacks {_some('class', missing)} of train", key="root")
+        if unknown:
+            hint = nearest(unknown[0], train.classes)
+            yield Problem(f"{listing.folder} has {_some('class', unknown)}, which train has not{hint}", key="root")
+
+
+def _some(what: str, names: Sequence[str]) -> str:
+    shown, more = ", ".join(names[:MOST_NAMES]), len(names) - MOST_NAMES
+    return f"the {what}{'es' if len(names) > 1 else ''} {shown}{f' and {more} more' if more > 0 else ''}"
+
+
+def listing_content(listings: Mapping[str, Listing], sized: bool) -> str:
+    """What the splits hold, by names, and by sizes where that many files can be asked."""
+    return content_of(
+        (f"{split}/{name}", size)
+        for split, listing in listings.items()
+        for name, size in (listing.sizes() if sized else ((file, 0) for file in listing.files))
+    )

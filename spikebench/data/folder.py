@@ -1,0 +1,47 @@
+"""Any folder of images by class: ``root/train/CLASS/*`` and ``root/val/CLASS/*``, resized and cropped (ImageFolder's layout).
+
+With ``root/test/CLASS/*``, ``val`` is the validation split; without it, ``val`` is the test split and a tenth of each class of
+``train`` is validation. Up to 1 GiB of pixels a split is held in memory; what is larger is read file by file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+from spikebench.data._folders import Folders
+
+
+class Dataset(Folders):
+    """JPEG, PNG, WebP, BMP, TIFF and PNM; greyscale, palette, CMYK and 16-bit images become 8-bit RGB."""
+
+    @dataclass(frozen=True)
+    class Options:
+        """``root``: where ``train`` and ``val`` are; empty: the folder in ``SPIKEBENCH_DATA``.
+
+        ``size``: the image's shorter side becomes this long, and its middle is cut out; with ``crop`` below 1 that share of it.
+        ``channels``: 3 or 1. ``normalise``: ``imagenet`` subtracts ImageNet's mean and divides by its deviation, ``none`` leaves
+        0..1. ``skip``: the share of a split's files that may be unreadable and are left out; above it the job fails.
+        ``full_train``: train on all of ``train``; validation is then a part of it. ``content``: what the files are, filled in.
+        """
+
+        root: str = ""
+        size: int = 32
+        channels: Literal[1, 3] = 3
+        crop: float = 1.0
+        normalise: Literal["imagenet", "none"] = "imagenet"
+        full_train: bool = False
+        skip: float = 0.01
+        content: str = ""
+
+        def __post_init__(self) -> None:
+            if not 4 <= self.size <= 4096:
+                raise ValueError(f"size must be between 4 and 4096, got {self.size}")
+            if not 0 < self.crop <= 1:
+                raise ValueError(f"crop must be above 0 and at most 1, got {self.crop}")
+            if not 0 <= self.skip <= 1:
+                raise ValueError(f"skip must be between 0 and 1, got {self.skip}")
+
+        def identity(self) -> Self:
+            """The same data, wherever they lie."""
+            return replace(self, root="", skip=0.01)
