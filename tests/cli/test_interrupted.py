@@ -90,7 +90,7 @@ def test_a_stopped_worker_is_ended_and_what_it_had_measured_is_kept(command: Com
     tiny.write_text(whole + "launcher: {processes: {workers: 2}}\nstall: 40 s\n")
     folder = tmp_path / "stopped/tiny"
     process = start(tiny, "stopped", tmp_path, said=subprocess.PIPE)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     begun = folder / "jobs/unfinished"
     while sum('"epoch": 2' in path.read_text() for path in begun.glob("*.partial")) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -134,7 +134,7 @@ def children(pid: int) -> list[int]:
 def test_ctrl_c_held_down_leaves_a_resumable_folder_at_once(tiny: Path, tmp_path: Path, launcher: str) -> None:
     tiny.write_text(tiny.read_text().replace("epochs: 3", "epochs: 400") + f"launcher: {launcher}\n")
     process = start(tiny, "results", tmp_path, said=subprocess.PIPE)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not list(tmp_path.glob("results/tiny/weights/*/checkpoint-*.pt")) and time.monotonic() < deadline:
         time.sleep(0.1)
     deadline = time.monotonic() + 60

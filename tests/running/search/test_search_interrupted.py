@@ -49,7 +49,7 @@ def start(folder: Path, results: str = "results") -> subprocess.Popen[str]:
 
 def wait_for(folder: Path, trials: int) -> None:
     """Until so many trials are complete and the next one is in training."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         try:
             found = load_trials(folder)
