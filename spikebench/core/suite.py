@@ -52,8 +52,8 @@ class Rules(Protocol):
     def tolerances(self, check: Mapping[str, Any]) -> Sequence[Problem]:
         """What is wrong with a ``check:`` block; keys are ``check.SELECTOR``."""
 
-    def baseline(self, wanted: Mapping[str, Any], cells: Sequence[Cell]) -> Sequence[Problem]:
-        """Why ``report.baseline`` is not one of these cells; keys are its factors."""
+    def baseline(self, wanted: Mapping[str, Any], cells: Sequence[Cell], recipes: Sequence[str]) -> Sequence[Problem]:
+        """Why ``report.baseline`` is not one of these cells; keys are its factors. ``recipes``: each one's name in the suite."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -86,10 +86,10 @@ def here(file: Any, rules: Rules) -> Iterator[Found]:
         yield ("check", problem.key.removeprefix("check.")), problem.message
 
 
-def baseline(file: Any, rules: Rules, cells: Sequence[Cell]) -> Iterator[Found]:
-    """Why ``report.baseline`` is no row of these cells. What a search will find is not known."""
+def baseline(file: Any, rules: Rules, cells: Sequence[Cell], recipes: Sequence[str]) -> Iterator[Found]:
+    """Why ``report.baseline`` is no row of these cells, of which each has its recipe. What a search will find is not known."""
     if file.report.baseline and file.search is None:
-        for problem in rules.baseline(file.report.baseline, cells):
+        for problem in rules.baseline(file.report.baseline, cells, recipes):
             yield ("report", "baseline", *([problem.key] if problem.key else [])), problem.message
 
 

@@ -85,9 +85,12 @@ class Reader:
             self._tell(suite_checks.here(file, self.rules))
         needed = ("dataset", "variants", "train", "pretrain", "recipes", "weights", "report.baseline", "seeds")
         if self.rules is not None and self._is_fine(*needed):
-            ways = [one.recipe for one in placed[1:] or placed]
-            cells = [Cell(w.positioned(v), file.dataset, w.training, 0, w.stored, weights) for w in ways for v in variants]
-            self._tell(suite_checks.baseline(file, self.rules, cells))
+            pairs = [(one, variant) for one in placed[1:] or placed for variant in variants]
+            trained = (
+                (w.positioned(v), file.dataset, w.training, 0, w.stored, weights) for w, v in ((p.recipe, v) for p, v in pairs)
+            )
+            cells = [Cell(*parts) for parts in trained]
+            self._tell(suite_checks.baseline(file, self.rules, cells, [one.name for one, _ in pairs]))
         if self.problems:
             raise InputError(sorted(dict.fromkeys(self.problems), key=lambda p: (p.line or 0, p.column or 0)))
         # The resolved suite is kept in the results folder, from where a relative path would lead elsewhere.

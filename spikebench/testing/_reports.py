@@ -107,6 +107,9 @@ FIGURES = (
     Figure("points", "caption", "points", "x", "y", data("points"), SERIES, log_x=True),
     Figure("bars", "caption", "bars", "x", "", data("bars"), (Series("s", (0.0, 1.0), (3.0, 4.0)),), ticks=("a", NASTY)),
     Figure("heat", "caption", "heatmap", "x", "", data("heat"), (), ("t0", "t1"), (NASTY, "b"), ((1.0, None), (0.0, 2.0))),
+    Figure(
+        "pixels", "caption", "images", "", "", data("pixels"), row_names=(NASTY, "b"), grid=((0.5, None, 1.0), (0.0, 0.1, 0.2))
+    ),
 )
 DOCUMENT = Document(
     NASTY, (Heading(NASTY), Text("plain words"), Text(NASTY, "warning"), TABLE, *FIGURES), {"machine": "a CPU & more"}

@@ -61,7 +61,7 @@ class Rules:
     def tolerances(self, check: Mapping[str, Any]) -> list[Problem]:
         return []
 
-    def baseline(self, wanted: Mapping[str, Any], cells: Sequence[Cell]) -> list[Problem]:
+    def baseline(self, wanted: Mapping[str, Any], cells: Sequence[Cell], recipes: Sequence[str]) -> list[Problem]:
         return []
 
 

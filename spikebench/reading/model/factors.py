@@ -17,6 +17,8 @@ VERSION = ".version"
 """End of the factor of a component's version, of one whose meaning was changed."""
 NO_MEANING = "–"
 """Stands for a variant field that the family takes none of, as somebody's own ``make(inputs)``: its cells do not have it."""
+RECIPE = "recipe"
+"""Factor of a suite's own name for how a cell is trained."""
 STAGES = {"training": "train", "pretraining": "pretrain"}
 """Parts of a cell that hold a harness's options, and the prefix of their factors."""
 
@@ -52,7 +54,8 @@ def flatten(cell: Mapping[str, Any]) -> dict[str, Factor]:
 def differing(rows: Sequence[Mapping[str, Factor]]) -> list[str]:
     """The factors, seed apart, that are not the same in all rows; variant fields come first, in their own order.
 
-    A variant field differs by its values alone: that a family takes none of it says the family.
+    A variant field differs by its values alone: that a family takes none of it says the family. Of training and pre-training
+    there is nothing but the recipe where all rows have one.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     order = [*VARIANT_FIELDS, "dataset"]
@@ -61,7 +64,25 @@ def differing(rows: Sequence[Mapping[str, Factor]]) -> list[str]:
     def values(name: str) -> set[str]:
         return {repr(row.get(name)) for row in rows if name in row or name not in VARIANT_FIELDS}
 
-    return [name for name in names if name != "seed" and len(values(name)) > 1]
+    # What a recipe's name says already is not said again.
+    said = tuple(STAGES.values()) if rows and all(RECIPE in row for row in rows) else ()
+    return [name for name in names if name != "seed" and name.partition(".")[0] not in said and len(values(name)) > 1]
+
+
+def with_recipes(
+    rows: Mapping[str, dict[str, Factor]], recipes: Mapping[str, Mapping[str, Factor]]
+) -> dict[str, dict[str, Factor]]:
+    """Cells with the name of the recipe that each was trained by; ``recipes``: name -> the factors in which these differ.
+
+    All of them or none: a cell that fits no recipe, or several (``auto`` came to what another one says), has to be told apart by
+    its options.
+    """
+    names = {
+        key: [name for name, own in recipes.items() if all(row.get(k) == v for k, v in own.items())] for key, row in rows.items()
+    }
+    if any(len(fitting) != 1 for fitting in names.values()):
+        return dict(rows)
+    return {key: {**row, RECIPE: names[key][0]} for key, row in rows.items()}
 
 
 def shown(row: Mapping[str, Factor], shorter: Mapping[str, Mapping[Factor, Factor]]) -> dict[str, Factor]:

@@ -76,7 +76,9 @@ class Frame:
     @cached_property
     def cell_factors(self) -> Mapping[str, dict[str, Factor]]:
         """cell_id -> its flat factors, seed included."""
-        return {cell_id: factors.flatten(cell) for cell_id, cell in self.cells.items()}
+        found = {cell_id: factors.flatten(cell) for cell_id, cell in self.cells.items()}
+        rows = {cell_id: row for cell_id, row in found.items() if cell_id not in self.stages}
+        return {**found, **factors.with_recipes(rows, self.suite.recipes)} if self.suite.recipes else found
 
     def factors(self) -> list[str]:
         """The variant, data and training fields that differ between cells; what the columns of a table must tell."""

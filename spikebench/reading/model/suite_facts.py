@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
-from spikebench.core import yaml_nodes
+from spikebench.core import recipes, yaml_nodes
 from spikebench.core.errors import InputError
 from spikebench.core.shapes import is_plain
-from spikebench.reading.model.factors import spelled_component
+from spikebench.reading.model.factors import RECIPE, Factor, flatten, spelled_component
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,8 @@ class SuiteFacts:
     formats: Sequence[str] = ("markdown", "csv")
     check: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     grid: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
+    recipes: Mapping[str, Mapping[str, Factor]] = dataclasses.field(default_factory=dict)
+    """name -> the factors of training and pre-training in which the suite's recipes differ."""
 
     @classmethod
     def parse(cls, text: str | None, file: str = "suite.yaml") -> SuiteFacts:
@@ -72,6 +75,7 @@ class SuiteFacts:
             formats=texts("report", "formats", default=cls.formats),
             check=part(dict, "check", default={}),
             grid=grid,
+            recipes=_recipes(document, part(dict, "recipes", default={})),
         )
 
     @property
@@ -81,9 +85,25 @@ class SuiteFacts:
 
     def rank(self, factor: str, value: Any) -> int:
         """Where a factor's value stands in the suite's grid, so that tables keep the author's order; absent ones come last."""
-        values = [spelled_component(factor, item) for item in self.grid.get(factor, ())]
+        values = list(self.recipes) if factor == RECIPE else [spelled_component(factor, x) for x in self.grid.get(factor, ())]
         bare = value.partition("(")[0] if isinstance(value, str) else value
         return next((values.index(known) for known in (value, bare) if known in values), len(values))
+
+
+def _recipes(document: yaml_nodes.Document, blocks: Mapping[str, Any]) -> dict[str, dict[str, Factor]]:
+    suite: dict[str, Any] = document.data
+    rows: dict[str, dict[str, Factor]] = {}
+    for name, block in blocks.items():
+        try:
+            one = SimpleNamespace(pretrain=block.get("pretrain"), train=block.get("train"))
+            recipe = recipes.read(suite.get("pretrain", "none"), suite.get("train", {}), {name: one})[1].recipe
+            stages = {"training": recipe.training, "pretraining": recipe.stored}
+            rows[name] = flatten({part: choice and choice.to_plain() for part, choice in stages.items()})
+        except (AttributeError, InputError, TypeError, ValueError) as error:
+            raise InputError(document.problem(("recipes", name), "damaged: no recipe")) from error
+    names = dict.fromkeys(factor for row in rows.values() for factor in row)
+    varying = [factor for factor in names if len({repr(row.get(factor)) for row in rows.values()}) > 1]
+    return {name: {factor: row.get(factor) for factor in varying} for name, row in rows.items()}
 
 
 DEFAULT_ENERGY = ("spikformer-paper",)

@@ -152,12 +152,13 @@ class Figure:
 
     ``lines``, ``points`` (a step line where a series is called "front" or "best so far") and ``bars`` (x is the position,
     ``ticks`` the words below it) use ``series``; ``heatmap`` uses ``grid`` (rows x columns, None where there is no value) with
-    ``ticks`` for its columns and ``row_names``.
+    ``ticks`` for its columns and ``row_names``. ``images``: ``grid`` has pixels from black (0) to white (1), in as many bands of
+    rows as there are ``row_names``.
     """
 
     key: str
     caption: str
-    kind: Literal["lines", "points", "bars", "heatmap"]
+    kind: Literal["lines", "points", "bars", "heatmap", "images"]
     x_label: str
     y_label: str
     data: Table

@@ -34,6 +34,8 @@ def draw(figure: Figure) -> Any:
     height = 3.2 if count == 1 else 2.5 * rows
     if figure.kind == "heatmap":
         height = 1.1 + 0.26 * len(figure.grid)
+    elif figure.kind == "images":
+        height = 6.0 * len(figure.grid) / len(figure.grid[0])
     elif figure.kind == "bars":
         height = 1.0 + 0.34 * len(figure.ticks)
     canvas = Canvas(figsize=(6.0 if columns == 1 else 3.0 * columns, height))
@@ -62,7 +64,7 @@ def _panel(axes: Any, figure: Figure, place: int | None) -> None:
     if place is not None:
         (key,) = (key for key in figure.keys if key.channel == "panel")
         axes.set_title(f"{key.title} = {key.values[place]}", fontsize=9, color=INK)
-    {"lines": _lines, "points": _points, "bars": _bars, "heatmap": _heatmap}[figure.kind](axes, figure, series)
+    {"lines": _lines, "points": _points, "bars": _bars, "heatmap": _heatmap, "images": _images}[figure.kind](axes, figure, series)
     if figure.y_top is not None:
         axes.set_ylim(top=min(axes.get_ylim()[1], figure.y_top))
 
@@ -230,6 +232,19 @@ def _bars(axes: Any, figure: Figure, given: Sequence[Series]) -> None:
     axes.margins(x=0.12)
     _grid(axes, "x")
     _legend(axes, len(given))
+
+
+def _images(axes: Any, figure: Figure, given: Sequence[Series]) -> None:
+    import numpy as np
+
+    pixels = np.array([[np.nan if cell is None else cell for cell in row] for row in figure.grid], dtype=float)
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    band = len(pixels) / len(figure.row_names)
+    axes.set_yticks([(index + 0.5) * band - 0.5 for index in range(len(figure.row_names))], figure.row_names)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
 
 
 def _heatmap(axes: Any, figure: Figure, given: Sequence[Series]) -> None:

@@ -115,11 +115,14 @@ def tolerances(check: Mapping[str, Any]) -> Sequence[Problem]:
     return []
 
 
-def baseline(wanted: Mapping[str, Any], cells: Sequence[Cell]) -> Sequence[Problem]:
-    """Why ``report.baseline`` is not one of these cells; keys are its factors."""
+def baseline(wanted: Mapping[str, Any], cells: Sequence[Cell], recipes: Sequence[str]) -> Sequence[Problem]:
+    """Why ``report.baseline`` is not one of these cells; keys are its factors. ``recipes``: each one's name in the suite."""
     from spikebench.reading.model import factors
 
-    rows = {str(index): factors.flatten(cell.facts()) for index, cell in enumerate(cells)}
+    rows: dict[str, dict[str, factors.Factor]] = {
+        str(index): {**factors.flatten(cell.facts()), **({factors.RECIPE: name} if name else {})}
+        for index, (cell, name) in enumerate(zip(cells, recipes, strict=True))
+    }
     try:
         factors.find(wanted, rows)
     except InputError as error:

@@ -9,6 +9,7 @@ from spikebench.core.records import Record
 from spikebench.core.variant import VariantSpec
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.reports.document import Absent, Figure, Label, Number, Table
+from spikebench.reading.reports.drawing import draw
 from spikebench.reading.reports.sections.pretraining import Section
 
 VARIANT = VariantSpec(depth=1, dim=16, num_heads=2, T=2).replace(stem="scs", position="spikes")
@@ -77,16 +78,23 @@ def test_a_pre_training_is_no_row_of_other_tables_unless_something_was_measured_
     assert BEFORE.group_id in probed.groups
 
 
-def test_images_stand_side_by_side_as_in_the_records():
+def test_the_parts_of_an_example_stand_below_one_another_as_in_the_records():
     parts = {"input": [0.0, 1.0, 2.0, 4.0], "masked": [0.0, 0.0, 2.0, 4.0], "reconstruction": [0.0, 9.0, -1.0, 4.0]}
-    records = [record("reconstruction_example", 0.25, BEFORE, samples=s, image=0, part=p, channels=1) for p, s in parts.items()]
+    records = [
+        record("reconstruction_example", error, BEFORE, samples=[scale * x for x in s], image=i, part=p, channels=1)
+        for p, s in parts.items()
+        for i, scale, error in ((0, 1.0, 0.25), (1, 10.0, 0.5))
+    ]
     figure = by_key(Section()(frame(*learned(), *records)))["reconstruction-images-0"]
-    assert figure.grid[0] == (0.0, 0.25, None, 0.0, 0.0, None, 0.0, 1.0)
-    assert figure.grid[1] == (0.5, 1.0, None, 0.5, 1.0, None, 0.0, 1.0)
+    assert figure.row_names == ("input", "masked", "reconstruction")
+    assert figure.grid[0] == (0.0, 0.25, None, 0.0, 0.25)
+    assert figure.grid[1] == (0.5, 1.0, None, 0.5, 1.0)
     assert set(figure.grid[2]) == {None}
-    assert [tick for tick in figure.ticks if tick] == ["input", "masked", "reconstruction"]
-    assert len(figure.ticks) == 8
-    assert figure.data.rows[0].cells[1] == Number(0.25)
+    assert figure.grid[3] == (0.0, 0.0, None, 0.0, 0.0)
+    assert figure.grid[6:] == ((0.0, 1.0, None, 0.0, 1.0), (0.0, 1.0, None, 0.0, 1.0))
+    assert [row.cells[1] for row in figure.data.rows] == [Number(0.25), Number(0.5)]
+    width, height = draw(figure).get_size_inches()
+    assert height / width == pytest.approx(8 / 5), "pixels are square"
 
 
 def test_colours_are_averaged():

@@ -97,7 +97,7 @@ def _series(name: str, curve: Mapping[int, float | int]) -> Series:
 
 
 def _images(frame: Frame) -> Iterator[Block]:
-    """Input, masked input and reconstruction of each example of each pre-training, side by side."""
+    """Input, masked input and reconstruction of each example of each pre-training, below one another."""
     found: dict[str, dict[int, dict[str, Record]]] = {}
     for record in frame.by_metric.get("reconstruction_example", ()):
         if record.samples:
@@ -107,19 +107,13 @@ def _images(frame: Frame) -> Iterator[Block]:
         images = {index: parts for index, parts in sorted(found.get(cell_id, {}).items()) if set(parts) == set(PARTS)}
         if not images:
             continue
-        grid: list[tuple[float | None, ...]] = []
-        for parts in images.values():
-            grid += _side_by_side([_pixels(parts[part]) for part in PARTS])
-        width = len(grid[0])
-        ticks = [""] * width
-        for index, part in enumerate(PARTS):
-            ticks[index * (width + 1) // 3 + width // 6] = part
         rows = tuple(Row((Label(str(index)), Number(_value(parts["reconstruction"])))) for index, parts in images.items())
         heads = (Column("image", "image", numeric=False), Column("error", "squared error of hidden pixels", Display(decimals=4)))
         caption = f"Input, masked input and reconstruction: {name}. Normalised answers get the true patch's mean and variance."
         data = Table(f"reconstruction-images-{number}-data", caption, heads, rows)
         key = f"reconstruction-images-{number}"
-        yield Figure(key, caption, "heatmap", "", "", data, ticks=tuple(ticks), row_names=("",) * len(grid), grid=tuple(grid))
+        grid = _side_by_side([[_pixels(parts[part]) for part in PARTS] for parts in images.values()])
+        yield Figure(key, caption, "images", "", "", data, row_names=PARTS, grid=grid)
 
 
 def _pixels(record: Record) -> list[list[float]]:
@@ -131,17 +125,18 @@ def _pixels(record: Record) -> list[list[float]]:
     return [flat[row * size : (row + 1) * size] for row in range(size)]
 
 
-def _side_by_side(parts: Sequence[Sequence[Sequence[float]]]) -> list[tuple[float | None, ...]]:
-    """Pixels never below 0 or above what the input has, a gap between the parts and below them."""
-    low, high = min(map(min, parts[0])), max(map(max, parts[0]))
-    span = (high - low) or 1.0
+def _side_by_side(examples: Sequence[Sequence[Sequence[Sequence[float]]]]) -> tuple[tuple[float | None, ...], ...]:
+    """An example's parts in a column of its own, pixels never below 0 or above what its input has; a gap between all."""
     rows: list[tuple[float | None, ...]] = []
-    for lines in zip(*parts, strict=True):
-        row: list[float | None] = []
-        for line in lines:
-            row += [*(None for _ in range(bool(row))), *(min(max((value - low) / span, 0.0), 1.0) for value in line)]
-        rows.append(tuple(row))
-    return [*rows, (None,) * len(rows[0])]
+    ranges = [(min(map(min, parts[0])), max(map(max, parts[0]))) for parts in examples]
+    for band in zip(*examples, strict=True):
+        rows += [(None,) * len(rows[0])] if rows else []
+        for lines in zip(*band, strict=True):
+            row: list[float | None] = []
+            for line, (low, high) in zip(lines, ranges, strict=True):
+                row += [*(None for _ in range(bool(row))), *(min(max((x - low) / ((high - low) or 1.0), 0.0), 1.0) for x in line)]
+            rows.append(tuple(row))
+    return tuple(rows)
 
 
 def _steps(frame: Frame) -> Iterator[Block]:
