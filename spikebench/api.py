@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from spikebench.core.choice import Choice, build_options
 from spikebench.core.grid import preset
+from spikebench.core.own_files import REFERENCE
+from spikebench.core.own_references import localise_values
 from spikebench.core.suite import inputs_of
 from spikebench.core.variant import InputSpec, VariantSpec
 
@@ -29,7 +31,7 @@ def build(variant: str | VariantSpec | Mapping[str, Any], inputs: str | InputSpe
     from spikebench import networks
 
     spec = variant_of(variant)
-    shape = inputs if isinstance(inputs, InputSpec) else inputs_of(Choice(inputs))
+    shape = inputs if isinstance(inputs, InputSpec) else inputs_of(_dataset(inputs))
     module: nn.Module = networks.build(spec.replace(**overrides) if overrides else spec, shape)
     return module
 
@@ -55,15 +57,20 @@ def build_masked(
     spec = variant_of(variant).replace(**fields)
     if "position" not in fields:
         spec = masked.with_position(spec)
-    shape = inputs if isinstance(inputs, InputSpec) else inputs_of(Choice(inputs))
+    shape = inputs if isinstance(inputs, InputSpec) else inputs_of(_dataset(inputs))
     return masked.build_masked(spec, shape, build_options(masked.Masking, how, owner="build_masked"))
 
 
+def _dataset(name: str) -> Choice:
+    return Choice(localise_values({"dataset": name}, Path.cwd())["dataset"])
+
+
 def variant_of(variant: str | VariantSpec | Mapping[str, Any]) -> VariantSpec:
-    """A VariantSpec from its name, itself, or its fields."""
+    """A VariantSpec from its name, itself, or its fields; ``my_file.py:make``, a family, is seen from the working folder."""
     if isinstance(variant, VariantSpec):
         return variant
-    fields = {"preset": variant} if isinstance(variant, str) else dict(variant)
+    key = "family" if isinstance(variant, str) and REFERENCE.fullmatch(variant) else "preset"
+    fields = localise_values({key: variant} if isinstance(variant, str) else dict(variant), Path.cwd())
     name = fields.pop("preset", None)
     return VariantSpec.from_mapping({**(preset(name) if name else {}), **fields})
 

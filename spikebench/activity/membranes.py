@@ -87,9 +87,10 @@ def _holds(scope: str, layers: set[str]) -> bool:
 def _sentence(products: int, name: str, has_layers: bool, any_neurons: bool) -> str:
     many = f"{products} elementwise products feed" if products > 1 else "an elementwise product feeds"
     other = "" if any_neurons else "; no neuron layer was recognised"
+    declare = ", or give the network an attribute neuron_classes of that value"
     way = (
-        f"make the neuron that is written into {name} a module of its own and pass neurons=(its class,)"
+        f"make the neuron that is written into {name} a module of its own and pass neurons=(its class,){declare}"
         if has_layers
-        else f"if {name} is a neuron, pass neurons=({name},)"
+        else f"if {name} is a neuron, pass neurons=({name},){declare}"
     )
     return f"{many} a threshold that gates them, as membranes do, but count as synaptic{other}: {way}"

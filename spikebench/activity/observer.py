@@ -37,8 +37,9 @@ class ActivityObserver:
     ``model``: any module. ``T``: its time steps, where neither ``model.T``, a sequence (T, B, C, H, W) nor its neurons' steps say
     so; ``samples``: images in a call, which say by their number which of the first two axes of the first input holds them, where
     neither ``batch_first``, ``step_mode`` nor an interface does (see ``layout``). ``neurons``: module classes that are neuron
-    layers, besides spikebench's and SpikingJelly's; what happens inside one belongs to it. One that has a ``step_mode`` ("s" or
-    "m") takes steps as SpikingJelly's do; of others the axes of their inputs tell, followed from the network's (``provenance``).
+    layers, besides spikebench's and SpikingJelly's and those that the model names in ``neuron_classes``; what happens inside one
+    belongs to it. One that has a ``step_mode`` ("s" or "m") takes steps as SpikingJelly's do; of others the axes of their inputs
+    tell, followed from the network's (``provenance``).
 
     The pass runs compiled blocks, fused attention and fused encoder layers as their definitions, since a fused kernel cannot be
     seen into. Declared values are checked: a wrong one raises WrongDeclarationError. No autograd graph is kept by the counting
@@ -55,7 +56,7 @@ class ActivityObserver:
         self._model = model
         self._given_T = T
         self._given_samples = samples
-        self._neurons = tuple(neurons)
+        self._neurons = (*neurons, *getattr(model, "neuron_classes", ()))
         self._inside_neuron = 0
         self._called = False
         self.before_write: BeforeWrite | None = None

@@ -7,10 +7,12 @@ Training and searching see the first two; ``test`` is read once, at the end.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError, Problem, nearest
+from spikebench.core.own_references import localise_values
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.variant import InputSpec
 
@@ -62,8 +64,12 @@ class Dataset(Protocol):
 
 
 def load(choice: Choice | Mapping[str, Any] | str) -> Dataset:
-    """The data set that a suite's ``dataset`` names. Nothing is read yet. Raises InputError for a wrong name or option."""
+    """The data set that a suite's ``dataset`` names; ``my_file.py:Class`` is seen from the working folder. Nothing is read yet.
+
+    Raises InputError for a wrong name or option.
+    """
     choice = Choice.parse(choice)
+    choice = Choice.parse(localise_values({"dataset": choice.to_plain()}, Path.cwd())["dataset"])
     member: type[Dataset] = REGISTRIES["datasets"].get(choice.name)
     return member(choice.resolve("datasets"))
 

@@ -83,6 +83,11 @@ class ForeignNetwork(Network):
         self.module = module
 
     @property
+    def neuron_classes(self) -> tuple[type[nn.Module], ...]:
+        """Classes of modules that are its spiking neurons, as the module says; SpikingJelly's are known."""
+        return tuple(getattr(self.module, "neuron_classes", ()))
+
+    @property
     def T(self) -> int:  # noqa: N802 - the field's name for it
         """The module's own ``T`` where it has one, else the variant's."""
         return int(getattr(self.module, "T", self._T))

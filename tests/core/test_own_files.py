@@ -263,3 +263,18 @@ def test_options_are_what_a_signature_takes_by_keyword() -> None:
     assert set(fields) == {"rate", "width", "kind", "names"}
     assert fields["width"].default is dataclasses.MISSING
     assert options(width=1) == options(width=1, rate=0.5)
+
+
+def test_in_python_paths_are_seen_from_the_working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import spikebench
+    from spikebench.data import load as load_data
+
+    monkeypatch.chdir(folder)
+    made = "nn.Sequential(nn.Flatten(), nn.Linear(inputs.size**2, inputs.classes))"
+    (folder / "lin.py").write_text(f"from torch import nn\ndef make(inputs, T):\n    return {made}\n")
+    data = load_data({"data/blobs.py:Blobs": {"root": "here", "side": 4}})
+    model = spikebench.build("lin.py:make", data.inputs, T=3)
+    assert (data.inputs.size, model.T, sum(p.numel() for p in model.parameters())) == (4, 3, 4 * 4 * 2 + 2)
+    assert {path.name for path in own_files.in_use().paths} == {"blobs.py", "lin.py"}
+    with pytest.raises(InputError, match="no such file"):
+        spikebench.build("gone.py:make")

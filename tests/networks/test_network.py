@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from spikebench.activity import count
 from spikebench.core.errors import InputError
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.values import listening
 from spikebench.core.variant import InputSpec, VariantSpec
 from spikebench.networks import SpikingNeuron, build, check, collecting_rates, resolve, shortcuts
+from spikebench.networks.network import ForeignNetwork
 
 INPUTS = InputSpec(2, 8, 3)
 TINY = VariantSpec(depth=2, dim=16, num_heads=2, mlp_ratio=2.0, T=2)
@@ -210,3 +212,35 @@ def test_a_users_module_is_a_family(monkeypatch):
     assert model.loss(torch.rand(3, 2, 8, 8), torch.tensor([0, 1, 2]))[0].requires_grad
     model.T = 5
     assert model.module.T == 5
+
+
+class Membrane(nn.Module):
+    """Somebody's neuron, with a state of its own."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        v = torch.zeros_like(x)
+        v = v + (x - v) / 2.0
+        return (v > 0.1).to(x.dtype)
+
+
+class Own(nn.Module):
+    neuron_classes = (Membrane,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.neuron, self.head = nn.Linear(64, 16), Membrane(), nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.neuron(self.layer(x.flatten(1))))
+
+
+def test_neurons_of_ones_own_are_those_that_the_network_names() -> None:
+    torch.manual_seed(0)
+    network = ForeignNetwork(Own(), VariantSpec(T=1), InputSpec(1, 8, 3))
+    x = torch.rand(2, 1, 8, 8)
+    found = count(network, x)
+    with torch.no_grad():
+        spikes = int((network.module.layer(x.flatten(1)) / 2.0 > 0.1).sum())
+    assert [layer.scope for layer in found.neuron_layers] == ["module.neuron"]
+    assert found.neuron_layers[0].spikes == spikes
+    assert not found.not_counted

@@ -37,10 +37,10 @@ def evaluate(
     data: dict[str, Any] = {
         "suite": f"eval-{re.sub(r'[^A-Za-z0-9._-]', '-', checkpoint.stem)[:90]}",
         "question": f"What does {checkpoint.name} achieve, and what does it cost?",
-        "dataset": _parse(dataset, "--dataset"),
+        "dataset": parse_value(dataset, "--dataset"),
         "weights": {"path": str(checkpoint.resolve()), **weights},
         "train": "none",
-        "measure": [_parse(text, "--measure") for text in measure],
+        "measure": [parse_value(text, "--measure") for text in measure],
     }
     if changes:
         data["variants"] = {"grid": {name: [value] for name, value in parse_changes(changes).items()}}
@@ -60,11 +60,12 @@ def parse_changes(changes: Sequence[str]) -> Mapping[str, Any]:
         name, equals, value = change.partition("=")
         if not equals:
             raise InputError(Problem(f"expected FIELD=VALUE, got {shorten(change)}", key="--set"))
-        parsed[name.strip()] = _parse(value, f"--set {name}")
+        parsed[name.strip()] = parse_value(value, f"--set {name}")
     return parsed
 
 
-def _parse(text: str, what: str) -> Any:
+def parse_value(text: str, what: str) -> Any:
+    """YAML on a command line, as the value of the option ``what``. Raises InputError."""
     try:
         document = yaml_nodes.parse(text)
         problems = document.problems

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from spikebench.api import build, variant_of
 from spikebench.core.choice import Choice
 from spikebench.core.console import standard_output
+from spikebench.core.errors import InputError
 from spikebench.core.grid import combine
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite import inputs_of
 from spikebench.core.variant import COMPONENTS, InputSpec
-from spikebench.running.verbs.eval import parse_changes
+from spikebench.data import load
+from spikebench.running.verbs.eval import parse_changes, parse_value
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,10 +35,16 @@ def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool
     from rich.text import Text
 
     from spikebench.activity import count
+    from spikebench.networks import resolve
 
     spec = variant_of(variant)
     spec = combine(spec.to_plain(), parse_changes(changes)) if changes else spec
-    inputs = guess_inputs(variant) if dataset == "auto" else inputs_of(Choice(dataset))
+    if dataset == "auto" and variant not in REGISTRIES["presets"]:
+        raise InputError(f"what is {variant} fed? Say --dataset, as in a suite")
+    inputs = guess_inputs(variant) if dataset == "auto" else load(parse_value(dataset, "--dataset")).inputs
+    meant = spec.meant()
+    if "stem" not in meant:
+        spec = resolve(spec, inputs)
     # In training mode BatchNorm takes the image's own statistics: with untrained running ones hardly a neuron would fire.
     torch.manual_seed(0)
     model = build(spec, inputs).train()
@@ -49,7 +57,7 @@ def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool
     parameters = sum(parameter.numel() for parameter in model.parameters())
     size = f"{inputs.channels}x{inputs.size}x{inputs.size}, {inputs.classes} classes"
     screen.print(Text(variant, style="bold"), f"on {size}: {parameters:,} parameters, T = {spec.T}")
-    screen.print(", ".join(f"{field} {getattr(spec, field)}" for field in COMPONENTS))
+    screen.print(", ".join(f"{field} {getattr(spec, field)}" for field in COMPONENTS if field in meant))
     screen.print((_audit_table if audit else _layer_table)(analysis.sites, model))
     if cross_check:
         screen.print(_cross_check(analysis.sites, model, image))
