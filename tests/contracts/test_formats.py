@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -27,7 +28,8 @@ def write(name, folder, document=DOCUMENT):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_number_is_lost(name, tmp_path, capsys):
-    texts = [path.read_text() for path in write(name, tmp_path) if path.suffix not in (".pdf", ".svg")]
+    plots = (".pdf",) if name == "picture" else (".pdf", ".svg")
+    texts = [path.read_text() for path in write(name, tmp_path) if path.suffix not in plots]
     text = "\n".join([*texts, capsys.readouterr().out])
     if name != "junit":
         assert ("0.98765" if name == "csv" else "98.77") in text
@@ -57,6 +59,13 @@ def test_html_is_self_contained_escaped_and_follows_the_colour_scheme(tmp_path):
         assert loads not in text, loads
     ids = [part.split('"')[0] for part in text.split(' id="')[1:]]
     assert len(ids) == len(set(ids)), sorted(i for i in ids if ids.count(i) > 1)
+
+
+def test_a_picture_loads_nothing_and_is_xml(tmp_path):
+    (path,) = write("picture", tmp_path)
+    ElementTree.parse(path)
+    for loads in ("url(http", "@font-face", "<image", "<script", "href"):
+        assert loads not in path.read_text(), loads
 
 
 def test_markdown_keeps_one_line_per_row(tmp_path):
