@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from spikebench.core import yaml_nodes
 from spikebench.core.choice import Choice
-from spikebench.core.errors import InputError, StorageError, nearest, storage_errors
+from spikebench.core.errors import InputError, Problem, StorageError, nearest, storage_errors
 from spikebench.core.grid import preset
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite import samples_of
@@ -20,11 +22,13 @@ from spikebench.running.verbs.show import guess_inputs
 
 SMALL = "spikformer-2-64"
 """The preset for whoever names none: trained in a minute, on the bundled digits or on small images."""
+LEAST_STEPS = 240
+"""As many as the bundled digits get, which are learned in them."""
 COMPARISON = """  grid:  # every combination of these is trained
     stem: [sps, scs]
     attention: [ssa, softmax]"""
 TRAINING = """train:  # all options, with defaults: spikebench list harnesses train
-  epochs: 12
+  epochs: {epochs}
   batch_size: {batch}
   lr: 4.0e-3  # with a point: YAML reads 4e-3 as text
   warmup_epochs: 1
@@ -43,10 +47,17 @@ def write_suite(about: Sequence[str], out: Path) -> str:
     if out.exists():
         raise StorageError(f"{out} is there already: give another --out, or remove it")
     name, folder = _understood(about)
-    text = suite_text(name, folder, out.parent)
     from spikebench.running.jobs import rules
 
-    from_document(yaml_nodes.parse(text, str(out)), rules)
+    try:
+        text = suite_text(name, folder, out.parent)
+        from_document(yaml_nodes.parse(text, str(out)), rules)
+    except InputError as error:
+        if folder is None:
+            raise
+        # Lines of a file that nobody has written yet would only confuse.
+        problems = [replace(problem, file=None, line=None, column=None) for problem in error.problems]
+        raise InputError([*problems, Problem("how a folder of images is sorted and split: spikebench guide data")]) from None
     with storage_errors(out):
         out.write_text(text, encoding="utf-8")
     return f"{out}: written. What it would do: spikebench run {out} --plan; do it: spikebench run {out}"
@@ -75,7 +86,9 @@ def suite_text(name: str, folder: Path | None, beside: Path) -> str:
     if learns:
         question = f"Which stem and which attention{' on my images' if folder else ''}?" if compares else "What does it achieve?"
     title = re.sub(r"[^A-Za-z0-9._-]", "-", folder.resolve().name if folder else name).lstrip(".-_")[:100] or "images"
-    batch = min(64, samples_of(dataset, "train") or 64) if learns else 0
+    batch, epochs = _steps(
+        sum(path.is_file() for path in (folder / "train").rglob("*")) if folder else samples_of(dataset, "train")
+    )
     lines = [
         "# Every key is explained by `spikebench guide suite`, every name listed by `spikebench list`.",
         f"suite: {title}",
@@ -92,13 +105,20 @@ def suite_text(name: str, folder: Path | None, beside: Path) -> str:
             else []
         ),
         f"seeds: {[0, 1, 2] if learns else [0]}  # each variant is trained with each; fewer than three tell little",
-        TRAINING.format(batch=batch) if learns else COST,
+        TRAINING.format(batch=batch, epochs=epochs) if learns else COST,
         "report:",
         *(["  baseline: {stem: sps, attention: ssa}  # what the others are compared with"] if compares else []),
         "  formats: [markdown, csv, html]",
         "launcher: processes  # one for each core",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _steps(samples: int | None) -> tuple[int, int]:
+    """Batch size and epochs: of few samples small batches and more epochs, or a network takes too few steps to begin to fire."""
+    known = max(1, samples or LEAST_STEPS * 64)
+    batch = min(64, known, max(8, 2 ** int(math.log2(max(1, known / 16)))))
+    return batch, max(12, math.ceil(LEAST_STEPS * batch / known))
 
 
 def _dataset(name: str, folder: Path | None, beside: Path) -> tuple[Choice, Sequence[str]]:

@@ -42,6 +42,34 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "suite.yaml").read_text() == "mine"
 
 
+def image(path: Path) -> None:
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (12, 10), (200, 100, 50)).save(path)
+
+
+def test_it_is_about_a_folder_of_images_wherever_the_suite_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(20):
+        for split in ("train", "val"):
+            image(tmp_path / "my photos" / split / f"class{number % 2}" / f"{number}.png")
+    (tmp_path / "suites").mkdir()
+    write_suite(["my photos"], Path("suites", "photos.yaml"))
+    suite = read(tmp_path / "suites" / "photos.yaml")
+    assert suite.name == "my-photos"
+    assert (suite.inputs.size, suite.inputs.classes) == (32, 2)
+    assert suite.training is not None
+    steps = suite.training.options["epochs"] * 20 / suite.training.options["batch_size"]
+    assert steps >= 240  # however few the images are
+
+
+def test_a_folder_that_is_not_split_is_told_where_it_says_how(tmp_path: Path) -> None:
+    image(tmp_path / "photos" / "day" / "1.png")
+    with pytest.raises(InputError, match=r"(?s)there is no train .*spikebench guide data"):
+        write_suite([str(tmp_path / "photos")], tmp_path / "suite.yaml")
+
+
 @pytest.mark.parametrize(
     ("about", "message"),
     [
