@@ -6,21 +6,31 @@ import dataclasses
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
+from spikebench.core.own_references import localise_values
 from spikebench.core.registry import REGISTRIES
 
 
 class MemberContract:
-    """What every member of a registry owes. ``registry`` and ``name`` say which one is tested, ``options`` with what."""
+    """What every member of a registry owes. ``registry`` and ``name`` say which one is tested, ``options`` with what.
+
+    ``my_file.py:Name`` is a component of one's own, in a file of the folder that pytest is called in.
+    """
 
     registry: ClassVar[str]
     name: str
     options: Mapping[str, Any] = {}
+
+    @pytest.fixture(autouse=True)
+    def _use_own_file(self) -> None:
+        if hasattr(self, "name"):
+            self.name = localise_values({"name": self.name}, Path.cwd())["name"]
 
     @property
     def choice(self) -> Choice:
@@ -50,7 +60,8 @@ class TorchFreeContract(MemberContract):
 
     def test_is_found_and_imported_without_torch(self) -> None:
         code = (
-            "import sys; from spikebench.core.choice import Choice;"
+            "import sys; from pathlib import Path; from spikebench.core.choice import Choice;"
+            f"from spikebench.core.own_references import localise_values; localise_values({{'': {self.name!r}}}, Path.cwd());"
             f"Choice({self.name!r}, {dict(self.options)!r}).resolve({self.registry!r}); sys.exit('torch' in sys.modules)"
         )
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, (
