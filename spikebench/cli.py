@@ -147,8 +147,21 @@ def init(
 
 @app.command()
 @guarded
+def guide(
+    topic: Annotated[
+        str | None, typer.Argument(metavar="[TOPIC]", help="first, data, network, suite, ...; their list if left out.")
+    ] = None,
+) -> None:
+    """Print a topic of the guide: from the first ablation to your own data, network and checkpoint."""
+    from spikebench.running.verbs.guide import print_topic
+
+    print_topic(topic)
+
+
+@app.command()
+@guarded
 def show(
-    variant: Annotated[str, typer.Argument(help="A preset.")],
+    variant: Annotated[str, typer.Argument(help="A preset, or my_file.py:make for a network of your own.")],
     dataset: Annotated[str, typer.Option("--dataset", help="Data set that gives image size, channels and classes.")] = "auto",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, as in a suite.")] = None,
     audit: Annotated[bool, typer.Option("--audit", help="Which layers receive anything but binary spikes.")] = False,

@@ -44,7 +44,22 @@ def choice_schema(registry: str) -> dict[str, Any]:
         spelled.append({"type": "object", "properties": named, "required": ["name"], "additionalProperties": False})
         short = {"type": "object", "properties": {name: options}, "required": [name], "additionalProperties": False}
         spelled.append(short)
-    return {"anyOf": [*described, *spelled]}
+    return {"anyOf": [*described, *spelled, *OWN]}
+
+
+OWN_NAME = r"\.py:[A-Za-z_]\w*$"
+OWN: tuple[dict[str, Any], ...] = (
+    {"type": "string", "pattern": OWN_NAME},
+    {"type": "object", "properties": {"name": {"type": "string", "pattern": OWN_NAME}}, "required": ["name"]},
+    {
+        "type": "object",
+        "patternProperties": {OWN_NAME: {"type": ["object", "null"]}},
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    },
+)
+"""``my_file.py:Name`` in each of its spellings; its options are known when the file is read."""
 
 
 def options_schema(registry: str, name: str) -> dict[str, Any]:

@@ -27,8 +27,10 @@ def takes(schema: Mapping[str, Any]) -> str:
     for key in ("anyOf", "oneOf"):
         if key in schema:
             return _either([takes(option) for option in schema[key]])
+    if "x-registry" in schema:
+        return f"name (`list {schema['x-registry']}`)"
     if "$ref" in schema:
-        return f"a member of {str(schema['$ref']).rpartition('/')[2]}"
+        return "mapping"
     kind = schema.get("type")
     if kind == "array":
         items = schema.get("prefixItems")
@@ -62,4 +64,7 @@ def _either(options: list[str]) -> str:
 
 
 def _plural(words: str) -> str:
-    return f"{words}s" if words in ("whole number", "number", "mapping") else words
+    for kind in ("whole number", "number", "mapping", "name"):
+        if words == kind or words.startswith((f"{kind},", f"{kind} (")):
+            return f"{kind}s{words.removeprefix(kind)}"
+    return words

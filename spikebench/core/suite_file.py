@@ -28,6 +28,9 @@ def _none_or_mapping(value: Any) -> Any:
     raise ValueError(f"expected a mapping of options, or none, got {shorten(value)}")
 
 
+NoneOrOptions = Annotated[
+    Any, BeforeValidator(_none_or_mapping), WithJsonSchema({"anyOf": [{"const": "none"}, {"type": "object"}]})
+]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -67,14 +70,14 @@ class VariantsBlock(Block):
 class RecipeBlock(Block):
     """One way to train a variant. What it leaves out is as the suite's own `pretrain` and `train` say."""
 
-    pretrain: Annotated[Any, BeforeValidator(_none_or_mapping)] = Field(None, description="Options to change, or none")
-    train: Annotated[Any, BeforeValidator(_none_or_mapping)] = Field(None, description="Options to change, or none")
+    pretrain: NoneOrOptions = Field(None, description="Options to change, or none")
+    train: NoneOrOptions = Field(None, description="Options to change, or none")
 
 
 class WeightsBlock(Block):
     """Start from somebody else's checkpoint."""
 
-    path: str
+    path: str = Field(description="The file, seen from the suite's")
     layout: str = Field(description="Whose tensor names: spikformer-cifar, spikingformer-cifar, ...; masked: a pre-training's")
     num_heads: int | None = Field(None, ge=1, description="Where the tensors cannot tell and the width was never published")
     ema: bool = Field(False, description="The averaged weights of a checkpoint that has both")
@@ -84,7 +87,7 @@ class ReportBlock(Block):
     """What the report compares and writes."""
 
     baseline: dict[str, Any] = Field(default_factory=dict, description="Factors that name the baseline's row")
-    formats: list[str] = Field(default_factory=lambda: ["markdown", "csv"])
+    formats: list[str] = Field(default_factory=lambda: ["markdown", "csv"], description="What is written after a run")
     columns: list[str] = Field(default_factory=list, description="Selectors of further columns")
 
 
@@ -131,9 +134,9 @@ class SearchBlock(Block):
     )
     objectives: list[str] = Field(min_length=1, description="Selectors; each metric knows which way is better")
     constraints: list[str] = Field(default_factory=list, description="parameters <= 2M, energy{profile=...} <= 0.1 mJ")
-    sampler: _method(SAMPLERS) = Choice("tpe")  # type: ignore[valid-type]
-    pruner: _method(PRUNERS) = Choice("none")  # type: ignore[valid-type]
-    trials: int = Field(30, ge=1)
+    sampler: _method(SAMPLERS) = Field(Choice("tpe"), description="How the next trial is chosen")  # type: ignore[valid-type]
+    pruner: _method(PRUNERS) = Field(Choice("none"), description="What ends a trial that promises little")  # type: ignore[valid-type]
+    trials: int = Field(30, ge=1, description="How many that count")
     timeout: float | str | None = Field(None, description="No trial begins after this many seconds; or 15 min")
     seed: int = Field(0, ge=0, description="Of the sampler; trainings use the suite's first seed")
 
@@ -145,21 +148,21 @@ class SuiteFile(Block):
         json_schema_extra={"pattern": NAME}, description="Name; the results folder is called so"
     )
     question: str = Field("", description="What one wants to know; printed above the table")
-    dataset: choice_of("datasets")  # type: ignore[valid-type]
-    variants: VariantsBlock = Field(default_factory=VariantsBlock)  # type: ignore[arg-type]
-    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(default_factory=lambda: [0], min_length=1)
-    pretrain: Annotated[Any, BeforeValidator(_none_or_mapping)] = Field(
-        "none", description="Options of the harness `pretrain`, or none"
+    dataset: choice_of("datasets") = Field(description="What is learned, with train, validation and test splits")  # type: ignore[valid-type]
+    variants: VariantsBlock = Field(default_factory=VariantsBlock, description="Which networks")  # type: ignore[arg-type]
+    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(
+        default_factory=lambda: [0], min_length=1, description="Each variant is trained once with each"
     )
-    train: Annotated[Any, BeforeValidator(_none_or_mapping)] = Field(
+    pretrain: NoneOrOptions = Field("none", description="Options of the harness `pretrain`, or none")
+    train: NoneOrOptions = Field(
         default_factory=dict, description="Options of the harness `train`, or none: weights stay as they are"
     )
     recipes: dict[str, RecipeBlock] = Field(
         default_factory=dict, description="Several ways to train each variant, by a name that explains them"
     )
-    weights: WeightsBlock | None = None
+    weights: WeightsBlock | None = Field(None, description="A checkpoint to start from")
     measure: list[choice_of("harnesses")] = Field(  # type: ignore[valid-type]
-        default_factory=lambda: [Choice("accuracy"), Choice("activity")], min_length=1
+        default_factory=lambda: [Choice("accuracy"), Choice("activity")], min_length=1, description="What is done to each network"
     )
     plugins: list[str] = Field(
         default_factory=list, description="Python files with components of one's own; their paths, as seen from the suite's file"
@@ -168,13 +171,15 @@ class SuiteFile(Block):
     chips: list[str] = Field(
         default_factory=list, description="Chips that energy and time are estimated for, or paths of TOML files"
     )
-    report: ReportBlock = Field(default_factory=ReportBlock)
-    search: SearchBlock | None = None
-    check: dict[str, Any] = Field(default_factory=dict)
-    launcher: choice_of("launchers") = Choice("inline")  # type: ignore[valid-type]
+    report: ReportBlock = Field(default_factory=ReportBlock, description="What is compared with what, and written where")
+    search: SearchBlock | None = Field(None, description="What `spikebench search` looks for")
+    check: dict[str, Any] = Field(
+        default_factory=dict, description="Selector: tolerance of a gate (5%, 1.0pp, 0); `confidence`: of its intervals, 0.95"
+    )
+    launcher: choice_of("launchers") = Field(Choice("inline"), description="What runs the jobs")  # type: ignore[valid-type]
     job_timeout: float | str | None = Field(None, description="A job that takes longer is ended and has failed; seconds, or 2 h")
     stall: float | str | None = Field(
         None, description="A job that records nothing for so long is ended and has failed; seconds, or 15 min"
     )
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where jobs run; auto: a CUDA GPU where torch sees one")
     max_cells: int = Field(10_000, ge=1, description="Refuse a larger grid: it is usually a mistake")

@@ -28,3 +28,12 @@ def test_our_own_suites_use_only_keys_of_the_schema() -> None:
     assert SUITES
     for path in SUITES:
         assert set(yaml.safe_load(path.read_text())) <= properties, path
+
+
+def test_names_in_files_of_ones_own_are_accepted_and_others_are_not() -> None:
+    (text, named, single) = suite_schema()["$defs"]["attentions"]["anyOf"][-3:]
+    (key,) = single["patternProperties"]
+    for pattern in (text["pattern"], named["properties"]["name"]["pattern"], key):
+        assert re.search(pattern, "nets/my_file.py:Attention")
+        assert not re.search(pattern, "sotfmax")
+        assert not re.search(pattern, "my_file.py")

@@ -90,7 +90,9 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
         ({"anyOf": [{"type": "number"}, {"type": "null"}]}, "number or null"),
         ({"type": "array", "items": {"type": "integer"}}, "list of whole numbers"),
         ({"anyOf": [{"const": "auto"}, {"type": "integer", "exclusiveMinimum": 0}]}, "auto or whole number, above 0"),
-        ({"$ref": "#/$defs/stems"}, "a member of stems"),
+        ({"x-registry": "stems"}, "name (`list stems`)"),
+        ({"$ref": "#/$defs/WeightsBlock"}, "mapping"),
+        ({"type": "array", "items": {"x-registry": "stems"}}, "list of names (`list stems`)"),
         ({}, "any"),
     ],
 )
