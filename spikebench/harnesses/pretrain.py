@@ -32,7 +32,7 @@ class Harness:
 
     Options = PretrainingOptions
     metrics = (RECONSTRUCTION_LOSS, MEAN_LINE, SECONDS, THROUGHPUT, RATE, MACS, EVENTS, PEAK, EXAMPLE)
-    version = 1
+    version = 2
     stage = True
     needs_weights = False
     exclusive = False

@@ -54,8 +54,9 @@ class Pretraining(Training):
         return loss
 
     def example(self, images: int) -> tuple[Tensor, Tensor]:
-        """The first training images, on the device, and masks for them that are always the same."""
-        samples = [self.train_split[index][0] for index in range(min(images, self.samples))]
+        """Training images from all of the split, which may be sorted by class, on the device, and masks for them: always the same."""
+        count = min(images, self.samples)
+        samples = [self.train_split[index * self.samples // count][0] for index in range(count)]
         x = torch.stack(samples).to(self.device)
         return (x.transpose(0, 1) if x.dim() == 5 else x), make_mask(self.network, len(samples), seed=0).to(self.device)
 
