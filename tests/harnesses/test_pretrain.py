@@ -49,7 +49,8 @@ def test_records_of_every_epoch_and_of_the_whole(tmp_path: Path) -> None:
     assert all(len(record.samples) == 64 for record in parts)
     x = make_subject(tmp_path, CHOICE, variant=VARIANT).dataset.split("train").tensors[0]
     shown = torch.tensor([record.samples for record in parts if record.conditions["part"] == "input"])
-    torch.testing.assert_close(shown, x[[index * len(x) // 6 for index in range(6)]].flatten(1))  # a split may be sorted by class
+    spread = x[[index * len(x) // 6 for index in range(6)]].flatten(1)  # a split may be sorted by class
+    torch.testing.assert_close(shown, spread, rtol=0, atol=1e-4)  # kept to four digits
 
 
 def test_fewer_visible_tokens_cost_fewer_operations(tmp_path: Path) -> None:
