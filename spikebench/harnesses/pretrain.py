@@ -24,7 +24,7 @@ from spikebench.harnesses._pretraining.metrics import (
 from spikebench.training.pretraining_options import PretrainingOptions
 
 if TYPE_CHECKING:
-    from spikebench.training.loop import Epoch
+    from spikebench.training.epochs import Epoch
 
 
 class Harness:

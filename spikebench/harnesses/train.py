@@ -16,7 +16,7 @@ from spikebench.harnesses._files import METRICS, told
 from spikebench.training.options import TrainingOptions
 
 if TYPE_CHECKING:
-    from spikebench.training.loop import Epoch
+    from spikebench.training.epochs import Epoch
 
 EPOCH_LOSS = Metric(
     "epoch_loss", "1", "lower", "measured", "Validation loss", note="mean cross-entropy in nats, without smoothing"
@@ -68,6 +68,29 @@ FIRST_STEP_LOSS = Metric(
     exact=True,
     note="on the first batch, before any update: near ln(classes) if the network starts sane",
 )
+DEAD_LAYERS = Metric(
+    "dead_layers",
+    "1",
+    "lower",
+    "counted",
+    "Dead layers",
+    digits=0,
+    note="neuron layers without a spike in a whole epoch of training; a record for each of them, too",
+)
+EPOCH_MEMORY = Metric(
+    "epoch_memory",
+    "B",
+    "lower",
+    "measured",
+    "Memory after the epoch",
+    display_unit="MiB",
+    display_factor=2.0**-20,
+    digits=0,
+    portable=False,
+    tolerance=0.1,
+    note="of tensors on a GPU, of the process on a CPU; the same after every epoch unless something is never let go",
+)
+BEST_EPOCH = Metric("best_epoch", "1", None, "counted", "Best epoch", digits=0, note="by validation accuracy")
 
 
 class Harness:
@@ -87,6 +110,9 @@ class Harness:
         EPOCH_SECONDS,
         EPOCH_THROUGHPUT,
         FIRST_STEP_LOSS,
+DEAD_LAYERS,
+        EPOCH_MEMORY,
+        BEST_EPOCH,
         *METRICS,
     )
     version = 1
@@ -98,9 +124,10 @@ class Harness:
     def run(self, subject: Subject, options: TrainingOptions) -> Iterator[Record]:
         """``first_step_loss``, then for every epoch its figures with the conditions ``epoch`` (from 1) and ``precision``.
 
-        With ``epochs: 0`` the weights stay as they are initialised. Raises FloatingPointError if the training diverges and
-        StorageError if a checkpoint cannot be used or written.
+        With ``epochs: 0`` the weights stay as they are initialised. Raises FloatingPointError if the training diverges,
+        RuntimeError for what ``stop_on`` names, and StorageError if a checkpoint cannot be used or written.
         """
+        from spikebench.training.epochs import known
         from spikebench.training.loop import Training
         from spikebench.training.whole import train
 
@@ -110,12 +137,16 @@ class Harness:
             if epoch.number == 1:
                 yield Record.of(FIRST_STEP_LOSS, known(training.first_step_loss), conditions=conditions)
             yield from _records(epoch, {"epoch": epoch.number, **conditions})
+        if training.best is not None:
+            yield Record.of(BEST_EPOCH, training.best["epoch"], conditions=conditions)
         if options.epochs == 0:
             yield Record.of(FIRST_STEP_LOSS, known(training.first_step_loss), conditions=conditions)
         yield from told(training.dataset, "train", training.train_split)
 
 
 def _records(epoch: Epoch, conditions: dict[str, Scalar]) -> Iterator[Record]:
+    from spikebench.training.epochs import known
+
     for metric, value in (
         (EPOCH_TRAINING_LOSS, epoch.training_loss),
         (EPOCH_LOSS, known(epoch.loss)),
@@ -123,11 +154,9 @@ def _records(epoch: Epoch, conditions: dict[str, Scalar]) -> Iterator[Record]:
         (LEARNING_RATE, epoch.learning_rate),
         (EPOCH_SECONDS, epoch.seconds),
         (EPOCH_THROUGHPUT, epoch.throughput),
+        (DEAD_LAYERS, len(epoch.silent)),
+        (EPOCH_MEMORY, epoch.memory),
     ):
         yield Record.of(metric, value, conditions=conditions)
-
-
-def known(value: float | None) -> float:
-    """A figure that every training of labels has."""
-    assert value is not None, "a training has taken its first step, and is validated after each epoch"
-    return value
+    for name in epoch.silent:
+        yield Record.of(DEAD_LAYERS, 1, scope=name, conditions=conditions)

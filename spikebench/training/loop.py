@@ -15,11 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from spikebench.data import Dataset, batches, resident
-from spikebench.training.augmentation import augment
+from spikebench.training import watch
+from spikebench.training.augmentation import Augmentation, normal_of
+from spikebench.training.averaging import Average
+from spikebench.training.draws import Draws
 from spikebench.training.drop_path import add_drop_path
+from spikebench.training.epochs import Epoch, Progress, known
 from spikebench.training.evaluation import evaluate
 from spikebench.training.labels import labelled
 from spikebench.training.layers import SCALE
+from spikebench.training.mixing import mix
 from spikebench.training.objective import Classification
 from spikebench.training.optimizers import make_optimizer
 from spikebench.training.options import TrainingOptions
@@ -33,47 +38,8 @@ if TYPE_CHECKING:
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
-@dataclasses.dataclass(frozen=True)
-class Epoch:
-    """One epoch's figures.
-
-    ``training_loss``: mean over its samples, with smoothing and penalties, of the weights as they were then.
-
-    ``learning_rate``: of its last step. ``seconds``: its optimisation steps, validation and checkpoint left out; ``throughput``:
-    samples per second of those. ``loss`` and ``accuracy``: after it, on the validation split; None where nothing is validated.
-    ``figures``: what else was found, by name.
-    """
-
-    number: int
-    training_loss: float
-    learning_rate: float
-    seconds: float
-    throughput: float
-    loss: float | None = None
-    accuracy: float | None = None
-    figures: dict[str, float] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass
-class Progress:
-    """How far an epoch is.
-
-    ``order``: the randomness from which its order was drawn, (n,) uint8. ``step``: steps taken; ``samples`` seen in them;
-    ``loss``: sum over these, 0-d float64; ``rate``: the last learning rate. ``sums``: what an objective adds up beside the loss,
-    0-d float64 by name. ``seconds``: how long the steps took.
-    """
-
-    order: Tensor
-    loss: Tensor
-    step: int = 0
-    samples: int = 0
-    rate: float = 0.0
-    seconds: float = 0.0
-    sums: dict[str, Tensor] = dataclasses.field(default_factory=dict)
-
-    def add(self, name: str, value: Tensor) -> None:
-        """Add a 0-d ``value`` to the sum called ``name``."""
-        self.sums[name] = self.sums.get(name, torch.zeros_like(self.loss)) + value.detach()
+LOOK = 100
+"""Steps after which the loss is looked at: a GPU must be waited for."""
 
 
 def _nothing() -> None:
@@ -104,13 +70,22 @@ class Training:
         self.train_split = labelled(resident(dataset.split("train"), device), options.labels, seed)
         self.samples = len(self.train_split)  # type: ignore[arg-type]
         self.steps_per_epoch = math.ceil(self.samples / options.batch_size)
+        self.augmentation = Augmentation(options, normal_of(self.train_split))
         self.optimizer = make_optimizer(model, options)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
         if options.drop_path:
             add_drop_path(model, options.drop_path)
+        self.average = None if options.ema is None else Average(model, options.ema)
         self.randomness = Randomness(seed, device)
         self.first_step_loss: float | None = None
         self.history: list[Epoch] = []
         self.progress: Progress | None = None
+        self.best: dict[str, Any] | None = None
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network that is validated and kept: the average where there is one."""
+        return self.model if self.average is None else self.average.model
 
     @cached_property
     def validation_split(self) -> Split:
@@ -124,7 +99,7 @@ class Training:
         trial.randomness = copy.deepcopy(self.randomness)
         trial.progress = trial._begin()
         with torch.no_grad(), trial.randomness.active():
-            return float(trial._loss(*next(trial._batches(trial.progress))))
+            return float(trial._loss(*trial._changed(*next(trial._batches(trial.progress)))))
 
     def time_steps(self, count: int) -> list[float]:
         """Seconds of each of ``count`` optimisation steps (fewer where an epoch has fewer); the weights and the state change."""
@@ -148,7 +123,7 @@ class Training:
         number = len(self.history) + 1
         self.model.train()
         now = self.progress = self.progress or self._begin()
-        with self.randomness.active():
+        with self.randomness.active(), watch.crossing_off(self.model, now.silent):
             start = self._now() - now.seconds
             for x, y in self._batches(now):
                 now.rate = learning_rate((number - 1) * self.steps_per_epoch + now.step, self.steps_per_epoch, self.options)
@@ -156,6 +131,8 @@ class Training:
                 now.loss += loss * len(y)
                 now.samples += len(y)
                 now.step += 1
+                if now.step % LOOK == 0:
+                    self.require_finite()
                 if self.first_step_loss is None:
                     self.first_step_loss = float(loss)
                 before = time.perf_counter()
@@ -163,21 +140,33 @@ class Training:
                 after_step()
                 start += time.perf_counter() - before
             now.seconds = self._now() - start
-        training_loss = float(now.loss) / now.samples
-        if not math.isfinite(training_loss):
-            raise FloatingPointError(f"training diverged: the loss is {training_loss} in epoch {number}")
-        done = Epoch(number, training_loss, now.rate, now.seconds, now.samples / now.seconds, **self._judge(now))
+        self.require_finite()
+        judged = self._judge(now)
+        found = {"silent": tuple(now.silent), "memory": watch.memory(self.device), **judged}
+        done = Epoch(number, float(now.loss) / now.samples, now.rate, now.seconds, now.samples / now.seconds, **found)
         self.history.append(done)
+        if self.options.best_epoch != "ignore" and (self.best is None or known(done.accuracy) > self.best["accuracy"]):
+            weights = {name: value.detach().to("cpu", copy=True) for name, value in self.kept.state_dict().items()}
+            self.best = {"epoch": number, "accuracy": done.accuracy, "weights": weights}
         self.progress = None
         return done
 
+    def require_finite(self) -> None:
+        """Raises FloatingPointError if the loss of the epoch in hand is no number any more: what comes of it is of no use."""
+        now = self.progress
+        loss = 0.0 if now is None else float(now.loss) / now.samples
+        if now is not None and not math.isfinite(loss):
+            where = f"epoch {len(self.history) + 1} by step {now.step}"
+            raise FloatingPointError(f"training diverged: the loss is {loss} in {where}")
+
     def _begin(self) -> Progress:
-        return Progress(self.randomness.generator.get_state(), torch.zeros((), dtype=torch.float64, device=self.device))
+        nothing = torch.zeros((), dtype=torch.float64, device=self.device)
+        return Progress(self.randomness.generator.get_state(), nothing, silent=watch.neuron_layers(self.model))
 
     def _judge(self, now: Progress) -> dict[str, Any]:
         """What an epoch that ended as ``now`` says of the network, as fields of ``Epoch``."""
         found = evaluate(
-            self.model,
+            self.kept,
             self.validation_split,
             self.device,
             batch_size=max(self.options.batch_size, 256),
@@ -190,15 +179,31 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get(SCALE, 1.0)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(x, y)
-        loss.backward()  # type: ignore[no-untyped-call]
+        x, y = self._changed(x, y)
+        total = torch.zeros((), device=self.device)
+        passes = min(self.options.accumulate, len(y))
+        for images, labels in zip(x.tensor_split(passes, dim=x.dim() - 4), y.tensor_split(passes), strict=True):
+            loss = self._loss(images, labels) * (len(labels) / len(y))
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            total = total + loss.detach()
         if self.options.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
-        self.optimizer.step()
-        return loss.detach()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update(self.model)
+        return total
+
+    def _changed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """A batch as the network gets it: augmented, and mixed where that is on."""
+        options = self.options
+        draws = Draws(self.randomness.generator, len(y), device=self.device)
+        x = self.augmentation(x, draws)
+        on = options.mixup_off_epoch == 0 or len(self.history) < options.mixup_off_epoch
+        return mix(x, y, self.dataset.inputs.classes, options, draws) if (options.mixup or options.cutmix) and on else (x, y)
 
     def _loss(self, x: Tensor, y: Tensor) -> Tensor:
-        x = augment(x, self.options.augment, self.randomness.generator)
         with autocast(self.precision, self.device):
             return self.objective(self.model, x, y)
 
@@ -208,8 +213,11 @@ class Training:
         if now.step:
             generator = torch.Generator()
             generator.set_state(now.order)
-        order = torch.randperm(self.samples, generator=generator).split(self.options.batch_size)  # type: ignore[no-untyped-call]
-        return batches(self.train_split, self.options.batch_size, self.device, order[now.step :], self.options.workers)
+        order = torch.randperm(self.samples, generator=generator)
+        if self.options.repeats > 1:
+            order = order.repeat_interleave(self.options.repeats)[: self.samples]
+        numbers = order.split(self.options.batch_size)  # type: ignore[no-untyped-call]
+        return batches(self.train_split, self.options.batch_size, self.device, numbers[now.step :], self.options.workers)
 
     def _now(self) -> float:
         if self.device.type == "cuda":
@@ -221,16 +229,24 @@ class Training:
             "schema": 1,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": None if self.average is None else self.average.model.state_dict(),
             "randomness": self.randomness.state_dict(),
             "first_step_loss": self.first_step_loss,
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
+            "best": self.best,
             "progress": None if self.progress is None else dataclasses.asdict(self.progress),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.model.load_state_dict(state["average"])
         self.randomness.load_state_dict(state["randomness"])
         self.first_step_loss = state["first_step_loss"]
         self.history = [Epoch(**epoch) for epoch in state["history"]]
+        self.best = state["best"]
         self.progress = None if state["progress"] is None else Progress(**state["progress"])

@@ -7,15 +7,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from spikebench.core.errors import InputError, Problem
 from spikebench.training.layers import decayed
 from spikebench.training.options import TrainingOptions
 
 
 def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    """AdamW (arXiv 1711.05101), or SGD with momentum 0.9; weight decay on parameters of two and more dimensions alone.
+    """AdamW (arXiv 1711.05101), SGD with momentum 0.9, or LAMB (arXiv 1904.00962) as timm has it; weight decay on parameters of
+    two and more dimensions alone.
 
     The fused implementation where there is one: its arithmetic is the same, and small networks would spend more time between the
-    parameters than on them.
+    parameters than on them. Raises InputError for ``lamb`` without timm.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [
@@ -27,4 +29,15 @@ def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Op
         groups = decayed(model, groups, options.layer_decay)
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=options.lr, momentum=0.9, fused=True)
+    if options.optimizer == "lamb":
+        optimizer: torch.optim.Optimizer = _lamb()(groups, lr=options.lr)
+        return optimizer
     return torch.optim.AdamW(groups, lr=options.lr, fused=True)
+
+
+def _lamb() -> Any:
+    try:
+        from timm.optim import Lamb
+    except ImportError as error:
+        raise InputError(Problem(f"lamb is timm's: pip install 'spikebench[vision]' ({error})", key="optimizer")) from None
+    return Lamb

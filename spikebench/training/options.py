@@ -2,49 +2,92 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal, Self
+
+
+def parse_rand_augment(text: str) -> dict[str, float]:
+    """The numbers of ``m9-n1-mstd0.4-inc1``, with or without ``rand-``, by their letters. Raises ValueError."""
+    found: dict[str, float] = {}
+    for part in text.removeprefix("rand-").split("-"):
+        match = re.fullmatch(r"(mstd|m|n|inc)(\d+(?:\.\d+)?)", part)
+        if match is None:
+            raise ValueError(f"rand_augment must be like m9-n1-mstd0.4-inc1, got {text!r}")
+        found[match[1]] = float(match[2])
+    if not (0 <= found.get("m", -1) <= 10 and found.get("n", 2) >= 1):
+        raise ValueError(f"rand_augment must have a magnitude m0 to m10 and n1 or more operations, got {text!r}")
+    return found
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
     """The defaults follow the papers' CIFAR recipe (references.md 1.9) except for the length, which suits small data.
 
-    ``epochs``: 0 keeps the initial weights. ``lr``: highest learning rate, reached after ``warmup_epochs`` of linear growth;
-    ``schedule`` ``cosine`` then falls to ``min_lr`` at the last step, ``constant`` stays. ``weight_decay`` acts on matrices and
-    convolution kernels, not on biases and BatchNorm. ``clip_norm``: largest L2 norm of all gradients together; None: no clipping.
+    **Steps.** ``epochs``: 0 keeps the initial weights. ``batch_size``: samples of one optimisation step, whatever it is computed
+    on. ``accumulate``: the step's batch goes through the network in so many passes, BatchNorm seeing one at a time.
+    ``optimizer``: ``lamb`` needs the extra ``vision``. ``lr``: highest learning rate, reached after ``warmup_epochs`` of linear
+    growth, from ``warmup_lr`` if that is given; ``schedule`` ``cosine`` then falls to ``min_lr`` at the last step before
+    ``cooldown_epochs`` at that rate, ``constant`` stays; ``timm-cosine`` has one rate an epoch, as timm's scheduler gives it.
+    ``weight_decay`` acts on matrices and convolution kernels, not on biases and BatchNorm. ``clip_norm``: largest L2 norm of all
+    gradients together; None: no clipping. ``ema``: decay of a moving average of the weights, which is then what is validated and
+    kept. ``amp``: ``bf16`` is autocast to bfloat16, ``fp16`` to half precision with the loss scaled; ``auto`` chooses bf16 where
+    it helps (``training.precision``); the records say which one ran.
 
-    ``amp``: ``bf16`` is autocast to bfloat16; ``auto`` chooses it where it helps (``training.precision``); the records say which
-    one ran. ``augment``: ``light`` shifts each image by up to an eighth of its size; ``standard`` also mirrors it, which is wrong
-    for digits.
+    **Images**, changed batch by batch. ``augment``: ``light`` shifts each image by up to an eighth of its size; ``standard`` also
+    mirrors it, which is wrong for digits. ``crop_scale``: area of the part that is enlarged; ``hflip``: how likely mirrored;
+    ``rand_augment``: timm's spelling, ``m9-n1-mstd0.4-inc1``; ``erase``: how likely a rectangle is noise. ``mixup``, ``cutmix``:
+    alpha, 0 for none, of ``mixup_prob`` of the batches, in the first ``mixup_off_epoch`` epochs (0: in all). ``repeats``: each
+    image comes so often in an epoch, next to each other, and only as many images as fit.
 
-    ``rate_penalty`` x mean over the neuron layers of max(0, firing rate - ``rate_target``)^2 is added to the loss.
+    **Loss.** ``label_smoothing``; ``loss``: ``bce``, binary cross-entropy of every class. ``rate_penalty`` x mean over the neuron
+    layers of max(0, firing rate - ``rate_target``)^2 is added.
 
-    ``labels``: how many training images are used, evenly over the classes, drawn by the cell's seed; None: all. An epoch is one
-    pass over these. ``layer_decay``: each layer learns this times as fast as the one above, the head with ``lr``;
-    ``drop_path``: how likely the last block's sublayers are left out in training, those before it less. Both are for fine-tuning.
+    **Fine-tuning.** ``labels``: how many training images are used, evenly over the classes, drawn by the cell's seed; None: all.
+    An epoch is one pass over these. ``layer_decay``: each layer learns this times as fast as the one above, the head with ``lr``;
+    ``drop_path``: how likely the last block's sublayers are left out in training, those before it less.
 
-    ``workers``: loader processes for data sets that do not fit into memory. ``checkpoint_minutes``: how much of an epoch a kill
-    costs at most; the end of an epoch, SIGTERM and Ctrl-C leave a checkpoint too. Neither is part of a cell's identity.
+    **Long runs.** ``best_epoch``: that with the highest validation accuracy, the first of several; its weights are kept beside
+    the last epoch's (``keep``), or used instead of these by all that measures (``use``). ``stop_on``: what ends a training with a
+    failure, besides a loss that is not finite: ``dead_layer``, a neuron layer without a spike in an epoch; ``memory``, more of it
+    after each of five epochs. Both are recorded in any case. ``workers``: loader processes for data sets that do not fit into
+    memory. ``checkpoint_minutes``: how much of an epoch a kill costs at most; the end of an epoch, SIGTERM and Ctrl-C leave a
+    checkpoint too.
     """
 
     epochs: int = 10
     batch_size: int = 64
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    accumulate: int = 1
+    optimizer: Literal["adamw", "sgd", "lamb"] = "adamw"
     lr: float = 1e-3
     min_lr: float = 1e-5
     weight_decay: float = 0.06
     warmup_epochs: float = 1.0
-    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_lr: float | None = None
+    cooldown_epochs: int = 0
+    schedule: Literal["cosine", "constant", "timm-cosine"] = "cosine"
     label_smoothing: float = 0.1
+    loss: Literal["cross_entropy", "bce"] = "cross_entropy"
     clip_norm: float | None = 1.0
-    amp: Literal["auto", "off", "bf16"] = "auto"
+    ema: float | None = None
+    amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
     augment: Literal["none", "light", "standard"] = "none"
+    crop_scale: tuple[float, float] = (1.0, 1.0)
+    hflip: float = 0.0
+    rand_augment: str | None = None
+    erase: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    mixup_prob: float = 1.0
+    mixup_off_epoch: int = 0
+    repeats: int = 1
     rate_target: float = 0.0
     rate_penalty: float = 0.0
     labels: int | None = None
     layer_decay: float = 1.0
     drop_path: float = 0.0
+    best_epoch: Literal["ignore", "keep", "use"] = "ignore"
+    stop_on: tuple[Literal["dead_layer", "memory"], ...] = ()
     workers: int = 0
     checkpoint_minutes: float = 10.0
 
@@ -54,12 +97,29 @@ class TrainingOptions:
             for name, what, good in (
                 ("epochs", "at least 0", self.epochs >= 0),
                 ("batch_size", "at least 1", self.batch_size >= 1),
+                ("accumulate", f"between 1 and batch_size ({self.batch_size})", 1 <= self.accumulate <= max(1, self.batch_size)),
                 ("lr", "above 0", self.lr > 0),
                 ("min_lr", f"between 0 and lr ({self.lr})", 0 <= self.min_lr <= self.lr),
                 ("weight_decay", "at least 0", self.weight_decay >= 0),
                 ("warmup_epochs", "at least 0", self.warmup_epochs >= 0),
                 ("warmup_epochs", f"at most epochs ({self.epochs})", self.epochs == 0 or self.warmup_epochs <= self.epochs),
+                ("warmup_lr", f"at least 0 and at most lr ({self.lr}), or null", 0 <= (self.warmup_lr or 0) <= self.lr),
+                ("cooldown_epochs", "at least 0", self.cooldown_epochs >= 0),
+                (
+                    "cooldown_epochs",
+                    f"at most epochs ({self.epochs}) less warmup_epochs ({self.warmup_epochs:g})",
+                    self.epochs == 0 or self.cooldown_epochs <= self.epochs - min(self.warmup_epochs, self.epochs),
+                ),
                 ("label_smoothing", "at least 0 and below 1", 0 <= self.label_smoothing < 1),
+                ("ema", "above 0 and below 1, or null", self.ema is None or 0 < self.ema < 1),
+                (
+                    "crop_scale",
+                    "two areas above 0 and at most 1, the smaller one first",
+                    0 < self.crop_scale[0] <= self.crop_scale[1] <= 1,
+                ),
+                *((name, "between 0 and 1", 0 <= getattr(self, name) <= 1) for name in ("hflip", "erase", "mixup_prob")),
+                *((name, "at least 0", getattr(self, name) >= 0) for name in ("mixup", "cutmix", "mixup_off_epoch")),
+                ("repeats", "at least 1", self.repeats >= 1),
                 ("clip_norm", "above 0, or null", self.clip_norm is None or self.clip_norm > 0),
                 ("rate_target", "between 0 and 1", 0 <= self.rate_target <= 1),
                 ("rate_penalty", "at least 0", self.rate_penalty >= 0),
@@ -71,9 +131,15 @@ class TrainingOptions:
             )
             if not good
         ]
+        if self.rand_augment is not None:
+            try:
+                parse_rand_augment(self.rand_augment)
+            except ValueError as error:
+                wrong.append(str(error))
         if wrong:
             raise ValueError("\n".join(wrong))
 
     def identity(self) -> Self:
         """The same training, with all that changes how it runs but not what comes out as it is by default."""
-        return replace(self, workers=0, checkpoint_minutes=10.0)
+        best_epoch: Literal["ignore", "use"] = "use" if self.best_epoch == "use" else "ignore"
+        return replace(self, best_epoch=best_epoch, stop_on=(), workers=0, checkpoint_minutes=10.0)

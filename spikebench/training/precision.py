@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Precision = Literal["fp32", "bf16"]
-Amp = Literal["auto", "off", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
+Amp = Literal["auto", "off", "bf16", "fp16"]
 
 WIDE = 128
 """From this width on a training step was measured 2 to 3 times as fast in bf16 with AMX (32x32 images, batch 16, one thread).
@@ -22,7 +22,7 @@ At width 64 it is 1.1 to 1.6 times, and small networks are those that are compar
 """
 
 
-def settle(amp: Amp, device: str, dim: int) -> Literal["off", "bf16"]:
+def settle(amp: Amp, device: str, dim: int) -> Literal["off", "bf16", "fp16"]:
     """What ``amp`` means on ``device`` (``cpu``, ``cuda``) for a network of width ``dim``. Raises InputError for bf16 on a GPU
     without it.
 
@@ -30,6 +30,8 @@ def settle(amp: Amp, device: str, dim: int) -> Literal["off", "bf16"]:
     WIDE channels; else off. The choice depends on hardware and shapes, never on a timing, so a training repeats. A suite makes it
     once, before anything is hashed: a cell says bf16 or off.
     """
+    if amp == "fp16":
+        return "fp16"
     if device.startswith("cuda"):
         import torch
 
@@ -46,11 +48,13 @@ def resolve(amp: Amp, device: torch.device, model: nn.Module) -> Precision:
     from spikebench.networks.checks import width_of
 
     spec = getattr(model, "spec", None)
-    return "bf16" if settle(amp, str(device), 0 if spec is None else width_of(spec)) == "bf16" else "fp32"
+    settled = settle(amp, str(device), 0 if spec is None else width_of(spec))
+    return "fp32" if settled == "off" else settled
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """The context in which a forward pass runs in ``precision``."""
     import torch
 
-    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+    dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    return torch.autocast(device.type, dtype=dtypes[precision]) if precision in dtypes else nullcontext()

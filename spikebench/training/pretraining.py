@@ -16,7 +16,8 @@ from spikebench.networks.decoder import DecoderOptions
 from spikebench.networks.masked import MaskedNetwork, Masking, build_masked, make_mask
 from spikebench.networks.neurons import SpikingNeuron
 from spikebench.training import checkpoints
-from spikebench.training.loop import Progress, Training
+from spikebench.training.epochs import Progress
+from spikebench.training.loop import Training
 from spikebench.training.pretraining_options import PretrainingOptions
 
 ENCODER = "network."

@@ -41,6 +41,7 @@ class PretrainingOptions:
     clip_norm: float | None = 1.0
     amp: Literal["auto", "off", "bf16"] = "auto"
     augment: Literal["none", "light", "standard"] = "none"
+    stop_on: tuple[Literal["dead_layer", "memory"], ...] = ()
     workers: int = 0
     checkpoint_minutes: float = 10.0
 
@@ -51,7 +52,7 @@ class PretrainingOptions:
 
     def identity(self) -> Self:
         """As of ``TrainingOptions``."""
-        return replace(self, workers=0, checkpoint_minutes=10.0)
+        return replace(self, stop_on=(), workers=0, checkpoint_minutes=10.0)
 
     def training(self) -> TrainingOptions:
         """What the loop needs to know. Raises ValueError for numbers that make no training."""

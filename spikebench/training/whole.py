@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from spikebench.training import checkpoints
+from spikebench.training import checkpoints, watch
 from spikebench.training.begun import begun, forget
+from spikebench.training.epochs import Epoch
 from spikebench.training.interruption import Interruption, deferred
-from spikebench.training.loop import Epoch, Training
+from spikebench.training.loop import Training
 
 
 def train(training: Training, folder: Path, job_id: str) -> Iterator[Epoch]:
@@ -18,7 +19,8 @@ def train(training: Training, folder: Path, job_id: str) -> Iterator[Epoch]:
     Yields every epoch in order, those of before a kill too, so what is made of them is the same as if nothing had happened.
     Each is in the checkpoint before it is yielded, and within an epoch a checkpoint is written every ``checkpoint_minutes`` and
     when SIGTERM or Ctrl-C comes. ``weights.pt`` is written before the last epoch is yielded, and the checkpoint removed after
-    that: whoever took all epochs has the weights. Raises StorageError if it is damaged, or if the disk is full.
+    that: whoever took all epochs has the weights. Raises StorageError if it is damaged, or if the disk is full; RuntimeError for
+    what ``stop_on`` names, after the epoch is yielded, unless it was the last.
     """
     checkpoint = begun(folder, job_id)
     if checkpoint.exists():
@@ -33,6 +35,9 @@ def train(training: Training, folder: Path, job_id: str) -> Iterator[Epoch]:
         if number == total:
             _finish(training, folder)
         yield training.history[number - 1]
+        reason = watch.complaint(training.history[:number], training.options.stop_on) if number < total else ""
+        if reason:
+            raise RuntimeError(reason)
     if total == 0:
         training.first_step_loss = training.first_loss()
         _finish(training, folder)
@@ -54,10 +59,15 @@ class _Keeper:
             self.write()
 
     def write(self) -> None:
+        self.training.require_finite()
         checkpoints.write(self.checkpoint, self.training.state_dict())
         self._written = time.monotonic()
 
 
 def _finish(training: Training, folder: Path) -> None:
     training.model.eval()
-    checkpoints.write(folder / checkpoints.WEIGHTS, training.model.state_dict())
+    last, best, chosen = training.kept.state_dict(), training.best, training.options.best_epoch
+    if best is not None and chosen != "ignore":
+        other = ("last.pt", last) if chosen == "use" else ("best.pt", best["weights"])
+        checkpoints.write(folder / other[0], other[1])
+    checkpoints.write(folder / checkpoints.WEIGHTS, best["weights"] if best is not None and chosen == "use" else last)

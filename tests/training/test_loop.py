@@ -20,7 +20,8 @@ from spikebench.core.errors import DiskError, StorageError
 from spikebench.core.source import source
 from spikebench.training import checkpoints, interruption, load_weights
 from spikebench.training.begun import begun
-from spikebench.training.loop import Epoch, Training
+from spikebench.training.epochs import Epoch
+from spikebench.training.loop import Training
 from spikebench.training.optimizers import make_optimizer
 from spikebench.training.options import TrainingOptions
 from spikebench.training.randomness import Randomness

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
 from spikebench.training.augmentation import augment
+from spikebench.training.draws import Draws
 from spikebench.training.options import TrainingOptions
 from spikebench.training.schedule import learning_rate
 
@@ -52,6 +53,29 @@ def test_every_schedule_rises_to_lr_then_never_rises_and_stays_within_bounds(
         assert set(rates[rising:]) <= {1.0}
 
 
+@pytest.mark.parametrize("warmup", [0, 3])
+def test_one_rate_an_epoch_is_timms(warmup: int) -> None:
+    from timm.scheduler import CosineLRScheduler
+
+    options = TrainingOptions(
+        epochs=12, cooldown_epochs=2, warmup_epochs=warmup, warmup_lr=1e-5, lr=5e-4, min_lr=1e-5, schedule="timm-cosine"
+    )
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=5e-4)
+    theirs = CosineLRScheduler(optimizer, t_initial=10, lr_min=1e-5, warmup_t=warmup, warmup_lr_init=1e-5)
+    expected = []
+    for epoch in range(12):
+        expected += [optimizer.param_groups[0]["lr"]] * 4
+        theirs.step(epoch + 1)
+    np.testing.assert_allclose(curve(options, 4), expected, rtol=1e-12)
+
+
+def test_warm_up_starts_where_it_is_told_and_the_cool_down_stays_low() -> None:
+    rates = curve(TrainingOptions(epochs=6, warmup_epochs=2, cooldown_epochs=1, warmup_lr=0.1, lr=0.7, min_lr=0.05), 2)
+    assert rates[:4] == pytest.approx([0.1, 0.3, 0.5, 0.7])
+    assert rates[4] < 0.7
+    assert rates[9:] == pytest.approx([0.05, 0.05, 0.05])
+
+
 def test_options_name_every_wrong_value_at_once() -> None:
     with pytest.raises(InputError) as caught:
         Choice("train", {"epochs": -1, "lr": 0.0, "label_smoothing": 1.0, "min_lr": -1.0}).resolve("harnesses")
@@ -76,7 +100,7 @@ def shifted(image: torch.Tensor, down: int, right: int) -> torch.Tensor:
 @pytest.mark.parametrize("shape", [(24, 2, 16, 8), (3, 24, 2, 16, 8)])
 def test_each_image_is_a_shift_of_itself_alike_in_all_steps(how: str, shape: tuple[int, ...]) -> None:
     x = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-    found = augment(x, how, torch.Generator().manual_seed(1)).reshape(-1, *shape[-4:])
+    found = augment(x, how, Draws(torch.Generator().manual_seed(1), x.shape[-4])).reshape(-1, *shape[-4:])
     seen = set()
     for index in range(24):
         image = x.reshape(-1, *shape[-4:])[:, index].flatten(0, 1)
@@ -96,5 +120,5 @@ def test_none_draws_nothing() -> None:
     generator = torch.Generator().manual_seed(0)
     before = generator.get_state()
     x = torch.rand(2, 1, 8, 8)
-    assert augment(x, "none", generator) is x
+    assert augment(x, "none", Draws(generator, x.shape[-4])) is x
     assert torch.equal(generator.get_state(), before)
