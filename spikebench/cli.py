@@ -161,16 +161,26 @@ def guide(
 @app.command()
 @guarded
 def show(
-    variant: Annotated[str, typer.Argument(help="A preset, or my_file.py:make for a network of your own.")],
+    variant: Annotated[str | None, typer.Argument(help="A preset, or my_file.py:make for a network of your own.")] = None,
     dataset: Annotated[str, typer.Option("--dataset", help="Data set that gives image size, channels and classes.")] = "auto",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, as in a suite.")] = None,
     audit: Annotated[bool, typer.Option("--audit", help="Which layers receive anything but binary spikes.")] = False,
     cross_check: Annotated[bool, typer.Option("--cross-check", help="Dense MACs by fvcore and torch beside ours.")] = False,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", metavar="NAME", help="A paper's training instead of a network.")
+    ] = None,
 ) -> None:
-    """Show a network layer by layer: shapes, parameters, operations. Trains nothing."""
+    """Show a network layer by layer, or a recipe field by field. Trains nothing."""
+    from spikebench.core.errors import InputError
     from spikebench.running.verbs.show import show_variant
+    from spikebench.running.verbs.show_recipe import show_recipe
 
-    show_variant(variant, dataset, set_ or [], audit, cross_check)
+    if (variant is None) == (recipe is None):
+        raise InputError("show what? A preset (`spikebench list presets`), or --recipe NAME (`spikebench list recipes`)")
+    if recipe is not None:
+        show_recipe(recipe, set_ or [])
+    elif variant is not None:
+        show_variant(variant, dataset, set_ or [], audit, cross_check)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError, Problem
+from spikebench.core.recipe_files import KEY, recipe_file, spelled_out
 from spikebench.core.variant import InputSpec, VariantSpec
 
 KeyPath = tuple[str | int, ...]
@@ -44,6 +45,8 @@ class Placed:
     name: str
     recipe: Recipe
     own: Mapping[str, Mapping[str, Any]]
+    file: Any = None
+    """The name of the file that ``train`` takes its options from; None without one."""
 
     def place(self, stage: str, option: str = "") -> KeyPath:
         """Where the suite says this: ``recipes.NAME.pretrain.mask_ratio``, or ``pretrain.mask_ratio``."""
@@ -61,23 +64,35 @@ class Networks(Protocol):
 
 def read(pretrain: Any, train: Any, blocks: Mapping[str, Any]) -> list[Placed]:
     """The suite's own way first, then those that it lists; ``none`` is no stage, a mapping changes some options."""
-    found = [Placed("", Recipe(_stage("pretrain", pretrain, None), _stage("train", train, None)), {"pretrain": {}, "train": {}})]
+    first = Recipe(_stage("pretrain", pretrain, None), _stage("train", train, None))
+    found = [Placed("", first, {"pretrain": {}, "train": {}}, _file(train, None))]
     for name, block in blocks.items():
         own = {key: value if isinstance(value, Mapping) else {} for key, value in vars(block).items()}
         recipe = Recipe(_stage("pretrain", pretrain, block.pretrain), _stage("train", train, block.train))
-        found.append(Placed(name, recipe, own))
+        found.append(Placed(name, recipe, own, _file(train, block.train)))
     return found
 
 
 def problems(placed: Sequence[Placed]) -> Iterator[Found]:
-    """Options that are none, or have values that cannot be."""
+    """Recipes that are none, and options that are none or have values that cannot be."""
     for one in placed:
+        try:
+            inherited = {} if one.file is None else recipe_file(one.file).train
+        except InputError as error:
+            yield from ((one.place("train", KEY), problem.message) for problem in error.problems)
+            continue
         for stage, choice in (("pretrain", one.recipe.pretraining), ("train", one.recipe.training)):
             try:
                 if choice is not None:
                     choice.resolve("harnesses")
             except InputError as error:
-                yield from ((one.place(stage, problem.key.split(".")[0]), problem.message) for problem in error.problems)
+                for problem in error.problems:
+                    option = problem.key.split(".")[0]
+                    given = {} if choice is None else choice.options
+                    if stage == "train" and option in inherited and given[option] == inherited[option]:
+                        yield one.place(stage, KEY), f"{problem.message} (as {one.file} has it)"
+                    else:
+                        yield one.place(stage, option), problem.message
 
 
 def misfits(placed: Sequence[Placed], variants: Sequence[VariantSpec], inputs: InputSpec, networks: Networks) -> Iterator[Found]:
@@ -100,4 +115,16 @@ def _stage(name: str, given: Any, changes: Any) -> Choice | None:
     """A stage of a recipe: ``changes`` on top of the suite's own options; None leaves those as they are."""
     if changes == "none" or (changes is None and given in (None, "none")):
         return None
-    return Choice(name, {**(given if isinstance(given, Mapping) else {}), **(changes or {})})
+    options = _options(given, changes)
+    try:
+        return Choice(name, spelled_out(options) if name == "train" else options)
+    except InputError:  # told by ``problems``
+        return Choice(name)
+
+
+def _file(given: Any, changes: Any) -> Any:
+    return None if changes == "none" else _options(given, changes).get(KEY)
+
+
+def _options(given: Any, changes: Any) -> dict[str, Any]:
+    return {**(given if isinstance(given, Mapping) else {}), **(changes if isinstance(changes, Mapping) else {})}

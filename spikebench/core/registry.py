@@ -241,6 +241,7 @@ REGISTRIES: Mapping[str, Registry] = _table(
     Registry("encodings", "networks.encodings", "Encoding", "encoding", "forward"),
     Registry("positions", "networks.positions", "Position", "position embedding"),
     Registry("heads", "networks.heads", "Head", "classification head", "forward loss"),
+    Registry("recipes", "training.recipes", None, "recipe", suffix=".yaml"),
     Registry("presets", "networks.presets", None, "preset", suffix=".yaml"),
     Registry("datasets", "data", "Dataset", "data set", "split", dashes=True),
     Registry("harnesses", "harnesses", "Harness", "harness", "run metrics version needs_weights exclusive resumes"),

@@ -19,7 +19,9 @@ def suite_schema() -> dict[str, Any]:
     definitions["variant"] = variant_schema()
     block = definitions["VariantsBlock"]["properties"]
     block["base"] = {"anyOf": [{"enum": REGISTRIES["presets"].names()}, {"$ref": "#/$defs/variant"}]}
-    schema["properties"]["train"] = {"anyOf": [{"const": "none"}, options_schema("harnesses", "train")]}
+    train = options_schema("harnesses", "train")
+    train["properties"]["recipe"] = {"enum": REGISTRIES["recipes"].names(), "description": "The rest as this recipe has it"}
+    schema["properties"]["train"] = {"anyOf": [{"const": "none"}, train]}
     for key, registry in (("energy", "profiles"), ("chips", "chips")):
         schema["properties"][key]["items"] = {"anyOf": [{"enum": REGISTRIES[registry].names()}, {"pattern": r"\.toml$"}]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "spikebench suite", **schema}

@@ -55,7 +55,7 @@ class Pretraining(Training):
         return loss
 
     def example(self, images: int) -> tuple[Tensor, Tensor]:
-        """Training images from all of the split, which may be sorted by class, on the device, and masks for them: always the same."""
+        """Training images from all of the split, which may be sorted by class, on the device, with masks; always the same."""
         count = min(images, self.samples)
         samples = [self.train_split[index * self.samples // count][0] for index in range(count)]
         x = torch.stack(samples).to(self.device)
