@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "audit": "spikebench.auditing",
     "build": "spikebench.api",
     "build_masked": "spikebench.api",
     "count": "spikebench.activity",
@@ -24,6 +25,7 @@ __all__ = [
     "InputSpec",
     "VariantSpec",
     "__version__",
+    "audit",
     "build",
     "build_masked",
     "count",
@@ -36,6 +38,7 @@ __all__ = [
 if TYPE_CHECKING:
     from spikebench.activity import count
     from spikebench.api import build, build_masked, run
+    from spikebench.auditing import audit
     from spikebench.core.variant import InputSpec, VariantSpec
     from spikebench.kernels.lif import lif
     from spikebench.networks.foreign import load_foreign

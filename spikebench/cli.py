@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from spikebench.cli_errors import guarded
+from spikebench.cli_networks import audit, eval_
 
 app = typer.Typer(
     name="spikebench",
@@ -164,7 +165,6 @@ def show(
     variant: Annotated[str | None, typer.Argument(help="A preset, or my_file.py:make for a network of your own.")] = None,
     dataset: Annotated[str, typer.Option("--dataset", help="Data set that gives image size, channels and classes.")] = "auto",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, as in a suite.")] = None,
-    audit: Annotated[bool, typer.Option("--audit", help="Which layers receive anything but binary spikes.")] = False,
     cross_check: Annotated[bool, typer.Option("--cross-check", help="Dense MACs by fvcore and torch beside ours.")] = False,
     recipe: Annotated[
         str | None, typer.Option("--recipe", metavar="NAME", help="A paper's training instead of a network.")
@@ -180,7 +180,10 @@ def show(
     if recipe is not None:
         show_recipe(recipe, set_ or [])
     elif variant is not None:
-        show_variant(variant, dataset, set_ or [], audit, cross_check)
+        show_variant(variant, dataset, set_ or [], cross_check)
+
+
+app.command()(audit)
 
 
 @app.command()
@@ -296,22 +299,4 @@ def explain(
     _print(document(load_results(results), metric, group))
 
 
-@app.command("eval")
-@guarded
-def eval_(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A .pth, .pth.tar or .safetensors file.")],
-    layout: Annotated[str, typer.Option("--layout", help="Whose tensor names: spikformer-cifar, spikingformer-cifar, ...")],
-    dataset: Annotated[str, typer.Option("--dataset", help="As in a suite: digits, or {cifar10: {root: data}}.")],
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, as in a suite.")] = None,
-    measure: Annotated[list[str] | None, typer.Option("--measure", help="Harnesses; accuracy and activity by default.")] = None,
-    num_heads: Annotated[int | None, typer.Option("--num-heads", help="Where the width was never published.")] = None,
-    ema: Annotated[bool, typer.Option("--ema", help="The averaged weights of a checkpoint that has both.")] = False,
-    results: ResultsOption = Path("results"),
-    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is there already.")] = False,
-) -> None:
-    """Measure somebody else's checkpoint without training it."""
-    from spikebench.running.verbs.eval import evaluate
-
-    weights = {"layout": layout, "ema": ema, **({"num_heads": num_heads} if num_heads else {})}
-    if evaluate(checkpoint, weights, dataset, set_ or [], measure or ["accuracy", "activity"], results, fresh):
-        raise typer.Exit(FAILED_CELLS)
+app.command("eval")(eval_)

@@ -100,6 +100,14 @@ def subset(split: Split, chosen: Sequence[int] | Tensor) -> Split:
     return Part(split, [int(index) for index in chosen])
 
 
+def spread(split: Split, samples: int) -> Split:
+    """``samples`` of the split, evenly spaced, since its order may be by class; all of it for 0, or where there are not more."""
+    size = len(split)  # type: ignore[arg-type]
+    if samples == 0 or samples >= size:
+        return split
+    return subset(split, [index * size // samples for index in range(samples)])
+
+
 def batches(
     split: Split,
     batch_size: int,

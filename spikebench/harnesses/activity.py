@@ -11,8 +11,6 @@ from spikebench.core.protocols import Subject
 from spikebench.core.records import Record, Scalar
 
 if TYPE_CHECKING:
-    from torch.utils.data import Dataset
-
     from spikebench.activity import ActivityAnalysis
     from spikebench.derived.sites import NeuronLayer, Site
 
@@ -115,24 +113,14 @@ def observe(subject: Subject, options: Harness.Options) -> ActivityAnalysis:
     import torch
 
     from spikebench.activity import ActivityObserver
-    from spikebench.data import batches, resident
+    from spikebench.data import batches, resident, spread
 
-    split = _spread(subject.dataset.split(options.split), options.samples)
+    split = spread(subject.dataset.split(options.split), options.samples)
     model = subject.model
     with torch.no_grad(), ActivityObserver(model) as observer:
         for x, _ in batches(resident(split, subject.device), options.batch_size, subject.device):
             model(x)
     return observer.analysis
-
-
-def _spread(split: Dataset[Any], samples: int) -> Dataset[Any]:
-    """``samples`` of the split, evenly spaced: its order may be by class."""
-    from spikebench.data import subset
-
-    size = len(split)  # type: ignore[arg-type]
-    if samples == 0 or samples >= size:
-        return split
-    return subset(split, [index * size // samples for index in range(samples)])
 
 
 def records_of(found: ActivityAnalysis, model: Any) -> Iterator[Record]:

@@ -16,6 +16,7 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "accuracy": {"T": [1, 3]},
     "pretraining_cost": {"batch_size": 4, "steps": 1},
     "probe": {"labels": [4, None]},
+    "audit": {"checks": ["batch_invariance", "activity", "declared"], "samples": 2},
     "knn": {"labels": [4, None], "k": 3},
     "activity": {"samples": 4},
     "latency": {"batch_sizes": [1, 2], "modes": ["eager"], "seconds": 0.01},

@@ -3,9 +3,9 @@
 import pytest
 
 from spikebench.core.errors import InputError
+from spikebench.core.published import load, load_all, records
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.variant import VariantSpec
-from spikebench.reading.published import load, load_all, records
 
 NAMES = REGISTRIES["published"].names()
 

@@ -81,6 +81,7 @@ class Attention(AttentionBase):
 
     def __init__(self, options: DSSAOptions, context: Context) -> None:
         super().__init__()
+        self.options = options
         dim, p = context.spec.dim, options.reduction
         self.num_heads = context.spec.num_heads
         self.input_neuron = context.neuron(dim) if context.neuron_first else None

@@ -54,6 +54,10 @@ class Attention(QKVAttention):
         """Why this many steps cannot be evaluated, or None."""
         return f"chunks of {self.options.chunk} steps do not divide T = {T}" if T % self.options.chunk else None
 
+    def looks_ahead(self, T: int) -> int:
+        """How many steps are taken together."""
+        return self.options.chunk
+
     def mix(self, *qkv: Tensor) -> Tensor:
         T, N = qkv[0].shape[0], qkv[0].shape[3]
         q, k, v = (self._join_steps(x) for x in qkv)

@@ -29,3 +29,7 @@ class Neuron(SpikingJellyNeuron):
         node = neuron.PSN(T, surrogate_function=FormulaSurrogate(surrogate))
         nn.init.constant_(node.bias, -(options.v_threshold if v_threshold is None else v_threshold))
         super().__init__(node, fixed_steps=T)
+
+    def looks_ahead(self, T: int) -> int:
+        """How many steps are taken together: all of them."""
+        return T

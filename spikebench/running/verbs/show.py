@@ -27,10 +27,8 @@ CIFAR = InputSpec(3, 32, 10)
 DVS = InputSpec(2, 128, 10, events=True)
 
 
-def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool, cross_check: bool) -> None:
-    """Print the layer table; with ``audit`` which layers receive anything but binary spikes; with ``cross_check`` what fvcore and
-    torch count. Raises InputError.
-    """
+def show_variant(variant: str, dataset: str, changes: Sequence[str], cross_check: bool) -> None:
+    """Print the layer table; with ``cross_check`` what fvcore and torch count. Raises InputError."""
     import torch
     from rich.text import Text
 
@@ -58,7 +56,7 @@ def show_variant(variant: str, dataset: str, changes: Sequence[str], audit: bool
     size = f"{inputs.channels}x{inputs.size}x{inputs.size}, {inputs.classes} classes"
     screen.print(Text(variant, style="bold"), f"on {size}: {parameters:,} parameters, T = {spec.T}")
     screen.print(", ".join(f"{field} {getattr(spec, field)}" for field in COMPONENTS if field in meant))
-    screen.print((_audit_table if audit else _layer_table)(analysis.sites, model))
+    screen.print(_layer_table(analysis.sites, model))
     if cross_check:
         screen.print(_cross_check(analysis.sites, model, image))
     for missing in analysis.not_counted:
@@ -98,25 +96,6 @@ def _layer_table(sites: Sequence[Site], model: nn.Module) -> Table:
         numeric = not isinstance(values[0], str)
         table.add_column(heading, footer=_cell(footer), justify="right" if numeric else "left", no_wrap=numeric)
     for row in zip(*(values for _, values, _ in columns), strict=True):
-        table.add_row(*map(_cell, row))
-    return table
-
-
-def _audit_table(sites: Sequence[Site], model: nn.Module) -> Table:
-    """The synaptic operations whose input is not binary spikes, and their share of all."""
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), title_justify="left")
-    layers = [site for site in sites if site.synaptic]
-    impure = [site for site in layers if any(kind != "binary" for kind in site.kinds)]
-    events = max(1, sum(site.events for site in layers))
-    share = sum(site.events for site in impure) / events
-    table.title = f"{len(impure)} of {len(layers)} operations, {share:.1%} of events, receive anything but binary spikes"
-    for heading in ("layer", "operation", "input", "known", "needs", "events", "share"):
-        table.add_column(heading, justify="right" if heading in ("events", "share") else "left")
-    for site in impure:
-        needs = "additions" if site.accumulates else "multiplications"
-        row = (site.scope, site.operation, site.input, site.known_by, needs, site.events, site.events / events)
         table.add_row(*map(_cell, row))
     return table
 

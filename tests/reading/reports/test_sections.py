@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikebench.core.metrics import Metric
+from spikebench.core.published import load_all
 from spikebench.core.records import Record
 from spikebench.reading.model import fronts
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import Paired
 from spikebench.reading.model.summary import Summary
-from spikebench.reading.published import load_all
 from spikebench.reading.reports.document import Absent, Number
 from spikebench.reading.reports.sections import failures, firing, pareto, published, stages, timesteps, training
 
@@ -147,7 +147,7 @@ def test_our_network_stands_beside_the_papers(cifar):
     assert tables["published-parameters"].rows[0].cells[-1].value == 9_324_730
 
 
-@pytest.mark.parametrize("change", [{"T": 2}, {"neuron": "if"}, {"attention": "softmax"}, {"depth": 2}])
+@pytest.mark.parametrize("change", [{"T": 2}, {"neuron": "if"}, {"attention": "softmax"}, {"depth": 2}, {"family": "qkformer"}])
 def test_another_network_does_not(cifar, change):
     factors = {**next(iter(cifar.groups.values())).factors, **change}
     fitting = [row for row in load_all() if published.fits(row, factors)]

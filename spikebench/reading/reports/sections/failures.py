@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spikebench.core import findings
 from spikebench.core.records import label
 from spikebench.reading.model.factors import name_of
 from spikebench.reading.model.frame import Frame
@@ -23,7 +24,8 @@ class Section:
         names = [*frame.factors(), "seed"]
         lost: dict[tuple[str, str, str], list[str]] = {}
         for record in frame.records:
-            if record.status != "ok" and record.kind != "estimated":
+            told_elsewhere = record.metric == findings.METRIC and record.status == "unavailable"
+            if record.status != "ok" and record.kind != "estimated" and not told_elsewhere:
                 cell = frame.cell_factors.get(record.cell_id, {})
                 lost.setdefault((record.status, record.reason, label(record)), []).append(name_of(cell, names))
         found: dict[tuple[str, str, str], list[str]] = {}

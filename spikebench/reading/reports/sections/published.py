@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from spikebench.core.published import Published, load_all
 from spikebench.core.records import Record
 from spikebench.reading.model.display import display_for
 from spikebench.reading.model.factors import Factor
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.summary import Quantity, quantities
-from spikebench.reading.published import Published, load_all
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.document import Block, Cell, Column, Footnotes, Label, Number, Row, Table
 
@@ -39,11 +39,9 @@ class Section:
 
 
 def fits(published: Published, factors: Mapping[str, Factor]) -> bool:
-    """Whether a printed row is about this network: data set, T and every factor that the row names; options are left aside."""
-    wanted = {**published.factors, "dataset": published.dataset, "T": published.T}
-    if not published.factors:
-        return False
-    return all(str(factors.get(name)).partition("(")[0] == value for name, value in wanted.items())
+    """Whether a printed row is about this network: data set, T and every factor that the row names."""
+    same = {"dataset": published.dataset, "T": published.T}
+    return published.is_of(factors) and all(str(factors.get(name)).partition("(")[0] == value for name, value in same.items())
 
 
 def _table(
