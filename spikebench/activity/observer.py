@@ -223,6 +223,8 @@ class ActivityObserver:
         if sums is None:
             sums = self.analysis.neuron_sums[scope] = NeuronSums(self.analysis.next_place(), scope, type(module).__name__)
         left, sums.before = stepped(places, steps.multi, sums.before), None if isinstance(module, SpikingNeuron) else places
+        if getattr(module, "mixes_samples", False):
+            left = MIXED
         fired = sums.fired(inputs, outputs[0], values, steps, left, layout.track)
         for output in outputs[1:]:  # a membrane, say
             tracker.set(output, Origin(True))

@@ -22,15 +22,25 @@ def digest(data: Any) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Given weights: somebody else's checkpoint. ``sha256`` of the file is the identity, the path only how to find it."""
+    """Given weights: somebody else's checkpoint. ``sha256`` of the file is the identity, the path only how to find it.
+
+    ``quirks``: the faults of the released code that are reproduced, by name, with commas; ``none``; "" where it has none known.
+    """
 
     path: str
     layout: str
     sha256: str
     ema: bool = False
+    quirks: str = ""
 
     def identity(self) -> dict[str, Any]:
-        return {"layout": self.layout, "sha256": self.sha256, **({"ema": True} if self.ema else {})}
+        quirks = {"quirks": self.quirks} if self.quirks not in ("", "none") else {}
+        return {"layout": self.layout, "sha256": self.sha256, **({"ema": True} if self.ema else {}), **quirks}
+
+    def to_plain(self) -> dict[str, Any]:
+        """As ``cells/<cell_id>.json`` stores it."""
+        found = dataclasses.asdict(self)
+        return found if self.quirks else {key: value for key, value in found.items() if key != "quirks"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +132,7 @@ class Cell:
             "dataset": self.dataset.essential("datasets").to_plain(),
             "training": None if self.training is None else self.training.essential("harnesses").to_plain(),
             "pretraining": None if self.pretraining is None else self.pretraining.essential("harnesses").to_plain(),
-            "weights": None if self.weights is None else dataclasses.asdict(self.weights),
+            "weights": None if self.weights is None else self.weights.to_plain(),
             "seed": self.seed,
         }
 

@@ -40,6 +40,10 @@ class Rules(Protocol):
     def foreign(self, path: Path, layout: str, num_heads: int | None, ema: bool) -> tuple[VariantSpec, InputSpec]:
         """The network and the input of somebody else's checkpoint; raises InputError if it is not of that layout."""
 
+    def quirks(self, layout: str, asked: str) -> str:
+        """The names of the released code's faults that are asked for, with commas; ``none``; "" where the layout has none known.
+        Raises InputError for one that it has not."""
+
     def device(self, name: str) -> Sequence[Problem]:
         """Why nothing can run on ``cuda`` here; empty if it can."""
 

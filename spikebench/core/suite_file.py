@@ -81,6 +81,7 @@ class WeightsBlock(Block):
     layout: str = Field(description="Whose tensor names: spikformer-cifar, spikingformer-cifar, ...; masked: a pre-training's")
     num_heads: int | None = Field(None, ge=1, description="Where the tensors cannot tell and the width was never published")
     ema: bool = Field(False, description="The averaged weights of a checkpoint that has both")
+    quirks: str = Field("none", description="Known faults of the released code to reproduce: none, released (all), or a name")
 
 
 class ReportBlock(Block):

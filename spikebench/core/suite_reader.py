@@ -223,7 +223,10 @@ class Reader:
             return None
         with path.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        return Weights(str(path.resolve()), file.weights.layout, sha256, file.weights.ema)
+        quirks = ""
+        if (rules := self.rules) is not None:
+            quirks = self._attempt(("weights", "quirks"), lambda: rules.quirks(file.weights.layout, file.weights.quirks)) or ""
+        return Weights(str(path.resolve()), file.weights.layout, sha256, file.weights.ema, quirks)
 
     def _start_from(self, weights: Weights, file: Any, inputs: InputSpec | None) -> None:
         """The checkpoint's network is the base of the grid, unless the suite names another or it is a pre-trained encoder."""

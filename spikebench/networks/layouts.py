@@ -7,8 +7,10 @@ shapes of 1x1 convolutions differ.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from spikebench.core.errors import InputError, Problem, nearest
 
 Layers = tuple[tuple[str, str], ...]
 
@@ -33,7 +35,8 @@ class Layout:
     """A published network. ``layers`` stand outside blocks, ``stacks`` hold the blocks, ``first`` sees the image.
 
     ``fields``: the VariantSpec apart from what tensors tell (depth, dim, mlp_ratio, q/k/v bias). ``num_heads``: as published, by
-    width; a width that is not listed must be given. ``size``: of the images it was trained on.
+    width; a width that is not listed must be given. ``size``: of the images it was trained on. ``quirks``: faults of the released
+    code, which its checkpoints were trained with, by name, in a sentence.
     """
 
     name: str
@@ -44,6 +47,18 @@ class Layout:
     num_heads: Mapping[int, int] | int
     size: int
     events: bool = False
+    quirks: Mapping[str, str] = field(default_factory=dict)
+
+    def chosen(self, quirks: str) -> tuple[str, ...]:
+        """Names of the quirks that ``none``, ``released`` or a name asks for. Raises InputError for one that it lacks."""
+        if quirks == "none":
+            return ()
+        if quirks == "released":
+            return tuple(self.quirks)
+        if quirks not in self.quirks:
+            hint = nearest(quirks, ["none", "released", *self.quirks])
+            raise InputError(Problem(f"layout {self.name} has no quirk {quirks!r}{hint}", key="quirks"))
+        return (quirks,)
 
 
 def _layers(*pairs: str) -> Layers:
@@ -118,6 +133,9 @@ KV_FIRST, QK_FIRST = {"published_order": "kv_first"}, {"published_order": "qk_fi
 SPIKINGFORMER = {"stem": "spikingformer", "residual": "membrane"}
 SDT = {"stem": "sdt", "attention": "sdsa", "residual": "membrane", "head": "spiking"}
 CIFAR_HEADS = {256: 8, 384: 12}
+CARRIED = {
+    "carried_state": "the neuron behind the last stage's projections runs on from image to image of a batch (references.md 1.11)"
+}
 
 LAYOUTS: Mapping[str, Layout] = {
     layout.name: layout
@@ -194,6 +212,7 @@ LAYOUTS: Mapping[str, Layout] = {
             {"family": {"name": "qkformer", "first_patch": 1}},
             8,
             32,
+            quirks=CARRIED,
         ),
         Layout(
             "qkformer-imagenet",
@@ -203,6 +222,7 @@ LAYOUTS: Mapping[str, Layout] = {
             {"family": {"name": "qkformer", "first_patch": 4}},
             8,
             224,
+            quirks=CARRIED,
         ),
     )
 }

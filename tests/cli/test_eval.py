@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,45 @@ def test_a_damaged_file_is_refused(command: Command, checkpoint: Path) -> None:
     done = command("eval", checkpoint, "--layout", "spikformer-cifar", "--dataset", "digits")
     assert done.returncode == 2
     assert "damaged" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def qkformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The released QKFormer, small, for digits, with weights under which it fires."""
+    path = Path(__file__).parents[1] / "networks" / "oracles" / "others_official.py"
+    spec = importlib.util.spec_from_file_location("others_official", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    torch.manual_seed(0)
+    model = module.QKFormer(channels=1, dim=64, depth=3)
+    state = model.state_dict()
+    for name, tensor in state.items():
+        if name.endswith("running_var"):
+            tensor.fill_(0.05)
+        elif "_bn.bias" in name:
+            tensor.fill_(0.8)
+    checkpoint = tmp_path_factory.mktemp("qkformer") / "qk.pth"
+    torch.save(state, checkpoint)
+    return checkpoint
+
+
+def test_a_layout_with_quirks_is_measured_without_them_and_with_them(command: Command, qkformer: Path, tmp_path: Path) -> None:
+    arguments = ("eval", qkformer, "--layout", "qkformer-cifar", "--dataset", "digits", "--measure", "{activity: {samples: 8}}")
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "quirk carried_state" in done.stdout
+    events = next(
+        line for line in done.stdout.splitlines() if line.startswith("events{") and line.count("M") + line.count("k") >= 3
+    )
+    assert events.split()[-2] not in ("0", "+0"), "the fault changes what is counted"
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"eval-qk", "eval-qk-released"}
+    report = (tmp_path / "results" / "eval-qk-released" / "report" / "report.md").read_text()
+    assert r"qkformer-cifar: carried\_state" in report
+
+
+def test_a_quirk_that_is_none_is_refused(command: Command, qkformer: Path) -> None:
+    done = command("eval", qkformer, "--layout", "qkformer-cifar", "--dataset", "digits", "--quirks", "carried")
+    assert done.returncode == 2
+    assert "did you mean 'carried_state'" in done.stderr

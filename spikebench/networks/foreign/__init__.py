@@ -12,12 +12,13 @@ from torch import Tensor
 from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.variant import InputSpec
 from spikebench.networks.building import build
+from spikebench.networks.foreign._quirks import apply_quirks
 from spikebench.networks.foreign._reading import Source, read_state
 from spikebench.networks.foreign._translate import OPTIONAL, Translation, translate
 from spikebench.networks.layouts import LAYOUTS
 from spikebench.networks.network import Network
 
-__all__ = ["LAYOUTS", "Transfer", "load_foreign", "load_into", "read"]
+__all__ = ["LAYOUTS", "Transfer", "apply_quirks", "load_foreign", "load_into", "read"]
 
 
 def load_foreign(
@@ -29,6 +30,7 @@ def load_foreign(
     classes: int | None = None,
     ema: bool = False,
     batch_first: bool = False,
+    quirks: str = "none",
     **spec: Any,
 ) -> Network:
     """The published network with its weights, in evaluation mode, on the CPU.
@@ -38,11 +40,13 @@ def load_foreign(
     and classes are read from the tensors; ``num_heads`` cannot be and is the published one for the width, unless given. ``size``:
     side of the images if not that of the layout's data set. ``classes``: another number than the checkpoint's gives a new, random
     head, for fine-tuning. ``ema``: the averaged weights of a checkpoint that has both. ``batch_first``: sequences as
-    (B, T, C, H, W), as the authors' event code takes them. ``spec``: VariantSpec fields that differ from the published network
+    (B, T, C, H, W), as the authors' event code takes them. ``quirks``: ``released`` reproduces the known faults of the released
+    code (``LAYOUTS[layout].quirks``), which published numbers were had with; or one of them by name; ``none``: the network as its
+    paper defines it. ``spec``: VariantSpec fields that differ from the published network
     (``T=6``, ``attention="sdsa"``): weights without a place then stay out, new components are random.
 
     Raises InputError: a file that cannot be read, an unknown layout, tensors that are missing, unknown or of a wrong shape (the
-    first are named, and the layout that fits best), or fields that make no network.
+    first are named, and the layout that fits best), a quirk that the layout does not have, or fields that make no network.
     """
     found = read(source, layout, num_heads=num_heads, size=size, ema=ema)
     inputs = found.inputs
@@ -53,6 +57,7 @@ def load_foreign(
         _transfer(found, model, free="head." if inputs != found.inputs else None)
     else:
         _transfer(found, model, free="")
+    apply_quirks(model, layout, quirks)
     model.batch_first = batch_first
     model.eval()
     return model
@@ -80,13 +85,15 @@ class Transfer(NamedTuple):
     """Parameters and buffers of the model that kept their values."""
 
 
-def load_into(model: Network, source: Source, layout: str, *, ema: bool = False) -> Transfer:
+def load_into(model: Network, source: Source, layout: str, *, ema: bool = False, quirks: str = "none") -> Transfer:
     """Start ``model`` from a checkpoint: what has the same place and shape is copied, for ablation and fine-tuning.
 
-    A head for other classes stays as it is. Raises InputError as ``load_foreign``, and if a shared tensor has another shape, or
-    nothing is shared at all.
+    A head for other classes stays as it is. ``quirks``: as in ``load_foreign``. Raises InputError as ``load_foreign``, and if a
+    shared tensor has another shape, or nothing is shared at all.
     """
-    return _transfer(read(source, layout, num_heads=model.spec.num_heads, ema=ema), model, free="")
+    transfer = _transfer(read(source, layout, num_heads=model.spec.num_heads, ema=ema), model, free="")
+    apply_quirks(model, layout, quirks)
+    return transfer
 
 
 @torch.no_grad()

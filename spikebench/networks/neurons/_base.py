@@ -13,12 +13,14 @@ class SpikingNeuron(nn.Module):
     """Base of all neurons. A subclass writes ``fire`` ; made as ``Neuron(options, surrogate=, channels=, T=, v_threshold=)``.
 
     ``emits``: what the output holds. ``fixed_steps``: the number of steps that it has parameters for, None if it takes any.
-    ``channels``: the size of axis 2 of its input. ``v_threshold`` overrides the options' where the architecture asks for another
-    (0.5 after an attention product); a neuron whose threshold is learned starts there.
+    ``mixes_samples``: what one sample does reaches others. ``channels``: the size of axis 2 of its input. ``v_threshold``
+    overrides the options' where the architecture asks for another (0.5 after an attention product); a neuron whose threshold is
+    learned starts there.
     """
 
     emits: Values = BINARY
     fixed_steps: int | None = None
+    mixes_samples: bool = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes (T, B, C, ...) from currents of the same shape; state starts from rest."""

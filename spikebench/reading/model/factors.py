@@ -45,7 +45,9 @@ def flatten(cell: Mapping[str, Any]) -> dict[str, Factor]:
             flat[prefix] = choice.name
             flat |= {f"{prefix}.{name}": _scalar(value) for name, value in choice.options.items()}
     if cell.get("weights"):
-        flat["weights"] = f"{cell['weights'].get('layout')}:{str(cell['weights'].get('sha256'))[:8]}"
+        given = cell["weights"]
+        quirks = f" quirks={given['quirks']}" if given.get("quirks") else ""
+        flat["weights"] = f"{given.get('layout')}:{str(given.get('sha256'))[:8]}{quirks}"
     if "seed" in cell:
         flat["seed"] = cell["seed"]
     return flat

@@ -64,6 +64,10 @@ def facts(frame: Frame) -> dict[str, str]:
     versions = sorted({_version(source) for source in frame.sources.values()})
     if versions:
         found["spikebench"] = "; ".join(versions)
+    weights = [cell["weights"] for cell in frame.cells.values() if cell.get("weights")]
+    quirks = sorted({f"{given['layout']}: {given['quirks']}" for given in weights if given.get("quirks")})
+    if quirks:
+        found["quirks of released code"] = "; ".join(quirks)
     return found
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "pretrained",
     "pretraining",
     "profile",
+    "quirks",
     "resolve",
     "settled",
     "tolerances",
@@ -68,6 +69,14 @@ def foreign(path: Path, layout: str, num_heads: int | None = None, ema: bool = F
 
     found = read(path, layout, num_heads=num_heads, ema=ema)
     return found.spec, found.inputs
+
+
+def quirks(layout: str, asked: str) -> str:
+    """The names of the released code's faults that are asked for, with commas; ``none``; "" where the layout has none known."""
+    from spikebench.networks.layouts import LAYOUTS, Layout
+
+    found = LAYOUTS.get(layout) or Layout(layout, "", (), (), {}, {}, 0)
+    return ",".join(found.chosen(asked)) or ("none" if found.quirks else "")
 
 
 def device(name: str) -> Sequence[Problem]:

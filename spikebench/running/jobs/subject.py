@@ -86,7 +86,7 @@ def _start_from(model: Any, weights: Weights) -> None:
     """What has the same place and shape in the checkpoint is taken from it; components that the suite changed start afresh."""
     import hashlib
 
-    from spikebench.networks.foreign import load_into
+    from spikebench.networks.foreign import apply_quirks, load_into
     from spikebench.training.pretraining import load_pretrained_file
 
     with open(weights.path, "rb") as stream:
@@ -96,6 +96,8 @@ def _start_from(model: Any, weights: Weights) -> None:
         load_pretrained_file(model, Path(weights.path))
     else:
         load_into(model, weights.path, weights.layout, ema=weights.ema)
+        for name in weights.quirks.split(",") if weights.quirks not in ("", "none") else ():
+            apply_quirks(model, weights.layout, name)
 
 
 def has_weights(folder: Path) -> bool:

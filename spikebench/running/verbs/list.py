@@ -105,7 +105,8 @@ def _layouts(whole: bool) -> Iterator[tuple[str, str]]:
         known = f"{heads}" if isinstance(heads, int) else ", ".join(f"{n} for width {width}" for width, n in heads.items())
         frames = "event frames" if layout.events else "images"
         first = f"; its file has {layout.first}.weight" if whole else ""
-        yield name, f"{layout.size}x{layout.size} {frames}; {parts}; heads: {known}{first}"
+        quirks = f"; quirks: {', '.join(layout.quirks)}" if layout.quirks else ""
+        yield name, f"{layout.size}x{layout.size} {frames}; {parts}; heads: {known}{quirks}{first}"
     yield "masked", "a pre-trained encoder of spikebench's own, weights/<cell>/weights.pt"
 
 

@@ -225,9 +225,11 @@ class TokenQK(Base):
 
 
 class QKSSA(Base):
-    def __init__(self, dim, n):
+    """``carries``: as released, the last neuron gets the flattened (T B, C, N) tensor."""
+
+    def __init__(self, dim, n, carries=False):
         super().__init__()
-        self.n = n
+        self.n, self.carries = n, carries
         for name in "qkv":
             self.add(name, dim, dim, 1, False, 1)
         self.add("proj", dim, dim, 1, True, 1)
@@ -235,11 +237,12 @@ class QKSSA(Base):
     def forward(self, x):
         q, k, v = (heads(self.fire(self.layer(name, x)), self.n) for name in "qkv")
         y = q @ (k.transpose(-2, -1) @ v) * 0.125
-        return self.fire(self.layer("proj", self.fire(unheads(y), 0.5)))
+        y = self.layer("proj", self.fire(unheads(y), 0.5))
+        return self.fire(y.flatten(0, 1)).view(y.shape) if self.carries else self.fire(y)
 
 
 class QKFormer(nn.Module):
-    def __init__(self, channels=3, dim=384, depth=4, classes=10, T=4):
+    def __init__(self, channels=3, dim=384, depth=4, classes=10, T=4, carries=False):
         super().__init__()
         self.T = T
         self.patch_embed1 = Embed1(channels, dim // 4)
@@ -248,7 +251,7 @@ class QKFormer(nn.Module):
         mlp = ("mlp1", "mlp2")
         self.stage1 = nn.ModuleList([Block("tssa", TokenQK(dim // 4, 8), PostMLP(dim // 4, mlp))])
         self.stage2 = nn.ModuleList([Block("tssa", TokenQK(dim // 2, 8), PostMLP(dim // 2, mlp))])
-        self.stage3 = nn.ModuleList([Block("ssa", QKSSA(dim, 8), PostMLP(dim, mlp)) for _ in range(depth - 2)])
+        self.stage3 = nn.ModuleList([Block("ssa", QKSSA(dim, 8, carries), PostMLP(dim, mlp)) for _ in range(depth - 2)])
         self.head = nn.Linear(dim, classes)
 
     def forward(self, x):
