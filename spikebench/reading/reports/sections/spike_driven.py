@@ -67,4 +67,4 @@ def _blocks(name: str, events: Sequence[Layer], joules: Mapping[str, Layer]) -> 
         f"{name}: {len(other)} of {len(events)} layers receive more than binary spikes; they do {100 * part:.1f} % of the SOPs."
     )
     caption = f"{said} Integers are sums of spikes (residual streams, products): hardware for spikes alone takes them one by one."
-    return [Table("audit", caption, heads, tuple(rows), tuple(notes.texts))]
+    return [Table("spike-driven", caption, heads, tuple(rows), tuple(notes.texts))]
