@@ -59,6 +59,10 @@ class Layout:
         """
         if self._heard is not None:
             return
+        channels = next(iter(places), "all")
+        if windows == len(self.shape) - 1 and isinstance(channels, Along) and channels.axis == batch_axis + 1:
+            self._samples = self._samples or 1  # (C, H, W): torch gives one image a batch of its own
+            return
         on_axis = [track for track, place in enumerate(places) if isinstance(place, Along) and place.axis == batch_axis]
         single = [track for track, size in enumerate(self.shape[:TRACKS]) if size == 1]  # not followed: it may be any axis of 1
         joined = 0 < windows < len(self.shape) - 2

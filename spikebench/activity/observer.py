@@ -41,6 +41,8 @@ class ActivityObserver:
     belongs to it. One that has a ``step_mode`` ("s" or "m") takes steps as SpikingJelly's do; of others the axes of their inputs
     tell, followed from the network's (``provenance``).
 
+    What the calls do to the model (BatchNorm's statistics, membranes) stays done; ``count`` undoes it.
+
     The pass runs compiled blocks, fused attention and fused encoder layers as their definitions, since a fused kernel cannot be
     seen into. Declared values are checked: a wrong one raises WrongDeclarationError. No autograd graph is kept by the counting
     itself.

@@ -166,3 +166,15 @@ def test_rate_coded_input_is_an_input() -> None:
             torch.ones(2, 4) * 30 if draw is torch.poisson else torch.ones(2, 4),
         )
         assert (found.total(), found.not_counted) == (24, ())
+
+
+@pytest.mark.parametrize(("channels", "shape"), [(3, (6, 6)), (1, (6, 6)), (4, (9,))])
+def test_an_image_without_a_batch_is_one_sample(channels: int, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    conv = {1: nn.Conv1d, 2: nn.Conv2d}[len(shape)]
+    model = nn.Sequential(conv(channels, 5, 3), nn.ReLU(), conv(5, 2, 3))
+    image = torch.rand(channels, *shape)
+    alone, batch = count(model, image), count(model, image[None])
+    assert (alone.samples, batch.samples) == (1, 1)
+    assert alone.by_sample("events") == batch.by_sample("events") == [alone.total()]
+    assert count(model, torch.stack([image] * 3)).samples == 3

@@ -119,3 +119,13 @@ def test_training_draws_anew_and_evaluation_does_not():
     assert not torch.equal(model.encoding(image, 2), model.encoding(image, 2))
     model.eval()
     assert torch.equal(model.encoding(image, 2), model.encoding(image, 2))
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_an_untrained_dssa_takes_all_steps_together_and_says_so(trained):
+    torch.manual_seed(0)
+    model = build(SMALL.replace(attention="dssa"), INPUTS)
+    if trained:
+        model.train()(torch.rand(4, 2, 8, 8))
+    found = audit(model.eval(), torch.rand(3, 2, 8, 8) * 4, checks=["causality"])["causality"]
+    assert found.verdict == ("pass" if trained else "not applicable"), str(found)

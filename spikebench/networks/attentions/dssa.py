@@ -45,6 +45,10 @@ class RunningRate(nn.Module):
         self.register_buffer("rate", torch.zeros(()))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
+    def looks_ahead(self, T: int) -> int:
+        """How many steps are taken together: before the first training step all, an image's own mean being over its steps."""
+        return 1 if bool(self.started) else T
+
     @torch.no_grad()
     def forward(self, spikes: Tensor) -> Tensor:
         """The average, at least 1e-6 since silent layers must not divide by zero: 0-d, or (1, B, 1, ...) in evaluation."""
