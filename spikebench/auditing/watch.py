@@ -79,6 +79,15 @@ def first_difference(one: Sequence[Event], other: Sequence[Event], compare: Comp
     return None
 
 
+def unfinished(events: Sequence[Event]) -> str | None:
+    """The innermost module that began and did not end: where an exception came from. None where none was running."""
+    running = [event.scope for event in events if event.kind == "in"]
+    for event in events:
+        if event.kind == "out":
+            running.remove(event.scope)
+    return running[-1] if running else None
+
+
 def same(a: Event, b: Event) -> float | None:
     """Of runs that must be equal throughout."""
     return max((distance(x, y) for x, y in zip(a.tensors, b.tensors, strict=False)), default=None)

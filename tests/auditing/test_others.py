@@ -84,6 +84,7 @@ def test_spikingjellys_spikformer_carries_its_state_and_is_sound_otherwise(spiki
     assert {"call_invariance", "spike_driven"} <= found, str(spikingjelly)
     assert not found & {"batch_invariance", "causality", "gradients", "token_order", "activity"}, str(spikingjelly)
     assert "state is left over" in spikingjelly["call_invariance"].sentence
+    assert spikingjelly["call_invariance"].layer == spikingjelly["memory"].layer == "patch_embed.stages.0.neuron"
 
 
 def test_a_loop_over_steps_with_state_in_buffers():
@@ -92,6 +93,26 @@ def test_a_loop_over_steps_with_state_in_buffers():
     assert set(sound) <= {"layout"}, sound
     forgot, found = failed(StepByStep(resets=False), checks=["call_invariance", "batch_invariance"])
     assert forgot == {"call_invariance": "fire1"}, str(found)
+
+
+class OfOneShape(Leaky):
+    """Its membrane fits the batch that it saw last, and no other."""
+
+    def forward(self, x):
+        if self.mem.numel() > 1 and self.mem.shape != x.shape:
+            raise RuntimeError(f"a membrane of {tuple(self.mem.shape)}")
+        spike = super().forward(x)
+        self.mem = torch.zeros_like(x)
+        return spike
+
+
+def test_a_call_that_fails_after_another_is_named_with_its_layer():
+    torch.manual_seed(0)
+    model = StepByStep(resets=False)
+    model.fire1, model.fire2 = OfOneShape(), OfOneShape()
+    found = audit(model, tiny.images(), checks=["call_invariance"])["call_invariance"]
+    assert (found.verdict, found.layer) == ("fail", "fire1"), str(found)
+    assert "after a call with another batch: a call fails" in found.sentence
 
 
 def test_neurons_that_are_no_modules():

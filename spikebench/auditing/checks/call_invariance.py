@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from spikebench.activity.nested import named_parts, tensors_within
 from spikebench.auditing.calls import distance
-from spikebench.auditing.patient import EXACT, Patient, scale
-from spikebench.auditing.watch import first_difference, same, watching
+from spikebench.auditing.patient import EXACT, Patient, said, scale
+from spikebench.auditing.watch import first_difference, same, unfinished, watching
 from spikebench.core.findings import Finding
 
 FIGURE = "largest difference of results"
@@ -40,12 +40,15 @@ class Check:
             model = copy.deepcopy(patient.exact)
             with watching(model) as first:
                 reference = _call(model, inputs)
-            before(model)
             with watching(model) as second:
                 try:
+                    before(model)
+                    second.clear()
                     again = _call(model, inputs)
                 except Exception as error:
-                    return Finding("call_invariance", "fail", f"{words}, a call fails: {type(error).__name__}: {error}"[:300])
+                    place = unfinished(second)
+                    where = "" if place is None else patient.name(place)
+                    return Finding("call_invariance", "fail", f"{words}: a call fails: {said(error)}", layer=where)
             difference = max(map(distance, reference, again), default=0.0)
             if difference > EXACT * scale(reference):
                 failed.append(words)
@@ -54,13 +57,13 @@ class Check:
                     where = "" if place is None else patient.name(place.layer)
             worst = max(worst, difference)
         if not failed:
-            said = "equal results in equal calls, after an exception, after gradients, after another batch"
-            return Finding("call_invariance", "pass", said, worst, FIGURE)
+            meaning = "equal results in equal calls, after an exception, after gradients, after another batch"
+            return Finding("call_invariance", "pass", meaning, worst, FIGURE)
         if _draws(patient, inputs):
-            said = "it draws random numbers in evaluation mode, so that no result can be had again"
+            meaning = "it draws random numbers in evaluation mode, so that no result can be had again"
         else:
-            said = f"state is left over from call to call ({', '.join(failed)}): reset it at the start of each forward"
-        return Finding("call_invariance", "fail", said, worst, FIGURE, where)
+            meaning = f"state is left over from call to call ({', '.join(failed)}): reset it at the start of each forward"
+        return Finding("call_invariance", "fail", meaning, worst, FIGURE, where)
 
 
 def _call(model: nn.Module, inputs: Sequence[Tensor], gradients: bool = False) -> list[Tensor]:

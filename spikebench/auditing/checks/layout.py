@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from spikebench.activity.nested import tensors_within
 from spikebench.auditing.calls import distance
 from spikebench.auditing.patient import EXACT, Patient, said, scale
-from spikebench.auditing.watch import watching
+from spikebench.auditing.watch import unfinished, watching
 from spikebench.core.errors import InputError
 from spikebench.core.findings import Finding
 
@@ -129,11 +129,8 @@ class _Tries:
                     return tuple(tensors_within(model(*inputs)))
                 return self.patient.call(model, inputs)
             except BaseException:
-                open_ = [event.scope for event in events if event.kind == "in"]
-                done = [event.scope for event in events if event.kind == "out"]
-                for scope in done:
-                    open_.remove(scope)
-                self.place = self.patient.name(open_[-1]) if open_ else ""
+                place = unfinished(events)
+                self.place = "" if place is None else self.patient.name(place)
                 raise
 
 

@@ -93,8 +93,12 @@ def _held(model: nn.Module) -> Mapping[str, int]:
     return {scope: sum(x.nbytes for x in tensors_within(_state(module))) for scope, module in named_parts(model)}
 
 
+_OWN = frozenset(vars(nn.Module()))
+"""What every module has: parameters, hooks."""
+
+
 def _state(module: nn.Module) -> list[object]:
-    own = [value for key, value in vars(module).items() if not key.startswith("_") or key == "_buffers"]
+    own = [value for key, value in vars(module).items() if key not in _OWN or key == "_buffers"]
     return [value for value in own if not isinstance(value, nn.Module)]
 
 
