@@ -46,8 +46,8 @@ class Check:
                     second.clear()
                     again = _call(model, inputs)
                 except Exception as error:
-                    place = unfinished(second)
-                    where = "" if place is None else patient.name(place)
+                    running = unfinished(second)
+                    where = "" if running is None else patient.name(running)
                     return Finding("call_invariance", "fail", f"{words}: a call fails: {said(error)}", layer=where)
             difference = max(map(distance, reference, again), default=0.0)
             if difference > EXACT * scale(reference):
