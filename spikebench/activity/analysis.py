@@ -115,6 +115,13 @@ class ActivityAnalysis:
             total = [a + b for a, b in zip(total, found, strict=True)]
         return total
 
+    def events_by_step(self, site: int) -> list[int] | None:
+        """Events of a site at each time step, summed over samples, if time lies before the samples in what it reads, as in our
+        networks, (T, B, ...); None where it cannot lie so. Nobody but the network knows whether it does.
+        """
+        found = next(sums.by_step for sums in self.site_sums.values() if sums.site == site)
+        return found or None
+
     def spikes_by_sample(self, scope: str | None = None) -> list[int] | None:
         """Spikes of every sample, of one neuron layer or of all; None where samples cannot be told apart."""
         total = [0] * self.samples

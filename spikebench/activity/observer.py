@@ -119,7 +119,7 @@ class ActivityObserver:
         uneven = unevenly_read(sites, track, samples)
         tensors = [tensor for neuron in neurons for tensor in neuron.tensors()]
         for site in sites:
-            tensors += site.tensors(None if site.group in uneven else track, samples)
+            tensors += site.tensors(None if site.group in uneven else track, samples, layout.steps)
         host = to_host(tensors)
         for site in sites:
             site.settle(host, samples, self.analysis.samples)

@@ -208,6 +208,17 @@ class Rows:
     def times(self, factor: int) -> Rows:
         return Rows(self.sums, self.grid, self.factor * factor)
 
+    def by_step(self, track: int | None, size: int, steps: int) -> Tensor | None:
+        """Sums (steps,), without the factor, where time lies before the samples, in an axis of its own or folded into theirs;
+        None where it does not. Only for networks that are known to do so: equal lengths are no evidence.
+        """
+        place = "mixed" if track is None else self.grid.places[track]
+        if isinstance(place, str) or place.axis is None or place.size != size or place.shift:
+            return None
+        if prod(self.grid.shape[: place.axis]) * self.grid.shape[place.axis] != steps * place.inner * size:
+            return None
+        return self.sums.reshape(steps, -1).sum(1, dtype=torch.float64)
+
     def fold(self, track: int | None, size: int) -> tuple[Tensor, bool]:
         """(sums by index of ``track`` (size,), or their sum (1,) where indices cannot be told apart; whether that sum belongs to
         none of them). float64, without the factor.

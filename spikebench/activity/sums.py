@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from math import isfinite
 
 import torch
@@ -86,10 +87,13 @@ def _kind(low: float, high: float, wrong: float | None) -> ValueKind:
 
 @dataclass
 class Call:
-    """One call's sums, still on the device; ``folded``: ``counts`` by sample, once it is known what tells samples apart."""
+    """One call's sums, still on the device; ``folded``: ``counts`` by sample, once it is known what tells samples apart;
+    ``stepped``: events by step, where they lie so.
+    """
 
     counts: dict[str, Rows]
     operands: list[Seen]
+    stepped: Tensor | None = None
     folded: dict[str, tuple[Tensor, bool, int]] = field(default_factory=dict)
 
 
@@ -104,6 +108,7 @@ class SiteSums:
     fixed: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     by_sample: dict[str, list[int] | None] = field(default_factory=dict)
+    by_step: list[int] | None = field(default_factory=list)
     operands: list[Operand] = field(default_factory=list)
     pending: list[Call] = field(default_factory=list)
     weight_bytes: int = 0
@@ -119,9 +124,13 @@ class SiteSums:
         for name, amount in amounts.items():
             self.fixed[name] = self.fixed.get(name, 0) + amount
 
-    def tensors(self, track: int | None, samples: int) -> Iterator[Tensor]:
-        """What must come to the host; the counts are folded to one number a sample first."""
+    def tensors(self, track: int | None, samples: int, steps: int | None) -> Iterator[Tensor]:
+        """What must come to the host; the counts are folded to one number a sample, and events to one a step, first."""
         for call in self.pending:
+            if steps is not None and "events" in call.counts:
+                call.stepped = call.counts["events"].by_step(track, samples, steps)
+                if call.stepped is not None:
+                    yield call.stepped
             once: dict[object, tuple[Tensor, bool]] = {}
             for name, rows in call.counts.items():
                 key = id(rows.sums), rows.grid
@@ -140,6 +149,7 @@ class SiteSums:
                 self.operands = [Operand() for _ in call.operands]
             for operand, seen in zip(self.operands, call.operands, strict=True):
                 operand.see(seen, host, self.scope or "the network")
+            self._step(call, host)
             for name, (tensor, of_none, factor) in call.folded.items():
                 # Sizes of NaN and infinity: such an input is real, and its unit counts are left out.
                 values = [int(value) * factor if isfinite(value) else 0 for value in host[id(tensor)]]
@@ -155,6 +165,14 @@ class SiteSums:
             self.by_sample[name] = None if earlier is None or now is None else earlier + now
         self.add(bytes_read=self.weight_bytes * max(1, samples))
         self.forget()
+
+    def _step(self, call: Call, host: Host) -> None:
+        """Add a call's events by step; with one call whose steps lie otherwise those of the site are not known."""
+        if call.stepped is None or self.by_step is None or not all(map(isfinite, host[id(call.stepped)])):
+            self.by_step = None
+            return
+        found = [int(value) * call.counts["events"].factor for value in host[id(call.stepped)]]
+        self.by_step = [a + b for a, b in zip_longest(self.by_step, found, fillvalue=0)]
 
     def forget(self) -> None:
         """The pass is over, or has failed."""

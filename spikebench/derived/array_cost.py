@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from spikebench.derived.chip import Array, ArrayEnergy, Chip
-from spikebench.derived.many_cores import PARTS, Cost
+from spikebench.derived.many_cores import PARTS, Amount, Cost
 from spikebench.derived.terms import twin_bits
 from spikebench.derived.workload import Load
 
@@ -46,6 +46,27 @@ def costs(loads: Sequence[Load], chip: Chip, mode: Mode = "spiking", seconds: fl
         _cost(load, shape, array, energy, mode, T, energy.static * time * (shape.cycles / cycles if cycles else 0.0))
         for load, shape in zip(loads, shapes, strict=True)
     ]
+
+
+def amounts(loads: Sequence[Load], chip: Chip) -> list[Amount]:
+    """The formula of ``costs`` for the spiking network with the numbers put in, static power apart."""
+    array, energy = _of(chip)
+    assert energy is not None
+    T = max((load.steps for load in loads), default=1)
+    shapes = [(load, _shape(load, array, "spiking", T)) for load in loads]
+    spiking = [(load, shape) for load, shape in shapes if not load.needs_numbers]
+    found = [
+        Amount("additions", sum(load.unit_events for load, _ in spiking), energy.ac),
+        Amount("idle cycles", sum(max(0.0, shape.operations - load.events) for load, shape in spiking), energy.idle),
+        Amount("MACs beyond spikes", sum(shape.operations for load, shape in shapes if load.needs_numbers), energy.mac),
+        Amount("neuron updates", sum(load.neurons * load.steps for load in loads if load.fires), energy.update),
+        *(
+            Amount(f"bits of {name} in SRAM", sum(getattr(shape, name) for _, shape in shapes), energy.sram)
+            for name in ("weights", "inputs", "sums", "membranes")
+        ),
+        Amount("bits in DRAM", sum(shape.dram for _, shape in shapes), energy.dram),
+    ]
+    return [amount for amount in found if amount.count and amount.joules]
 
 
 def seconds_of(loads: Sequence[Load], chip: Chip, mode: Mode = "spiking") -> float:

@@ -29,7 +29,7 @@ class Counted:
     membrane: dict[str, float] = dataclasses.field(default_factory=dict)
     spikes: dict[str, float] = dataclasses.field(default_factory=dict)
     rates_by_step: dict[str, dict[int, float]] = dataclasses.field(default_factory=dict)
-    events_by_step: dict[int, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    events_by_step: dict[int, dict[int, float]] = dataclasses.field(default_factory=dict)
     time_steps: int = 1
     complete: bool = True
     split: str = ""
@@ -62,8 +62,7 @@ def counted(records: Iterable[Record]) -> Iterator[Counted]:
         elif record.metric == "firing_rate" and record.scope and "t" in record.conditions and record.value is not None:
             job.rates_by_step.setdefault(record.scope, {})[int(record.conditions["t"])] = record.value
         elif record.metric == "events_by_step" and record.value is not None:
-            place, t = int(record.conditions["site"]), int(record.conditions["t"])
-            job.events_by_step[place] = (*job.events_by_step.get(place, ())[:t], record.value)
+            job.events_by_step.setdefault(int(record.conditions["site"]), {})[int(record.conditions["t"])] = record.value
         elif record.metric in _FIELDS and "site" in record.conditions:
             place = int(record.conditions["site"])
             sites = rows.setdefault(ids, {})

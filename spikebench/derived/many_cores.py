@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 from spikebench.derived.chip import Chip, Core, CoreEnergy, CoreTime, Hop, Synapse
 from spikebench.derived.mapping import Placement
@@ -50,6 +51,40 @@ def _cost(load: Load, index: int, energy: CoreEnergy, core: Core, placement: Pla
     parts = {"neurons": standing + spikes, "routing": routing, "static": static}
     parts["beyond" if load.needs_numbers else "synapses"] = synapses
     return Cost({part: parts.get(part, 0.0) for part in PARTS}, synapses + routing + spikes)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Amount:
+    """How many of what, at how many joules each: a term of the formula."""
+
+    what: str
+    count: float
+    joules: float
+
+
+def amounts(loads: Sequence[Load], chip: Chip, placement: Placement) -> list[Amount]:
+    """The formula of ``costs`` with the numbers put in, static power apart; what does not happen is left out."""
+    core, energy = _core(chip), chip.core_energy
+    assert energy is not None
+    found: dict[str, Amount] = {}
+    hops = mean_hops(placement, core, len(loads))
+
+    def add(what: str, count: float, joules: float) -> None:
+        before = found.get(what, Amount(what, 0.0, joules))
+        found[what] = Amount(what, before.count + count, joules)
+
+    for index, load in enumerate(loads):
+        kind = kind_of_synapse(load)
+        beyond = " beyond spikes" if load.needs_numbers else ""
+        add(f"{kind} synaptic events{beyond}", events_of(load, core), of_synapse(energy.synapse, load))
+        add("neuron accesses", load.neurons * load.steps, energy.access)
+        add("neuron updates", load.neurons * load.steps, energy.update)
+        add("spikes", load.spikes, energy.spike)
+        messages = messages_of(load, index, core, placement)
+        add("messages", messages, energy.message)
+        add("hops along the width", messages * hops[index].x, energy.hop.x)
+        add("hops along the height", messages * hops[index].y, energy.hop.y)
+    return [amount for amount in found.values() if amount.count and amount.joules]
 
 
 def seconds_of(loads: Sequence[Load], chip: Chip, placement: Placement) -> float | None:
@@ -133,11 +168,17 @@ def messages_of(load: Load, index: int, core: Core, placement: Placement) -> flo
     return (load.inputs if core.graded else load.unit_inputs) * placement.reached(index, load)
 
 
+def kind_of_synapse(load: Load) -> Literal["dense", "sparse", "convolution"]:
+    """What a layer's connections are."""
+    if load.site.operation == "hadamard":
+        return "sparse"
+    return "convolution" if load.site.operation.startswith("conv") else "dense"
+
+
 def of_synapse(synapse: Synapse, load: Load) -> float:
     """Of an event in a layer of this kind."""
-    if load.site.operation == "hadamard":
-        return synapse.sparse
-    return synapse.convolution if load.site.operation.startswith("conv") else synapse.dense
+    found: float = getattr(synapse, kind_of_synapse(load))
+    return found
 
 
 def mean_hops(placement: Placement, core: Core, layers: int) -> list[Hop]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from spikebench.derived import array_cost, many_cores
 from spikebench.derived.array_cost import Mode
 from spikebench.derived.chip import Chip, load_chip
-from spikebench.derived.many_cores import PARTS, Cost
+from spikebench.derived.many_cores import PARTS, Amount, Cost
 from spikebench.derived.mapping import DoesNotFitError, Placement, place
 from spikebench.derived.workload import Load
 
@@ -74,6 +74,16 @@ class OnChip:
             return array_cost.costs(self.loads, self.chip, "spiking", self.seconds)
         assert self.placement is not None
         return many_cores.costs(self.loads, self.chip, self.placement, self.seconds)
+
+    @property
+    def amounts(self) -> list[Amount]:
+        """What the energy is made of, static power apart; empty where there is no energy."""
+        if self.why_no_energy:
+            return []
+        if self.chip.array is not None:
+            return array_cost.amounts(self.loads, self.chip)
+        assert self.placement is not None
+        return many_cores.amounts(self.loads, self.chip, self.placement)
 
     @property
     def joules(self) -> float:

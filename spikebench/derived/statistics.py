@@ -43,6 +43,19 @@ def t_quantile(probability: float, degrees: float) -> float:
     return float(stdtrit(degrees, probability))
 
 
+def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Kendall's tau-b of two rankings of the same things: 1 if they order all pairs alike, -1 if none; None where one of them
+    orders nothing.
+    """
+    signs = [(_sign(a[i] - a[j]), _sign(b[i] - b[j])) for i in range(len(a)) for j in range(i)]
+    ordered = [sum(x != 0 for x, _ in signs), sum(y != 0 for _, y in signs)]
+    return None if 0 in ordered else sum(x * y for x, y in signs) / math.sqrt(ordered[0] * ordered[1])
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
+
+
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """Mean of independent values with its t interval; one value gives no interval. Raises ValueError for none."""
     if not values:

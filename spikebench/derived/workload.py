@@ -78,7 +78,7 @@ def _load(site: Site, job: Counted, once: bool) -> Load:
     uses = site.dense_macs / (site.input_elements * channels) if site.input_elements and not site.is_product else 1.0
     inputs = (site.nonzero_fraction or 0.0) * site.input_elements
     unit_inputs = abs(site.mean_value or 0.0) * site.input_elements if site.input == "integer" else inputs
-    by_step = job.events_by_step.get(site.site, ())
+    by_step = [events for _, events in sorted(job.events_by_step.get(site.site, {}).items())]
     even = len(by_step) != steps
     return Load(
         site=site,

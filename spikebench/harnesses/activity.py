@@ -39,6 +39,9 @@ EVENTS = _count(
     note=f"events: nonzero input x existing tap; products need both nonzero; {PER_IMAGE}",
     headline=30,
 )
+BY_STEP = _count(
+    "events_by_step", "SOPs by step", note=f"events at time step t, {PER_IMAGE.removesuffix(' over all T')}", combine=None
+)
 LEFT = _count("events_left", "Events (left)", note=f"products: left operand nonzero, {PER_IMAGE}")
 RIGHT = _count("events_right", "Events (right)", note=f"products: right operand nonzero, {PER_IMAGE}")
 UNIT_ACS = _count(
@@ -86,7 +89,22 @@ class Harness:
                 raise ValueError("samples must be at least 0 and batch_size at least 1")
 
     metrics = (
-        *(PARAMETERS, DENSE_MACS, INSIDE, EVENTS, LEFT, RIGHT, UNIT_ACS, OTHER_OPS, SPIKES, MEMBRANE, NEURONS, READ, WRITTEN),
+        *(
+            PARAMETERS,
+            DENSE_MACS,
+            INSIDE,
+            EVENTS,
+            BY_STEP,
+            LEFT,
+            RIGHT,
+            UNIT_ACS,
+            OTHER_OPS,
+            SPIKES,
+            MEMBRANE,
+            NEURONS,
+            READ,
+            WRITTEN,
+        ),
         *(INPUTS, OUTPUTS, WEIGHTS, STEPS, RATE, DEAD, SATURATED, NONZERO, MEAN, MAXIMUM),
     )
     version = 1
@@ -125,11 +143,15 @@ def observe(subject: Subject, options: Harness.Options) -> ActivityAnalysis:
 
 def records_of(found: ActivityAnalysis, model: Any) -> Iterator[Record]:
     """An analysis as records."""
+    from spikebench.networks.network import ForeignNetwork, Network
+
     yield Record.of(PARAMETERS, sum(parameter.numel() for parameter in model.parameters()))
     yield Record.of(STEPS, found.time_steps)
     yield from _whole(found)
     for site in found.sites:
         yield from _site(site, found.samples)
+    if isinstance(model, Network) and not isinstance(model, ForeignNetwork):
+        yield from _steps(found)
     for layer in found.neuron_layers:
         yield from _layer(layer, found)
     for missing in found.not_counted:
@@ -181,6 +203,15 @@ def _site(site: Site, samples: int) -> Iterator[Record]:
             yield Record.of(metric, mean(value, site.calls), scope=site.scope, conditions=where)
         else:
             yield Record.of(metric, mean(value, samples), scope=site.scope, conditions=where)
+
+
+def _steps(found: ActivityAnalysis) -> Iterator[Record]:
+    """Events by step, of networks of our own: their time lies before the samples, by their interface."""
+    for site in found.sites:
+        steps = found.events_by_step(site.site) if site.synaptic else None
+        for t, events in enumerate(steps or ()):
+            where: dict[str, Scalar] = {"site": site.site, "operation": site.operation, "t": t}
+            yield Record.of(BY_STEP, mean(events, found.samples), scope=site.scope, conditions=where)
 
 
 def _layer(layer: NeuronLayer, found: ActivityAnalysis) -> Iterator[Record]:

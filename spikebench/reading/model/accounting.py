@@ -49,6 +49,8 @@ def by_kind(layers: Iterable[Layer]) -> list[Part]:
 
 def kind_of(layer: Layer) -> str:
     """``linear fed by integers``, ``matmul of binary x binary``."""
+    if layer.operation == "neuron":
+        return "neurons behind a sum of streams"
     if " x " in layer.input:
         return f"{layer.operation} of {layer.input}"
     fed = {"binary": "spikes", "integer": "counts of spikes", "real": "real numbers"}.get(

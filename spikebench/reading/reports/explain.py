@@ -14,6 +14,7 @@ from spikebench.reading.model.accounting import Operations, Part, by_convention,
 from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.layers import Layer, layers_of
+from spikebench.reading.model.on_chips import chip_formula
 from spikebench.reading.model.questions import of_one_question
 from spikebench.reading.model.summary import is_whole, summarise
 from spikebench.reading.reports.document import (
@@ -53,13 +54,14 @@ def explain(frame: Frame, metric: str = "energy", group: str | None = None) -> D
     whole = sum(layer.value for layer in layers)
     display = display_for(declared, [whole])
     blocks: list[Block] = [Text(_opening(frame, group_id, selector, declared, display, whole))]
-    formula = _formula(frame, group_id, selector, whole, display)
+    formula = chip_formula(frame, group_id, selector) or _formula(frame, group_id, selector, whole, display)
     blocks += [Text(formula)] if formula else []
     blocks += [Text(sentence) for sentence in _not_counted(frame, group_id)]
     for heading, key, parts in (("By stage", "stages", by_stage(layers)), ("By kind of operation", "kinds", by_kind(layers))):
         blocks += [Heading(heading), parts_table(key, heading.removeprefix("By "), parts, declared)]
     blocks += [Heading("By layer"), layers_table(layers, declared)]
-    conventions = conventions_blocks(frame, group_id, selector.conditions.get("profile"))
+    asked = "chip" not in selector.conditions
+    conventions = conventions_blocks(frame, group_id, selector.conditions.get("profile")) if asked else []
     blocks += [Heading("Under other conventions"), *conventions] if conventions else []
     return Document(f"{declared.title} of {frame.name(group_id)}", tuple(blocks))
 
