@@ -43,3 +43,9 @@ def test_fragments_have_a_known_kind() -> None:
     kinds = {kind["directory"] for kind in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["towncrier"]["type"]}
     for path in (ROOT / ".ci" / "changes").glob("*.md"):
         assert path.name == "README.md" or path.name.split(".")[1] in kinds, path.name
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(targets) > 20
+    assert [target for target in targets if not target.startswith("https://") and not (ROOT / target).exists()] == []

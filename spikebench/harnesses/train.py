@@ -110,7 +110,7 @@ class Harness:
         EPOCH_SECONDS,
         EPOCH_THROUGHPUT,
         FIRST_STEP_LOSS,
-DEAD_LAYERS,
+        DEAD_LAYERS,
         EPOCH_MEMORY,
         BEST_EPOCH,
         *METRICS,
