@@ -48,7 +48,8 @@ class Patient:
         self.model = model
         self.inputs: tuple[Tensor, ...] = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
         self.layout = Layout(model, self.inputs, T, samples)
-        self.neurons, self.attentions = tuple(neurons), tuple(attentions)
+        self.neurons = (*neurons, *getattr(model, "neuron_classes", ()))
+        self.attentions = tuple(attentions)
 
     # samples and steps
 

@@ -31,6 +31,11 @@ def faulty():
 
 def nothing():
     return 3
+
+
+def family(inputs, T=1):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(inputs.channels * inputs.size**2, inputs.classes))
 """
 
 
@@ -51,6 +56,8 @@ def test_a_network_of_ones_own_is_audited_and_gates(command: Command, net: Path,
     assert "batch_invariance" in done.stdout
     assert command("audit", f"{net}:faulty", "--only", "batch_invariance", "--fail", "all").returncode == 1
     assert command("audit", f"{net}:sound", "--only", "batch_invariance", "--fail", "all").returncode == 0
+    done = command("audit", "net.py:family", "--dataset", "digits", "--only", "batch_invariance", "--fail", "all")
+    assert done.returncode == 0, done.stderr
 
 
 SUITE = """
@@ -84,6 +91,7 @@ def test_a_suite_gates_by_its_check_block_and_keeps_what_it_measures(command: Co
         (["spikformer-2-64", "--samples", "1"], "--samples: must be at least 2"),
         (["net.py:sond"], "has no factory 'sond'; did you mean 'sound'"),
         (["net.py:nothing"], "returned a int, expected an nn.Module"),
+        (["net.py:family"], "what is it fed? Name a data set with --dataset"),
         (["no.py:make"], "no such file"),
         (["./net.py"], "a checkpoint needs --layout"),
     ],

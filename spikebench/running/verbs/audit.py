@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,10 +98,17 @@ def _single(target: str, asked: Asked) -> _Subject:
         return _of_checkpoint(Path(target), asked)
     if target not in REGISTRIES["presets"] and ("/" in target or Path(target).exists()):
         raise InputError(f"{target}: a checkpoint needs --layout, a suite ends in .yaml, a network of yours is FILE.py:FACTORY")
-    return _of_preset(target, asked)
+    return _of_variant(target, asked)
 
 
-def _of_preset(name: str, asked: Asked) -> _Subject:
+def _parameters(factory: Any) -> Sequence[inspect.Parameter]:
+    try:
+        return list(inspect.signature(factory).parameters.values())
+    except ValueError:  # of what is not written in Python nothing is known
+        return []
+
+
+def _of_variant(name: str, asked: Asked) -> _Subject:
     import torch
 
     from spikebench.api import build, variant_of
@@ -126,7 +134,9 @@ def _of_checkpoint(path: Path, asked: Asked) -> _Subject:
 
 
 def _of_factory(path: Path, name: str, asked: Asked) -> _Subject:
-    """``FILE.py:FACTORY``: called without arguments it gives a module, or a module and its inputs."""
+    """``FILE.py:FACTORY``: called without arguments it gives a module, or a module and its inputs. One that must be given inputs
+    is a family, built as a suite builds it.
+    """
     from torch import nn
 
     if not path.is_file():
@@ -136,6 +146,10 @@ def _of_factory(path: Path, name: str, asked: Asked) -> _Subject:
     if not callable(factory):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise InputError(f"{path}: has no factory {name!r}{nearest(name, known)}")
+    if any(given.default is given.empty and given.kind <= given.POSITIONAL_OR_KEYWORD for given in _parameters(factory)):
+        if not asked.dataset:
+            raise InputError(f"{path}:{name}: what is it fed? Name a data set with --dataset")
+        return _of_variant(f"{path}:{name}", asked)
     try:
         made = factory()
     except Exception as error:  # somebody's own code may raise anything
