@@ -19,6 +19,7 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "audit": {"checks": ["batch_invariance", "activity", "declared"], "samples": 2},
     "knn": {"labels": [4, None], "k": 3},
     "activity": {"samples": 4},
+    "loader": {"seconds": 0.01},
     "latency": {"batch_sizes": [1, 2], "modes": ["eager"], "seconds": 0.01},
     "memory": {"batch_sizes": [2]},
     "power": {"batch_sizes": [2], "seconds": 0.05},
