@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spikebench.core import instructions
+from spikebench.core.choice import Choice
 from spikebench.core.console import standard_output
+from spikebench.core.errors import InputError
 from spikebench.core.machine import machine
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.source import package_version, source
@@ -173,4 +175,16 @@ def _extras() -> Iterator[Finding]:
 
 def _data() -> Iterator[Finding]:
     for name in REGISTRIES["datasets"]:
-        yield f"data {name}", "yes", REGISTRIES["datasets"].describe(name)
+        missing = _missing_files(name)
+        yield f"data {name}", "no" if missing else "yes", missing or REGISTRIES["datasets"].describe(name)
+
+
+def _missing_files(name: str) -> str:
+    """Why a data set of the user's files is not found without a ``root``, or ""."""
+    member = REGISTRIES["datasets"].get(name)
+    if hasattr(member, "settle"):
+        try:
+            member(Choice(name).resolve("datasets")).settle(Path())
+        except InputError as error:
+            return str(error.problems[0].message)
+    return ""
