@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikebench.training.draws import Draws
+from spikebench.training.event_augmentation import change_events
 from spikebench.training.options import TrainingOptions
 from spikebench.training.rand_augment import RandAugment
 
@@ -42,6 +43,8 @@ class Augmentation:
             x = crop(x, options.crop_scale, draws)
         if options.hflip:
             x = torch.where(draws.chance(options.hflip).view(-1, 1, 1, 1), x.flip(-1), x)
+        if options.event_ops:
+            x = change_events(x, options.event_ops, draws)
         if self.rand_augment is not None:
             x = self._raw(x)
             x = self._normalised(self.rand_augment(x, draws))

@@ -20,6 +20,9 @@ def parse_rand_augment(text: str) -> dict[str, float]:
     return found
 
 
+EventOperation = Literal["identity", "flip", "roll", "translate_x", "translate_y", "rotate", "shear", "cutout"]
+
+
 @dataclass(frozen=True)
 class TrainingOptions:
     """The defaults follow the papers' CIFAR recipe (references.md 1.9) except for the length, which suits small data.
@@ -36,7 +39,8 @@ class TrainingOptions:
 
     **Images**, changed batch by batch. ``augment``: ``light`` shifts each image by up to an eighth of its size; ``standard`` also
     mirrors it, which is wrong for digits. ``crop_scale``: area of the part that is enlarged; ``hflip``: how likely mirrored;
-    ``rand_augment``: timm's spelling, ``m9-n1-mstd0.4-inc1``; ``erase``: how likely a rectangle is noise. ``mixup``, ``cutmix``:
+    ``rand_augment``: timm's spelling, ``m9-n1-mstd0.4-inc1``; ``erase``: how likely a rectangle is noise; ``event_ops``: of these
+    operations each sample gets one, the same in all frames (``training.event_augmentation``). ``mixup``, ``cutmix``:
     alpha, 0 for none, of ``mixup_prob`` of the batches, in the first ``mixup_off_epoch`` epochs (0: in all). ``repeats``: each
     image comes so often in an epoch, next to each other, and only as many images as fit.
 
@@ -76,6 +80,7 @@ class TrainingOptions:
     hflip: float = 0.0
     rand_augment: str | None = None
     erase: float = 0.0
+    event_ops: tuple[EventOperation, ...] = ()
     mixup: float = 0.0
     cutmix: float = 0.0
     mixup_prob: float = 1.0
@@ -120,6 +125,7 @@ class TrainingOptions:
                 *((name, "between 0 and 1", 0 <= getattr(self, name) <= 1) for name in ("hflip", "erase", "mixup_prob")),
                 *((name, "at least 0", getattr(self, name) >= 0) for name in ("mixup", "cutmix", "mixup_off_epoch")),
                 ("repeats", "at least 1", self.repeats >= 1),
+                ("event_ops", "different operations", len(set(self.event_ops)) == len(self.event_ops)),
                 ("clip_norm", "above 0, or null", self.clip_norm is None or self.clip_norm > 0),
                 ("rate_target", "between 0 and 1", 0 <= self.rate_target <= 1),
                 ("rate_penalty", "at least 0", self.rate_penalty >= 0),

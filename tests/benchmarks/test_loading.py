@@ -60,6 +60,7 @@ class OneByOne(Dataset[Any]):
 
 def test_batches_are_at_least_twice_as_fast_as_images_one_by_one(benchmark: Any) -> None:
     from spikebench.training.augmentation import augment
+    from spikebench.training.draws import Draws
 
     images = np.random.default_rng(0).integers(0, 256, (N, 3, 32, 32), dtype=np.uint8)
     split = Pixels(torch.from_numpy(images), torch.zeros(N, dtype=torch.int64), normal=NORMAL)
@@ -68,7 +69,7 @@ def test_batches_are_at_least_twice_as_fast_as_images_one_by_one(benchmark: Any)
     def ours() -> None:
         order = torch.randperm(N, generator=generator).split(BATCH)
         for x, _ in data.batches(split, BATCH, chosen=order):
-            augment(x, "standard", generator)
+            augment(x, "standard", Draws(generator, len(x)))
 
     theirs = DataLoader(OneByOne(images), BATCH, shuffle=True)
 
