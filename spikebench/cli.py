@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from spikebench.cli_errors import guarded
-from spikebench.cli_networks import audit, eval_
+from spikebench.cli_networks import audit, eval_, export
 
 app = typer.Typer(
     name="spikebench",
@@ -299,4 +299,5 @@ def explain(
     _print(document(load_results(results), metric, group))
 
 
+app.command()(export)
 app.command("eval")(eval_)

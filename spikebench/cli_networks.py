@@ -1,4 +1,4 @@
-"""The verbs that examine one given network, ``audit`` and ``eval``, as the command line has them."""
+"""The verbs about one given network, ``audit``, ``eval`` and ``export``, as the command line has them."""
 
 from __future__ import annotations
 
@@ -67,3 +67,21 @@ def eval_(
     weights |= {"quirks": quirks} if quirks else {}
     if evaluate(checkpoint, weights, dataset, set_ or [], measure or ["accuracy", "activity"], results, fresh):
         raise typer.Exit(FAILED_CELLS)
+
+
+@guarded
+def export(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder.")],
+    format_: Annotated[str, typer.Option("--format", "-f", help="safetensors, hf, nir, onnx or sana-fe.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; made if it is not there.")],
+    group: Annotated[
+        str | None,
+        typer.Option("--group", help="The row: factors (stem=sps,attention=ssa) or a group id; the baseline's if left out."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Which of its trainings; the first if left out.")] = None,
+) -> None:
+    """Hand a trained network on: weights with a card, or the part of it that another format has words for."""
+    from spikebench.running.verbs.export import export as write
+
+    for path in write(results, group, seed, format_, out):
+        print(path)

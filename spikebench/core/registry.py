@@ -248,6 +248,7 @@ REGISTRIES: Mapping[str, Registry] = _table(
     Registry("backends", "kernels.lif", "Backend", "LIF backend", "forward why_not"),
     Registry("launchers", "running.launchers", "Launcher", "launcher", "run alone"),
     Registry("checks", "auditing.checks", "Check", "audit check", "order title"),
+    Registry("exports", "running.exports", "Export", "export format", "write"),
     Registry("profiles", "derived.profiles", None, "energy profile", suffix=".toml"),
     Registry("chips", "derived.chips", None, "chip", suffix=".toml"),
     Registry("derivations", "derived.derivations", "Derivation", "derivation", "metrics"),

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from spikebench.core.choice import build_options
 from spikebench.core.errors import InputError
@@ -42,19 +42,29 @@ class Membrane:
 class Memory:
     """Joules of one access to a local memory, by its size, and what finding the place costs.
 
-    ``access``: [bytes, joules] points, linear between them and constant beyond the last. ``word_bytes``: of one number.
+    ``access``: [bytes, joules] points, linear between them and constant beyond the last. ``growing``: [joules a bit, joules], a
+    price that grows with the size without end, in their place. ``rule``: who says which accesses there are: ``spikingjelly``, or
+    the ``authors`` of the model in their own code. ``word_bytes``: of one number.
     ``queue_bytes``: the queue that spikes wait in. ``address_add``, ``address_mac``: joules of an addition and a
     multiply-accumulate on addresses.
     """
 
-    access: tuple[tuple[float, float], ...]
+    access: tuple[tuple[float, float], ...] = ()
+    growing: tuple[float, float] | None = None
+    rule: Literal["spikingjelly", "authors"] = "spikingjelly"
     word_bytes: int = 4
     queue_bytes: int = 4000
     address_add: float = 0.0
     address_mac: float = 0.0
 
+    def __post_init__(self) -> None:
+        if (self.growing is None) == (not self.access):
+            raise ValueError("a memory has a price by size: either access or growing")
+
     def joules(self, size: float) -> float:
         """Of one access to a memory of ``size`` bytes."""
+        if self.growing is not None:
+            return self.growing[0] * size * 8 + self.growing[1]
         points = ((0.0, 0.0), *self.access)
         for (a, low), (b, high) in itertools.pairwise(points):
             if size <= b:

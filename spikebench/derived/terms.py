@@ -47,6 +47,8 @@ def _with_memory(site: Site, ops: Ops, job: Counted, profile: Profile, memory: M
     Fed by spikes a layer is driven by events: each is looked up, reads its weight, reads and writes its membrane. Fed by real
     numbers it is driven by its loops. A neuron adds its leak and its reset.
     """
+    if memory.rule == "authors":
+        return _authors(site, job, profile, memory)
     if site.operation == "neuron":
         return _neuron(site, job, profile, memory)
     if not site.synaptic:
@@ -73,6 +75,49 @@ def _with_memory(site: Site, ops: Ops, job: Counted, profile: Profile, memory: M
         "operations": bias * profile.ac,
         "addressing": site.events * add + located * mac,
         "memory": active * queue + (site.events + bias) * weights,
+        "membrane": 2 * site.events * potential,
+    }
+
+
+def _authors(site: Site, job: Counted, profile: Profile, memory: Memory) -> dict[str, float]:
+    """As the authors' own code has it (references.md 4.2), with exact events: theirs multiplies spikes by a nominal fan-out.
+
+    Beside what an event costs, every output's potential is read, written, leaked and added to at every step; spikes are read and
+    written once. A layer fed by real numbers reads input and weight for each MAC; a product, which is not in the model, reads
+    both operands once.
+    """
+    word, add, mac = memory.word_bytes, memory.address_add, memory.address_mac
+    queue = memory.joules(memory.queue_bytes)
+    if site.operation == "neuron":
+        potential = memory.joules(site.other_ops / job.time_steps * word)
+        spikes = job.spikes.get(site.scope, 0.0)
+        return {
+            "operations": site.other_ops * (profile.mac + profile.ac) + spikes * profile.ac,
+            "memory": spikes * queue,
+            "membrane": 2 * site.other_ops * potential,
+        }
+    if not site.synaptic:
+        return {}
+    inputs = memory.joules(site.input_elements / job.time_steps * word)
+    if site.is_product:
+        return {"memory": site.input_elements * inputs, "addressing": site.events * add}
+    weights = memory.joules(site.weight_elements * word)
+    convolution = site.operation.startswith("conv")
+    if site.input == "real":
+        reads = site.dense_macs if convolution else site.input_elements
+        return {
+            "operations": site.other_ops * profile.ac,
+            "addressing": (site.input_elements + site.output_elements) * add,
+            "memory": reads * inputs + (site.dense_macs + site.other_ops) * weights,
+        }
+    active = (site.nonzero_fraction or 0.0) * site.input_elements
+    fan_in = (site.dense_macs / site.output_elements if site.output_elements else 0) + (1 if site.other_ops else 0)
+    channels = max(1.0, site.weight_elements / fan_in if fan_in else 0.0)
+    located = 2 * active * mac + site.events / channels * add if convolution else site.events * add
+    potential = memory.joules(site.output_elements / job.time_steps * word)
+    return {
+        "addressing": located,
+        "memory": active * queue + site.events * weights + site.other_ops * memory.joules(channels * word),
         "membrane": 2 * site.events * potential,
     }
 

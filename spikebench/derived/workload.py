@@ -104,13 +104,13 @@ def _neurons_behind(found: Sequence[Load], job: Counted) -> dict[int, str]:
     for order, (scope, updates) in enumerate(job.membrane.items()):
         for place, load in enumerate(found):
             shared = _shared(scope, load.site.scope)
-            if load.neurons == updates / job.time_steps and (shared or len(found) == len(job.membrane) == 1):
-                # Of two layers of one module the later one is nearer to the neurons.
-                pairs.append((-shared, order, -place, scope))
+            if load.neurons == updates / job.time_steps:
+                # Of two layers of one module the later one is nearer to the neurons; strangers are taken in order.
+                pairs.append((-shared, order, -place if shared else place, place, scope))
     behind: dict[int, str] = {}
-    for _, _, place, scope in sorted(pairs):
-        if -place not in behind and scope not in behind.values():
-            behind[-place] = scope
+    for *_, place, scope in sorted(pairs):
+        if place not in behind and scope not in behind.values():
+            behind[place] = scope
     return behind
 
 

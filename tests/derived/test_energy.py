@@ -129,6 +129,37 @@ def test_memory_costs_more_the_larger_it_is() -> None:
     assert Memory(access=((10, 1.0),)).joules(5) == 0.5
 
 
+def test_lemaire_s_own_formula_by_hand() -> None:
+    """references.md 4.2, for a convolution of 3x3 from 2 to 4 channels on 4 x 4 pixels, T = 2, with 10 spikes and 300 events."""
+    found: list[Record] = []
+
+    def put(metric: str, value: float, scope: str = "", **conditions: str | int) -> None:
+        found.append(Record(metric, value, "1", "counted", scope, conditions, job_id="a", cell_id="c", machine_id="m"))
+
+    put("time_steps", 2)
+    put("events", 300)
+    values = {"dense_macs": 2 * 64 * 18, "events": 300, "unit_acs": 300, "nonzero_fraction": 10 / 64, "other_ops": 0}
+    for metric, value in {**values, "input_elements": 64, "output_elements": 128, "weight_elements": 72}.items():
+        put(metric, value, "conv", site=0, operation="conv2d", input="binary")
+    put("membrane_updates", 128, "neuron")
+    put("spikes", 7, "neuron")
+    pico = 1e-12
+    per_bit, base = 1.09e-5, 13.2
+    queue, weights, potentials = base, per_bit * 72 * 32 + base, per_bit * 64 * 32 + base
+    expected = (
+        10 * queue + 7 * queue  # spikes read and written
+        + 300 * weights
+        + 2 * (300 + 128) * potentials  # each read and written, for every event and at every step
+        + 128 * 3.2  # leak
+        + (300 + 128 + 7) * 0.1  # additions
+        + 10 * 2 * 3.2 + 300 / 4 * 0.1  # addresses: 2 MACs a spike, an addition for each place that it goes to
+    )  # fmt: skip
+    assert joules("lemaire-authors", found) == pytest.approx(expected * pico)
+    memory = load_profile("lemaire-authors").memory
+    assert memory is not None
+    assert memory.joules(384 * 1536 * 4) == pytest.approx(219e-12, rel=0.01)
+
+
 def test_a_profile_adds_nothing_to_measure_and_nothing_is_lost_between_jobs() -> None:
     both = [*counts("a"), *counts("b")]
     found = [r for r in Derivation()(both, profiles=["spikformer-paper", "step-memory"]) if r.metric == "energy" and not r.scope]
