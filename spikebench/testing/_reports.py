@@ -18,6 +18,7 @@ from spikebench.reading.model.display import Display
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.reports.document import (
     Absent,
+    Code,
     Column,
     Document,
     Figure,
@@ -95,6 +96,7 @@ TABLE = Table(
     ),
     ("what accuracy means", NASTY),
 )
+CODE = Code(f"suite: {NASTY}\n  indented: ```\n", "yaml", NASTY)
 SERIES = (Series("front", (1.0, 2.0), (0.1, 0.2)), Series(NASTY, (1.0, 2.0), (0.1, 0.2), (0.01, 0.02)))
 
 
@@ -112,7 +114,18 @@ FIGURES = (
     ),
 )
 DOCUMENT = Document(
-    NASTY, (Heading(NASTY), Text("plain words"), Text(NASTY, "warning"), TABLE, *FIGURES), {"machine": "a CPU & more"}
+    NASTY,
+    (
+        Heading(NASTY),
+        Text("plain words"),
+        Text(NASTY, "warning"),
+        Text(NASTY, "question"),
+        Text(NASTY, "answer"),
+        CODE,
+        TABLE,
+        *FIGURES,
+    ),
+    {"machine": "a CPU & more"},
 )
 
 
@@ -132,7 +145,7 @@ class SectionContract(TorchFreeContract):
     def test_makes_sound_blocks_of_any_results(self, kind: str) -> None:
         keys = []
         for block in REGISTRIES["sections"].get(self.name)()(FRAMES[kind]):
-            assert isinstance(block, (Heading, Text, Table, Figure))
+            assert isinstance(block, (Heading, Text, Code, Table, Figure))
             if isinstance(block, (Table, Figure)):
                 keys.append(block.key)
                 check_table(block.data if isinstance(block, Figure) else block)

@@ -37,6 +37,28 @@ def test_no_number_is_lost(name, tmp_path, capsys):
     assert "fail" in text
 
 
+def test_csv_is_tidy_units_in_the_names_and_no_words_among_numbers(tmp_path):
+    columns = (
+        Column("variant", "variant", numeric=False),
+        Column("energy", "Energy", Display("µJ", 1e6)),
+        Column("accuracy:difference", "Δ Accuracy", Display("pp", 100.0, signed=True)),
+        Column("saved", "saved", Display("MB", 1e-6)),
+        Column("speed", "speed", Display("images/s")),
+    )
+    rows = (Row((Label("a"), Number(2e-6, 1e-7), Label("baseline"), Number(3e6), Number(7.5))),)
+    write("csv", tmp_path, Document("d", (Table("t", "", columns, rows),)))
+    (row,) = csv.DictReader((tmp_path / "t.csv").open())
+    assert row == {
+        "variant": "a",
+        "energy [J]": "2e-06",
+        "energy:half_width [J]": "1e-07",
+        "accuracy:difference": "",
+        "accuracy:difference:word": "baseline",
+        "saved [B]": "3000000",
+        "speed [images/s]": "7.5",
+    }
+
+
 def test_csv_keeps_full_precision_and_reasons(tmp_path):
     path = next(path for path in write("csv", tmp_path) if path.name == "numbers.csv")
     rows = list(csv.DictReader(path.open()))
@@ -55,7 +77,7 @@ def test_html_is_self_contained_escaped_and_follows_the_colour_scheme(tmp_path):
     assert 'name="viewport"' in text
     assert text.count("<svg") == len(FIGURES)
     assert "currentColor" in text
-    for loads in ("<link", "<script", "src=", "url(http", "@import"):
+    for loads in ("<link", "<script ", "src=", "url(http", "@import"):
         assert loads not in text, loads
     ids = [part.split('"')[0] for part in text.split(' id="')[1:]]
     assert len(ids) == len(set(ids)), sorted(i for i in ids if ids.count(i) > 1)
@@ -85,6 +107,18 @@ def test_latex_has_balanced_braces_and_no_bare_special_character(tmp_path):
         assert f"\\{character}" in text
         assert character not in text.replace(f"\\{character}", "")
     assert r"\mathbf{98.77 \pm 1.23}" in text
+
+
+def test_a_wide_latex_table_is_cut_into_parts_that_name_their_rows_and_a_long_one_breaks_over_pages(tmp_path):
+    columns = (Column("variant", "variant", numeric=False), *(Column(f"m{i}", f"Metric {i}", Display("ms")) for i in range(30)))
+    rows = tuple(Row((Label(f"variant-{r}"), *(Number(r * 1000 + i, 0.5) for i in range(30)))) for r in range(50))
+    write("latex", tmp_path, Document("d", (Table("t", "", columns, rows),)))
+    text = (tmp_path / "t.tex").read_text()
+    parts = text.count(r"\begin{longtable}")
+    assert parts > 1
+    assert text.count(r"\endhead") == parts
+    assert text.count("variant-7 &") == parts
+    assert all(text.count(f"{{,}}{i:03d}.000") >= 1 for i in range(30))
 
 
 def test_terminal_bands_never_pass_the_width(tmp_path):

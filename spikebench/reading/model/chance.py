@@ -15,7 +15,7 @@ from spikebench.reading.model.frame import Frame
 
 MOST = 3
 """Layers that a sentence names."""
-OF_CLASSES = ("accuracy", "epoch_accuracy")
+OF_CLASSES = ("accuracy", "epoch_accuracy", "knn_accuracy", "probe_accuracy")
 """Fractions of right answers, which guessing reaches too."""
 
 

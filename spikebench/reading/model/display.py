@@ -59,6 +59,16 @@ def display_for(metric: Metric, values: Iterable[float], signed: bool = False) -
     return Display(unit, factor, 0 if whole else needed, signed)
 
 
+def stored_unit(display: Display) -> str:
+    """The unit of the values themselves: base SI, "" for fractions and counts."""
+    if display.factor == 1:
+        return display.unit
+    for exponent, prefix in PREFIXES.items():
+        if prefix and display.unit.startswith(prefix) and math.isclose(display.factor, 10.0**-exponent):
+            return display.unit.removeprefix(prefix)
+    return ""
+
+
 def points(display: Display) -> Display:
     """For a difference of fractions: percentage points instead of percent, always with a sign."""
     return dataclasses.replace(display, unit="pp" if display.unit == "%" else display.unit, signed=True)

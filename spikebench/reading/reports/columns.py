@@ -139,6 +139,11 @@ def half_width(metric: Metric, interval: Interval) -> float | None:
     return None if metric.exact and interval.half_width == 0 else interval.half_width
 
 
+def left_out(shown: int, of: int) -> str:
+    """What a caption says of variants that a picture has no room for; "" where it shows all."""
+    return f" {shown} of {of} variants; `spikebench report FOLDER --export records.csv` has all." if shown < of else ""
+
+
 def key(quantity: Quantity) -> str:
     """A column's name in exports: the selector."""
     inner = ",".join(f"{name}={value}" for name, value in quantity.conditions)

@@ -41,7 +41,7 @@ def columns(
     shown = display(metric, paired, [cell.value for cell in changes.values() if isinstance(cell, Number)])
     title = f"Δ {metric.title}"
     said = verdict_note(metric)
-    verdict = {group_id: Label(str(words[group_id]) if group_id in words else "") for group_id in rows}
+    verdict = {group_id: Label(str(words[group_id]) if others.get(group_id) else "") for group_id in rows}
     return [
         (Column(f"{key(quantity)}:{'relative' if paired.relative else 'difference'}", title, shown, notes.mark(_NOTE)), changes),
         (Column(f"{key(quantity)}:verdict", "verdict", numeric=False, notes=notes.mark(said)), {**verdict}),

@@ -35,6 +35,15 @@ class Text:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Code:
+    """A file to copy, as it stands."""
+
+    text: str
+    language: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Label:
     """Words in a table. ``notes``: indices into the table's footnotes, here and in the other cells."""
 
@@ -173,7 +182,7 @@ class Figure:
     """What colours, shapes and panels stand for, where the series are too many to be named."""
 
 
-Block = Heading | Text | Table | Figure
+Block = Heading | Text | Code | Table | Figure
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from spikebench.reading.model.paired import MARGIN, Difference, Paired, Word, ve
 from spikebench.reading.model.summary import Quantity
 from spikebench.reading.reports.columns import heading, summaries
 
-COSTS = ("events", "energy", "latency", "peak_memory", "parameters")
+COSTS = ("events", "energy", "latency", "peak_allocated", "parameters")
 ONE_SEED = "There is one seed a variant: these are facts of these very networks, and nothing can be said of other seeds."
 NAMED = 4
 """Variants or values that a sentence names."""
@@ -90,9 +90,8 @@ class _Side:
                 if len(words) > 1
                 else f"{begin}, but the other cannot be told from it."
             )
-        named = ", ".join(map(self.frame.short_name, unclear[:NAMED]))
-        more = f" and {len(unclear) - NAMED} more" if len(unclear) > NAMED else ""
-        return f"{begin}; of {len(words)} others {len(unclear)} cannot be told from it: {named}{more}."
+        named = _named(list(map(self.frame.short_name, unclear)))
+        return f"{begin}; of {len(words)} others {len(unclear)} cannot be told from it: {named}."
 
     def factors(self, design: Design) -> dict[str, str]:
         """factor -> a sentence on what it does, averaged over the rest of the grid."""
@@ -143,25 +142,20 @@ class _Side:
         return f"{more} ({self._within(change)}, {_p(change)})."
 
     def _several(self, factor: str, top: Factor, changes: Mapping[Factor, Difference], words: Mapping[Factor, Word]) -> str:
-        extreme = "highest" if self.paired.metric.direction == "higher" else "lowest"
-        begin = f"{_spelled(factor, top)} has the {extreme} {self.title}"
         groups: dict[str, list[str]] = {}
         for value, change in changes.items():
-            text = _spelled(factor, value)
-            if words[value] == "worse":
-                text += f" ({self._signed(change.change)})"
+            text = _spelled(factor, value) + (f" ({self._signed(change.change)})" if words[value] == "worse" else "")
             groups.setdefault(words[value], []).append(text)
-        said = []
-        for word, begins in (
-            ("worse", "worse"),
-            ("same", f"the same to within {self._margin()}"),
-            ("cannot tell", "not told apart from it"),
-        ):
-            if names := groups.get(word):
-                said.append(
-                    f"{begins}: {', '.join(names[:NAMED])}" + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-                )
-        return f"{begin}; {'; '.join(said)}."
+        if set(groups) == {"same"}:
+            return f"all have the same {self.title} to within {self._margin()}."
+        extreme = "highest" if self.paired.metric.direction == "higher" else "lowest"
+        furthest = max(changes, key=lambda value: abs(changes[value].change))
+        if "worse" not in groups:
+            detail = f"the furthest from it is {_spelled(factor, furthest)}, {self._detail(changes[furthest])}"
+            return f"{_spelled(factor, top)} has the {extreme} {self.title}, but none can be told from it; {detail}."
+        begins = {"worse": "worse", "same": f"the same to within {self._margin()}", "cannot tell": "not told apart from it"}
+        said = [f"{begin}: {_named(groups[word])}" for word, begin in begins.items() if word in groups]
+        return f"{_spelled(factor, top)} has the {extreme} {self.title}; {'; '.join(said)}."
 
     def _dependence(self, design: Design, factor: str) -> str:
         """Where an interaction is clear, the average over the rest is not the whole story."""
@@ -222,8 +216,12 @@ class _Side:
 
     def _number(self, value: float) -> str:
         scaled = 100 * value if self.paired.relative or is_fraction(self.paired.metric) else value
-        text = f"{scaled:.0f}" if abs(scaled) >= 10 and self.paired.relative else f"{scaled:.1f}"
+        text = f"{scaled:.{0 if abs(scaled) >= 10 and self.paired.relative else 1 if abs(scaled) >= 1 else 2}f}"
         return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _p(change: Difference) -> str:

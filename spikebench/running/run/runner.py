@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,7 @@ class Run:
 
     def _events(self) -> Iterator[Event]:
         self._prepare()
+        started, pending = time.perf_counter(), len(self.plan.pending)
         jobs = {planned.job.job_id: planned.job for planned in self.plan.jobs}
         work, deaths = Executor(self.store.path, self.fresh, self.suite.own), Deaths(self.store.path)
         care = Care(self.suite.job_timeout, self.suite.stall, work.took_its_process_down)
@@ -83,6 +85,8 @@ class Run:
                     self.failures[event.job_id] = event.failure
                 if event is not None:
                     yield event
+        if pending:
+            log(self.store.path, "ended", suite=self.suite.name, seconds=round(time.perf_counter() - started, 1))
 
     def _prepare(self) -> None:
         """Bring the folder up to the suite: what is absent or cannot be read is written, be anything to run or not. Where nothing

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spikebench.core.text import defused
-from spikebench.reading.reports.document import Absent, Cell, Document, Label, Number, Table, Verdict
+from spikebench.reading.model.display import stored_unit
+from spikebench.reading.reports.document import Absent, Cell, Column, Document, Label, Number, Table, Verdict
 from spikebench.reading.reports.formats._files import write
 
 
 class Format:
-    """``<table>.csv``; a column ``accuracy`` has beside it ``accuracy:half_width``, ``accuracy:n`` and ``accuracy:reason`` where
-    any row has them.
+    """``<table>.csv``; a column ``accuracy`` has beside it ``accuracy:half_width``, ``accuracy:n``, ``accuracy:reason`` and
+    ``accuracy:word`` (such as ``baseline``) where any row has them. A column of numbers holds numbers alone; one with a unit ends
+    in it: ``energy [J]``.
     """
 
     def write(self, document: Document, folder: Path) -> Sequence[Path]:
@@ -25,26 +27,31 @@ def text(table: Table) -> str:
     """The table as CSV text, with ``\\n`` at line ends."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    extras = [_extras([row.cells[i] for row in table.rows]) for i in range(len(table.columns))]
+    extras = [_extras([row.cells[i] for row in table.rows], column) for i, column in enumerate(table.columns)]
     writer.writerow(
-        [
-            defused(name)
-            for column, names in zip(table.columns, extras, strict=True)
-            for name in (column.key, *(f"{column.key}:{n}" for n in names))
-        ]
+        [defused(name) for column, names in zip(table.columns, extras, strict=True) for name in _names(column, names)]
     )
     for row in table.rows:
         writer.writerow(
             [
                 field
                 for cell, names in zip(row.cells, extras, strict=True)
-                for field in (_value(cell), *(_extra(cell, name, table) for name in names))
+                for field in (
+                    "" if "word" in names and isinstance(cell, Label) else _value(cell),
+                    *(_extra(cell, name, table) for name in names),
+                )
             ]
         )
     return stream.getvalue()
 
 
-def _extras(cells: Sequence[Cell]) -> list[str]:
+def _names(column: Column, extras: Sequence[str]) -> list[str]:
+    unit = stored_unit(column.display) if column.numeric else ""
+    suffix = f" [{unit}]" if unit else ""
+    return [f"{column.key}{suffix}", *(f"{column.key}:{name}{suffix * (name == 'half_width')}" for name in extras)]
+
+
+def _extras(cells: Sequence[Cell], column: Column) -> list[str]:
     """Which columns stand beside a column: those that any of its cells fills."""
     numbers = [cell for cell in cells if isinstance(cell, Number)]
     found = []
@@ -56,6 +63,8 @@ def _extras(cells: Sequence[Cell]) -> list[str]:
         found.append("reason")
     if any(isinstance(cell, Verdict) for cell in cells):
         found.append("message")
+    if column.numeric and any(isinstance(cell, Label) and cell.text for cell in cells):
+        found.append("word")
     return found
 
 
@@ -79,4 +88,6 @@ def _extra(cell: Cell, name: str, table: Table) -> str:
         return defused(" ".join(table.footnotes[index] for index in cell.notes))
     if isinstance(cell, Verdict) and name == "message":
         return defused(cell.message)
+    if isinstance(cell, Label) and name == "word":
+        return defused(cell.text)
     return ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from spikebench.reading.reports.document import BEST, Column, Document, Number, mark
+from spikebench.reading.reports.document import BEST, Column, Document, Figure, Heading, Number, mark
 from spikebench.reading.reports.formats._files import write
 
 TEMPLATE = Path(__file__).with_name("_report.html.jinja")
+SCRIPT = Path(__file__).with_name("_report.js")
 
 
 class Format:
@@ -26,10 +27,23 @@ def text(document: Document) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     page: str = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        document=document, mark=mark, svg=svg, half=_half, zip=zip, best=BEST
+        document=document,
+        headings=[block for block in document.blocks if isinstance(block, Heading) and block.level == 2],
+        mark=mark,
+        svg=svg,
+        half=_half,
+        zip=zip,
+        best=BEST,
+        wide=_wide,
+        script=SCRIPT.read_text(encoding="utf-8"),
     )
     return page
 
 
 def _half(column: Column, cell: Number) -> str:
     return f"{(cell.half_width or 0) * column.display.factor:,.{column.display.decimals}f}"
+
+
+def _wide(figure: Figure) -> bool:
+    """Whether it has panels side by side."""
+    return any(key.channel == "panel" and len(key.values) > 1 for key in figure.keys)

@@ -9,6 +9,7 @@ from spikebench.reading.reports.document import (
     Absent,
     Block,
     Cell,
+    Code,
     Column,
     Document,
     Figure,
@@ -20,15 +21,19 @@ from spikebench.reading.reports.document import (
     Verdict,
     mark,
     notes_of,
+    plain_text,
 )
+from spikebench.reading.reports.formats._bands import bands
 from spikebench.reading.reports.formats._files import write
 
 PREAMBLE = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
-\usepackage{booktabs,graphicx,textcomp}
+\usepackage{booktabs,graphicx,longtable,textcomp}
 \usepackage[a4paper,landscape,margin=15mm]{geometry}
 """
+WIDE, WORDY, LONG = 165, 60, 36
+"""Characters across a page in landscape, characters of a cell of words, rows down a page."""
 SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -77,26 +82,51 @@ def _block(block: Block) -> str:
         case Heading():
             return f"\\section*{{{escape(block.text)}}}"
         case Text():
-            return escape(block.text)
+            return f"\\emph{{{escape(block.text)}}}" if block.kind == "question" else escape(block.text)
+        case Code():
+            # Line by line: in a verbatim environment no character could be spelled otherwise.
+            lines = [f"\\mbox{{{escape(line).replace(' ', '~')}}}" for line in block.text.rstrip().split("\n")]
+            return "{\\ttfamily\\footnotesize\\raggedright\n" + "\\\\\n".join(lines) + "\\par}"
         case Table():
-            return f"\\begin{{center}}\n\\input{{{block.key}.tex}}\n\\end{{center}}"
+            caption = f"\\noindent\\emph{{{escape(block.caption)}}}\\par\n" if block.caption else ""
+            return f"{caption}\\noindent\\input{{{block.key}.tex}}"
         case Figure():
             picture = f"\\includegraphics[width=0.7\\linewidth]{{{block.key}.pdf}}"
             return f"\\begin{{center}}\n{picture}\\\\\n{escape(block.caption)}\n\\end{{center}}"
 
 
 def table(block: Table) -> str:
-    """A ``tabular`` with its footnotes below; nothing floats, so that the paper's author decides."""
-    columns = "".join("r" if column.numeric else "l" for column in block.columns)
-    head = " & ".join(escape(column.title) + _marks(column.notes) for column in block.columns)
-    lines = [f"\\begin{{tabular}}{{@{{}}{columns}@{{}}}}", "\\toprule", head + r" \\", "\\midrule"]
-    lines += [
-        " & ".join(_cell(cell, column) for cell, column in zip(row.cells, block.columns, strict=True)) + r" \\"
-        for row in block.rows
-    ]
-    lines += ["\\bottomrule", "\\end{tabular}"]
+    """A ``tabular`` with its footnotes below; nothing floats, so that the paper's author decides.
+
+    One that is wider than a page lies across it is cut into parts, each with the columns that name its rows; one that is longer
+    than a page is a ``longtable``, which repeats its head.
+    """
+    widths = [_width(block, index) for index in range(len(block.columns))]
+    parts = [_part(block, band) for band in bands(widths, min(block.labels, len(widths)), WIDE)]
+    lines = ["\\par\\medskip\n".join(parts)]
     lines += [f"\\par\\footnotesize {_marks((index,))} {escape(note)}" for index, note in enumerate(block.footnotes)]
-    return "\n".join(lines) + "\n"
+    return "{\\footnotesize\n" + "\n".join(lines) + "\\par}\n"
+
+
+def _part(block: Table, band: Sequence[int]) -> str:
+    shown = [block.columns[index] for index in band]
+    columns = "".join(
+        "r" if column.numeric else "l" if _width(block, index) < WORDY else "p{90mm}"
+        for index, column in zip(band, shown, strict=True)
+    )
+    head = " & ".join(escape(column.title) + _marks(column.notes) for column in shown)
+    kind = "longtable" if len(block.rows) > LONG else "tabular"
+    lines = [f"\\begin{{{kind}}}{{@{{}}{columns}@{{}}}}", "\\toprule", head + r" \\", "\\midrule"]
+    lines += ["\\endhead"] if kind == "longtable" else []
+    lines += [" & ".join(_cell(row.cells[i], block.columns[i]) for i in band) + r" \\" for row in block.rows]
+    return "\n".join([*lines, "\\bottomrule", f"\\end{{{kind}}}\n"])
+
+
+def _width(block: Table, index: int) -> int:
+    """In characters; words beyond ``WORDY`` are broken into lines."""
+    column = block.columns[index]
+    longest = max([len(column.title), *(len(plain_text(row.cells[index], column)) for row in block.rows)])
+    return longest if column.numeric else min(longest, WORDY)
 
 
 def _cell(cell: Cell, column: Column) -> str:
@@ -123,5 +153,5 @@ def _marks(notes: Sequence[int]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it stands."""
-    return "".join(SPECIAL.get(character, character) for character in text)
+    """Text that LaTeX prints as it stands; a character that its fonts lack is named by its number."""
+    return "".join(SPECIAL.get(c, c if ord(c) < 0x180 else f"[U+{ord(c):04X}]") for c in " ".join(text.split("\n")))

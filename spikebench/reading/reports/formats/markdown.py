@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from spikebench.reading.reports.document import (
     BEST,
     Block,
     Cell,
+    Code,
     Column,
     Document,
     Figure,
@@ -51,7 +53,11 @@ def _block(block: Block) -> str:
         case Heading():
             return f"{'#' * block.level} {escape(block.text)}"
         case Text():
-            return f"> **Note:** {escape(block.text)}" if block.kind == "warning" else escape(block.text)
+            return {"warning": "> **Note:** {}", "question": "> *{}*"}.get(block.kind, "{}").format(escape(block.text))
+        case Code():
+            fence = "`" * (max(map(len, re.findall("`+", block.text)), default=2) + 1)
+            lines = f"{fence}{block.language}\n{block.text.rstrip()}\n{fence}"
+            return f"<details><summary>{escape(block.name)}</summary>\n\n{lines}\n\n</details>"
         case Table():
             return table(block)
         case Figure():

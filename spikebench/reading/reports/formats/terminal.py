@@ -12,6 +12,7 @@ from spikebench.reading.reports.document import (
     Absent,
     Block,
     Cell,
+    Code,
     Column,
     Document,
     Figure,
@@ -25,6 +26,7 @@ from spikebench.reading.reports.document import (
     notes_of,
     plain_text,
 )
+from spikebench.reading.reports.formats._bands import bands
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,8 +36,6 @@ SUPERSCRIPT = str.maketrans("abcdefghijklmnoprstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍ�
 PLAIN = {"±": "+/-", "\N{MINUS SIGN}": "-", "–": "-", "Δ": "d ", "µ": "u", "×": "x", "→": "->", "≥": ">=", "≤": "<="}
 """For consoles whose encoding has none of these."""
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "skipped": "dim"}
-GAP = 3
-"""Characters between columns: one of padding on either side and the box's divider."""
 LONGEST_LABEL = 32
 
 
@@ -81,7 +81,10 @@ class _Printer:
                 self.console.print()
                 self.line(block.text, style="bold")
             case Text():
-                self.line(block.text, style="yellow" if block.kind == "warning" else "")
+                self.line(block.text, style={"warning": "yellow", "question": "italic"}.get(block.kind, ""))
+            case Code():
+                self.line(f"{block.name}:", style="dim")
+                self.line(block.text.rstrip())
             case Table():
                 self.table(block)
             case Figure():
@@ -171,18 +174,3 @@ class _Printer:
         from rich.text import Text as RichText
 
         return RichText(self.plain(text), style=style)
-
-
-def bands(widths: Sequence[int], labels: int, available: int) -> list[list[int]]:
-    """Cut columns into bands that fit ``available`` characters, each beginning with the ``labels`` first columns."""
-    first = list(range(labels))
-    start = sum(widths[i] + GAP for i in first)
-    found: list[list[int]] = []
-    used = available + 1
-    for i in range(labels, len(widths)):
-        if not found or used + widths[i] > available:
-            found.append([*first])
-            used = start
-        found[-1].append(i)
-        used += widths[i] + GAP
-    return found or [first]

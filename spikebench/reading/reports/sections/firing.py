@@ -9,6 +9,7 @@ from spikebench.reading.model.display import Display
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.questions import of_one_question
 from spikebench.reading.model.stages import merged
+from spikebench.reading.reports.columns import left_out
 from spikebench.reading.reports.document import Absent, Block, Cell, Column, Figure, Footnotes, Label, Number, Row, Table
 
 RATE = Display("%", 100.0, 1)
@@ -37,12 +38,14 @@ class Section:
                 orders.setdefault(group_id, {})[record.scope] = None
                 layers.setdefault(record.scope, {}).setdefault(group_id, []).append(record.value)
         found: list[Block] = []
-        groups = [group_id for group_id in frame.groups if any(group_id in row for row in layers.values())][:MOST_GROUPS]
+        recorded = [group_id for group_id in frame.groups if any(group_id in row for row in layers.values())]
+        groups = recorded[:MOST_GROUPS]
         if layers:
             names = {group_id: frame.short_name(group_id) for group_id in groups}
             scopes = merged(orders[group_id] for group_id in groups)
             means = {scope: {names[g]: fmean(layers[scope][g]) for g in groups if g in layers[scope]} for scope in scopes}
             caption = "Firing rate by neuron layer: spikes per neuron and time step, mean over test images and seeds."
+            caption += left_out(len(groups), len(recorded))
             found.append(heatmap("firing", caption, "variant", means, list(names.values()), _why_absent, _silent))
         chosen = frame.baseline if frame.baseline in steps else next(iter(steps), None)
         if chosen is not None:

@@ -33,12 +33,13 @@ class Section:
                 for group_id in list(frame.groups)[:MOST]
             }
             if any(parts.values()):
-                return [_figure(frame, quantity, {group_id: stages for group_id, stages in parts.items() if stages})]
+                having = len(recorded[quantity])
+                return [_figure(frame, quantity, {group_id: stages for group_id, stages in parts.items() if stages}, having)]
         return []
 
 
-def _figure(frame: Frame, quantity: Quantity, parts: Mapping[str, Mapping[str, float]]) -> Figure:
-    """``parts``: group_id -> stage -> mean over seeds."""
+def _figure(frame: Frame, quantity: Quantity, parts: Mapping[str, Mapping[str, float]], having: int) -> Figure:
+    """``parts``: group_id -> stage -> mean over seeds; ``having``: how many variants have such costs, shown or not."""
     notes = Footnotes()
     metric = frame.metric(quantity.metric)
     display = display_for(metric, [sum(stages.values()) for stages in parts.values()])
@@ -56,7 +57,7 @@ def _figure(frame: Frame, quantity: Quantity, parts: Mapping[str, Mapping[str, f
         none = "This network has no such stage."
         cells += [Number(stages[s]) if s in stages else Absent(notes.mark(none)) for s in used]
         rows.append(Row((*cells, Number(sum(stages.values()))), marked=group_id == frame.baseline))
-    caption = f"{metric.title} by stage, means over seeds."
+    caption = f"{metric.title} by stage, means over seeds.{columns.left_out(len(parts), having)}"
     data = Table("stages-data", caption, tuple(heads), tuple(rows), tuple(notes.texts), len(names))
     series = tuple(
         Series(s, tuple(map(float, range(len(parts)))), tuple(st.get(s, 0.0) * display.factor for st in parts.values()))

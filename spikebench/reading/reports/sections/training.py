@@ -1,16 +1,23 @@
-"""How training went: validation loss and accuracy by epoch, means over seeds with their 95 % t intervals."""
+"""How training went: validation loss and accuracy by epoch, means over seeds with their 95 % intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
-from spikebench.derived.statistics import mean_interval
+from spikebench.core.metrics import Metric
+from spikebench.reading.model.chance import OF_CLASSES
 from spikebench.reading.model.display import display_for
 from spikebench.reading.model.frame import Frame
-from spikebench.reading.model.summary import quantity_of
+from spikebench.reading.model.paired import Paired
+from spikebench.reading.model.summary import Summary, quantity_of
 from spikebench.reading.reports import columns
-from spikebench.reading.reports.document import Block, Cell, Column, Figure, Number, Row, Series, Table
+from spikebench.reading.reports.document import Block, Cell, Column, Figure, Footnotes, Number, Row, Series, Table
+from spikebench.reading.reports.drawing import TOLD_APART
+from spikebench.reading.reports.looks import looks
 
+Points = dict[str, dict[int, dict[tuple[str, str], float]]]
+"""group_id -> epoch -> (machine, cell) -> value."""
 CURVES = ("epoch_accuracy", "epoch_loss", "epoch_training_loss", "reconstruction_loss")
 
 
@@ -26,39 +33,58 @@ class Section:
 
 def _figures(frame: Frame, name: str) -> list[Figure]:
     """None for fewer than two epochs: a point is no curve."""
-    points: dict[str, dict[int, dict[str, float]]] = {}
+    points: Points = {}
     for record in frame.by_metric.get(name, ()):
         group_id, epoch = frame.group_of(record), record.conditions.get("epoch")
         if group_id is not None and isinstance(epoch, int) and record.value is not None:
-            points.setdefault(group_id, {}).setdefault(epoch, {})[quantity_of(frame, record).machine_id + record.cell_id] = (
-                record.value
-            )
+            machine_id = quantity_of(frame, record).machine_id
+            points.setdefault(group_id, {}).setdefault(epoch, {})[machine_id, record.cell_id] = record.value
     epochs = sorted({epoch for curve in points.values() for epoch in curve})
     if len(epochs) < 2:
         return []
     metric = frame.metric(name)
     display = display_for(metric, [value for curve in points.values() for seeds in curve.values() for value in seeds.values()])
+    notes, names = Footnotes(), frame.factors()
+    groups = [group_id for group_id in frame.groups if group_id in points]
+    told = looks(frame, groups, panels=len(groups) > TOLD_APART)
+    by_epoch = {epoch: _paired(frame, metric, points, epoch) for epoch in epochs}
     series, rows = [], []
-    names = frame.factors()
-    for group_id in (group_id for group_id in frame.groups if group_id in points):
-        means = {epoch: mean_interval(list(seeds.values())) for epoch, seeds in sorted(points[group_id].items())}
-        # The interval of two seeds is wider than the plot: it is in the table alone.
-        halves = [mean.half_width for mean in means.values() if mean.n > 2]
+    for group_id in groups:
+        means = {epoch: mean for epoch, side in by_epoch.items() if (mean := side.mean(group_id)) is not None}
+        halves = [mean.half_width for mean in means.values()]
         series.append(
             Series(
                 frame.short_name(group_id),
                 tuple(map(float, means)),
                 tuple(mean.estimate * display.factor for mean in means.values()),
-                tuple((half or 0.0) * display.factor for half in halves) if len(halves) == len(means) else None,
+                None if None in halves else tuple((half or 0.0) * display.factor for half in halves),
+                look=told.of.get(group_id),
             )
         )
         last = max(means)
         cells: list[Cell] = [*columns.factor_cells(frame, group_id, names), Number(last)]
-        cells += [Number(mean.estimate, mean.half_width, mean.n) for mean in (means[min(means)], means[last])]
+        for epoch in (min(means), last):
+            cell: Cell = Number(means[epoch].estimate, means[epoch].half_width, means[epoch].n)
+            if name in OF_CLASSES and epoch == last:
+                own = [r for r in frame.by_group[group_id] if r.metric == name and r.conditions.get("epoch") == epoch]
+                cell = columns.with_chance(frame, cell, own, notes)
+            cells.append(cell)
         rows.append(Row(tuple(cells)))
     heads = [*columns.factor_columns(names), Column("epochs", "epochs", columns.WHOLE)]
     heads += [Column(f"{name}:{which}", f"{metric.title}, {which} epoch", display) for which in ("first", "last")]
     unit = f" [{display.unit}]" if display.unit else ""
     caption = f"{metric.title} by epoch ({metric.note})." if metric.note else f"{metric.title} by epoch."
-    data = Table(f"{name}-data", caption, tuple(heads), tuple(rows), labels=max(len(names), 1))
-    return [Figure(name, caption, "lines", "epoch", metric.title + unit, data, tuple(series))]
+    caption += f" {told.said}" if told.said else ""
+    data = Table(f"{name}-data", caption, tuple(heads), tuple(rows), tuple(notes.texts), max(len(names), 1))
+    return [Figure(name, caption, "lines", "epoch", metric.title + unit, data, tuple(series), keys=told.keys)]
+
+
+def _paired(frame: Frame, metric: Metric, points: Points, epoch: int) -> Paired:
+    """One epoch of all variants: a variant's own seeds, several machines' values of one seed averaged."""
+    rows = {}
+    for group_id, curve in points.items():
+        by_seed: dict[int, list[float]] = {}
+        for (_, cell_id), value in curve.get(epoch, {}).items():
+            by_seed.setdefault(frame.groups[group_id].seeds[cell_id], []).append(value)
+        rows[group_id] = Summary({seed: fmean(values) for seed, values in by_seed.items()}, {}, False)
+    return Paired(metric, rows)
