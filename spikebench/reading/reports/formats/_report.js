@@ -97,6 +97,11 @@
     if (tools.childNodes.length) table.parentElement.before(tools);
   });
 
+  document.querySelectorAll("sup a").forEach((mark) => {
+    const note = document.getElementById(mark.getAttribute("href").slice(1));
+    if (note) mark.title = note.textContent.slice(note.querySelector("b").textContent.length);
+  });
+
   document.querySelectorAll("details.code").forEach((block) => {
     const text = block.querySelector("pre").textContent;
     const button = element("button", { type: "button", textContent: "copy" });

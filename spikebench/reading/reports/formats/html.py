@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from spikebench.reading.reports.document import BEST, Column, Document, Figure, Heading, Number, mark
+from spikebench.reading.reports.document import BEST, Column, Document, Figure, Heading, Number, Table, mark
 from spikebench.reading.reports.formats._files import write
 
 TEMPLATE = Path(__file__).with_name("_report.html.jinja")
@@ -35,6 +35,7 @@ def text(document: Document) -> str:
         zip=zip,
         best=BEST,
         wide=_wide,
+        marked=_marked,
         script=SCRIPT.read_text(encoding="utf-8"),
     )
     return page
@@ -47,3 +48,8 @@ def _half(column: Column, cell: Number) -> str:
 def _wide(figure: Figure) -> bool:
     """Whether it has panels side by side."""
     return any(key.channel == "panel" and len(key.values) > 1 for key in figure.keys)
+
+
+def _marked(table: Table) -> bool:
+    """Whether any number bears the mark of the best."""
+    return any(isinstance(cell, Number) and cell.best for row in table.rows for cell in row.cells)
