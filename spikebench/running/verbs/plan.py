@@ -12,6 +12,7 @@ from spikebench.core.variant import VariantSpec
 from spikebench.running.jobs.plan import PlannedJob
 from spikebench.running.run.estimate import Estimate, estimate
 from spikebench.running.run.runner import Run, open_run
+from spikebench.running.verbs._aligned import aligned, width_of
 from spikebench.running.verbs.run import workers
 
 HEADS = ("cell", "variant", "seed", "parameters", "to do", "cached", "about")
@@ -24,7 +25,7 @@ def show_plan(path: Path, results: Path, fresh: bool) -> None:
     guesses = estimate(run.plan, getattr(run.suite.launcher.resolve("launchers"), "threads", 0))
     console = standard_output()
     console.print(f"{run.suite.name}: {len(run.plan.cells)} cells, {len(list(run.plan.jobs))} jobs", style="italic")
-    head, *body = aligned([HEADS, *_rows(run, guesses)], [name in NUMBERS for name in HEADS])
+    head, *body = aligned([HEADS, *_rows(run, guesses)], [name in NUMBERS for name in HEADS], width_of(console))
     console.print(head, style="bold", soft_wrap=True)
     console.out("\n".join(map(printable, body)), highlight=False)
     console.print(f"{len(run.plan.pending)} jobs to do, {_training(guesses, workers(run))}; measurements come on top")
@@ -70,17 +71,3 @@ def label(variant: VariantSpec, fields: Sequence[str]) -> str:
     """A variant by the fields in which it differs from others; by its size where it differs in none."""
     meant = variant.meant()
     return " ".join(f"{name}={getattr(variant, name)}" for name in fields if name in meant) or f"{variant.depth}-{variant.dim}"
-
-
-def aligned(rows: Sequence[Sequence[str]], numbers: Sequence[bool]) -> list[str]:
-    """One line a row, columns as wide as their widest cell, those of ``numbers`` to the right.
-
-    Not rich's table, which takes a millisecond a row: a suite may have ten thousand cells.
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width) for cell, width, number in zip(row, widths, numbers, strict=True)
-        ).rstrip()
-        for row in rows
-    ]

@@ -112,5 +112,9 @@ def _report(run: Run) -> None:
 
     frame = load_results(run.store.path)
     show_report(frame, standard_output())
-    if run.changed or not (run.store.path / "report").is_dir():
+    folder = run.store.path / "report"
+    if run.changed or not folder.is_dir():
         make([run.store.path], formats=run.suite.report["formats"])
+    pages = [folder / name for name in ("report.html", "report.md", "report.tex") if (folder / name).is_file()]
+    if pages or folder.is_dir():
+        standard_error().print(f"report: {pages[0] if pages else folder}", soft_wrap=True, highlight=False)

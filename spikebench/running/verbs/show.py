@@ -12,12 +12,13 @@ from spikebench.core.errors import InputError
 from spikebench.core.grid import combine
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite import inputs_of
+from spikebench.core.text import printable
 from spikebench.core.variant import COMPONENTS, InputSpec
 from spikebench.data import load
+from spikebench.running.verbs._aligned import aligned, width_of
 from spikebench.running.verbs.eval import parse_changes, parse_value
 
 if TYPE_CHECKING:
-    from rich.table import Table
     from torch import Tensor, nn
 
     from spikebench.derived.sites import Site
@@ -56,7 +57,8 @@ def show_variant(variant: str, dataset: str, changes: Sequence[str], cross_check
     size = f"{inputs.channels}x{inputs.size}x{inputs.size}, {inputs.classes} classes"
     screen.print(Text(variant, style="bold"), f"on {size}: {parameters:,} parameters, T = {spec.T}")
     screen.print(", ".join(f"{field} {getattr(spec, field)}" for field in COMPONENTS if field in meant))
-    screen.print(_layer_table(analysis.sites, model))
+    lines = _layer_table(analysis.sites, model, width_of(screen))
+    screen.out("\n".join(map(printable, lines)), highlight=False)
     if cross_check:
         screen.print(_cross_check(analysis.sites, model, image))
     for missing in analysis.not_counted:
@@ -76,28 +78,35 @@ def _cross_check(sites: Sequence[Site], model: nn.Module, image: Tensor) -> str:
     return f"dense MACs without elementwise products: ours {ours:,}, {counted}"
 
 
-def _layer_table(sites: Sequence[Site], model: nn.Module) -> Table:
-    """A row per synaptic operation; the sums of the columns below."""
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", show_footer=True, footer_style="bold", padding=(0, 2, 0, 0))
+def _layer_table(sites: Sequence[Site], model: nn.Module, width: int | None) -> list[str]:
+    """A row per synaptic operation, one for the parameters of all else, and the sums of the columns."""
     layers = [site for site in sites if site.synaptic]
-    owners = {name: sum(p.numel() for p in module.parameters()) for name, module in model.named_modules()}
-    columns = (
-        ("layer", [site.scope for site in layers], "whole network"),
-        ("operation", [site.operation for site in layers], ""),
-        ("input", [site.input for site in layers], ""),
-        ("parameters", [owners.get(site.scope, 0) for site in layers], owners[""]),
-        ("MACs (dense)", [site.dense_macs for site in layers], sum(site.dense_macs for site in layers)),
-        ("SOPs (events)", [site.events for site in layers], sum(site.events for site in layers)),
-        ("nonzero", [site.nonzero_fraction for site in layers], ""),
-    )
-    for heading, values, footer in columns:
-        numeric = not isinstance(values[0], str)
-        table.add_column(heading, footer=_cell(footer), justify="right" if numeric else "left", no_wrap=numeric)
-    for row in zip(*(values for _, values, _ in columns), strict=True):
-        table.add_row(*map(_cell, row))
-    return table
+    parameters = _parameters([site.scope for site in layers], model)
+    whole = sum(parameter.numel() for parameter in model.parameters())
+    rows: list[tuple[Any, ...]] = [
+        (site.scope, site.operation, site.input, own, site.dense_macs, site.events, site.nonzero_fraction)
+        for site, own in zip(layers, parameters, strict=True)
+    ]
+    rest = whole - sum(own or 0 for own in parameters)
+    rows += [("norms, neurons and others", "", "", rest, None, None, None)] if rest else []
+    sums = (sum(site.dense_macs for site in layers), sum(site.events for site in layers))
+    rows.append(("whole network", "", "", whole, *sums, None))
+    heads = ("layer", "operation", "input", "parameters", "MACs (dense)", "SOPs (events)", "nonzero")
+    return aligned([heads, *(tuple(map(_cell, row)) for row in rows)], [name in _NUMBERS for name in heads], width)
+
+
+def _parameters(scopes: Sequence[str], model: nn.Module) -> list[int | None]:
+    """Each layer's own parameters, at its first operation: no parameter is in two rows."""
+    modules, seen = dict(model.named_modules()), set()
+    found: list[int | None] = []
+    for scope in scopes:
+        own = [p for p in modules[scope].parameters(recurse=False) if id(p) not in seen] if scope in modules else []
+        seen |= {id(parameter) for parameter in own}
+        found.append(sum(parameter.numel() for parameter in own) or None)
+    return found
+
+
+_NUMBERS = ("parameters", "MACs (dense)", "SOPs (events)", "nonzero")
 
 
 def _cell(value: Any) -> str:

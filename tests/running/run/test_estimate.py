@@ -10,7 +10,8 @@ import pytest
 from spikebench.running.run import estimate as module
 from spikebench.running.run.estimate import Guess, estimate
 from spikebench.running.run.runner import open_run
-from spikebench.running.verbs.plan import aligned, differing, label
+from spikebench.running.verbs._aligned import aligned
+from spikebench.running.verbs.plan import differing, label
 
 SUITE = """\
 suite: many

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
 from spikebench.core.cells import Cell, Job
@@ -11,7 +14,7 @@ from spikebench.core.records import Record
 from spikebench.core.variant import VariantSpec
 from spikebench.running.jobs.events import JobEnded, JobStarted, Measured
 from spikebench.running.run.forecast import Forecast
-from spikebench.running.run.progress import show
+from spikebench.running.run.progress import Standing, label, show
 
 
 def jobs() -> tuple[Job, Job]:
@@ -57,6 +60,44 @@ def test_a_failure_teaches_no_time() -> None:
     forecast.note(JobEnded(first.job_id, 0.1, "out of memory"), 1.0)
     assert forecast.remaining(1.0) is None
     assert forecast.failed == {first.job_id}
+
+
+def test_the_bar_keeps_its_place_at_80_columns_and_names_are_cut_first() -> None:
+    from io import StringIO
+
+    from rich.console import Console
+
+    long = VariantSpec(
+        stem=Choice("scs", {"patch_size": 2, "expansion": 4}), attention=Choice("softmax", {"v_threshold": 0.0625})
+    )
+    job = Job(Cell(long, Choice("digits"), Choice("train", {"epochs": 40}), 0), Choice("train", {"epochs": 40}))
+    stream = StringIO()
+    console = Console(file=stream, width=80, force_terminal=True, color_system=None, legacy_windows=False)
+
+    def events():
+        yield JobStarted(job.job_id)
+        for metric, value in (("epoch_loss", 0.1234), ("epoch_accuracy", 0.987)):
+            yield Measured(job.job_id, Record(metric, value, "1", conditions={"epoch": 4}))
+        time.sleep(0.3)  # the screen is drawn ten times a second
+
+    show(events(), [job], 1, console)
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).replace("\r", "\n").splitlines()]
+    bar = [line for line in lines if "0/1 jobs" in line][-1]
+    assert re.search(r"0/1 jobs .*\d:\d\d:\d\d +\d:\d\d left$", bar), bar
+    assert len(bar) <= 80
+    said = next(line for line in lines if line.startswith("epoch 4/40"))
+    assert said.startswith("epoch 4/40, loss 0.123, val. accuracy 98.7 %: train scs")
+    assert len(said) <= 80
+    assert said.endswith("…")
+
+
+def test_what_a_finished_job_said_is_forgotten() -> None:
+    first, second = jobs()
+    standing, forecast = Standing(), Forecast([first, second], 2)
+    for event in (JobStarted(first.job_id), epoch(first, 3), JobEnded(first.job_id, 1.0), JobStarted(second.job_id)):
+        forecast.note(event, 1.0)
+        standing.note(event)
+    assert standing.lines(forecast) == [f"train {label(second)}"]
 
 
 def test_a_reason_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
