@@ -15,7 +15,7 @@ from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import Difference, Paired, verdicts
 from spikebench.reading.model.summary import Summary, right_or_wrong
 from spikebench.reading.reports.columns import half_width, with_chance
-from spikebench.reading.reports.difference import number, verdict_note
+from spikebench.reading.reports.difference import VERDICT, number
 from spikebench.reading.reports.document import (
     Absent,
     Block,
@@ -90,7 +90,7 @@ def _table(frames: Sequence[Frame], address: str, group: Sequence[Pair]) -> Tabl
         Column("variant", "variant", numeric=False),
         *(Column(name, name, display_for(metric, means)) for name in ("old", "new")),
         Column("difference", "difference", display, notes.mark(NOTE)),
-        Column("verdict", "verdict", numeric=False, notes=notes.mark(verdict_note(metric))),
+        Column("verdict", "verdict", numeric=False, notes=notes.mark(VERDICT)),
     )
     return Table(f"compare-{address}", "", heads, tuple(rows), tuple(notes.texts))
 

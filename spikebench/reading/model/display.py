@@ -50,7 +50,7 @@ def display_for(metric: Metric, values: Iterable[float], signed: bool = False) -
     prefixed = base is not None and (not metric.display_unit or shown in {prefix + base for prefix in PREFIXES.values()})
     fits = smallest * factor >= 0.1 and largest * factor < 1e4
     if prefixed and largest and not (metric.display_unit and fits):
-        exponent = _exponent(largest, smallest, lowest=0 if metric.unit == "1" and metric.kind == "counted" else -12)
+        exponent = _exponent(largest, smallest, lowest=0 if metric.unit == "1" else -12)
         unit, factor = PREFIXES[exponent] + str(base), 10.0**-exponent
     whole = factor == 1 and all(value == int(value) for value in values)
     needed = decimals(largest * factor, metric.digits)

@@ -40,11 +40,10 @@ def columns(
             changes[group_id] = Absent(notes.mark(_why(group_id in comparable)))
     shown = display(metric, paired, [cell.value for cell in changes.values() if isinstance(cell, Number)])
     title = f"Δ {metric.title}"
-    said = verdict_note(metric)
     verdict = {group_id: Label(str(words[group_id]) if others.get(group_id) else "") for group_id in rows}
     return [
         (Column(f"{key(quantity)}:{'relative' if paired.relative else 'difference'}", title, shown, notes.mark(_NOTE)), changes),
-        (Column(f"{key(quantity)}:verdict", "verdict", numeric=False, notes=notes.mark(said)), {**verdict}),
+        (Column(f"{key(quantity)}:verdict", "verdict", numeric=False, notes=notes.mark(VERDICT)), {**verdict}),
     ]
 
 
@@ -63,13 +62,12 @@ def display(metric: Metric, paired: Paired, changes: Sequence[float]) -> Display
     return dataclasses.replace(shown, decimals=metric.digits) if is_fraction(metric) else shown
 
 
-def verdict_note(metric: Metric) -> str:
-    """What the words mean."""
-    margin = f"{100 * MARGIN:g} {'percentage point' if is_fraction(metric) else '%'}"
-    return (
-        f"Verdict: better or worse where the difference is not 0 with p < 0.05 (Holm's correction over the column); same where "
-        f"the whole interval lies within {margin}; else cannot tell."
-    )
+VERDICT = (
+    "Verdict: better or worse where the difference is not 0 with p < 0.05 (Holm's correction over the column); same where the "
+    f"whole interval lies within {100 * MARGIN:g} percentage point, or {100 * MARGIN:g} % of what is compared by ratios; else "
+    "cannot tell."
+)
+"""What the words mean."""
 
 
 def one_seed(new: Summary, old: Summary, difference: Difference) -> str:

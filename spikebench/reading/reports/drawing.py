@@ -150,7 +150,11 @@ def _lines(axes: Any, figure: Figure, given: Sequence[Series]) -> None:
         style = line_style(_look(figure, series, index))
         # Marks tell lines apart; so many epochs need not all have one.
         every = max(1, len(series.x) // 6)
-        axes.plot(series.x, series.y, label=series.name, markevery=(index % every, every), **style)
+        marked: Any = (index % every, every)
+        if len(given) > TOLD_APART:
+            style |= {"linewidth": 0.8, "alpha": 0.7}
+            marked = [len(series.x) - 1]
+        axes.plot(series.x, series.y, label=series.name, markevery=marked, **style)
         if series.spread is not None and len(given) <= TOLD_APART:
             low = [y - s for y, s in zip(series.y, series.spread, strict=True)]
             high = [y + s for y, s in zip(series.y, series.spread, strict=True)]

@@ -147,11 +147,12 @@ class _Side:
             text = _spelled(factor, value) + (f" ({self._signed(change.change)})" if words[value] == "worse" else "")
             groups.setdefault(words[value], []).append(text)
         if set(groups) == {"same"}:
-            return f"all have the same {self.title} to within {self._margin()}."
+            return f"All have the same {self.title} to within {self._margin()}."
         extreme = "highest" if self.paired.metric.direction == "higher" else "lowest"
         furthest = max(changes, key=lambda value: abs(changes[value].change))
         if "worse" not in groups:
             detail = f"the furthest from it is {_spelled(factor, furthest)}, {self._detail(changes[furthest])}"
+            detail += _corrected(changes[furthest])
             return f"{_spelled(factor, top)} has the {extreme} {self.title}, but none can be told from it; {detail}."
         begins = {"worse": "worse", "same": f"the same to within {self._margin()}", "cannot tell": "not told apart from it"}
         said = [f"{begin}: {_named(groups[word])}" for word, begin in begins.items() if word in groups]
@@ -172,7 +173,7 @@ class _Side:
         """Why nothing can be told, and what would help."""
         if change.contrast.own or change.low is None:
             return f"with one seed, whatever these two networks do ({self._size(change)})."
-        text = f"with {change.n} seeds ({self._detail(change)})"
+        text = f"with {change.n} seeds ({self._detail(change)}{_corrected(change)})"
         contrast, margin = change.contrast, MARGIN if is_fraction(self.paired.metric) else math.log1p(MARGIN)
         seeds = contrast.seeds_for(margin)
         if seeds is not None:
@@ -222,6 +223,12 @@ class _Side:
 
 def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def _corrected(change: Difference) -> str:
+    """Why an interval that leaves out 0 tells nothing all the same."""
+    clear = change.low is not None and change.high is not None and not change.low <= 0 <= change.high
+    return ", which does not outlast Holm's correction for so many comparisons" if clear else ""
 
 
 def _p(change: Difference) -> str:

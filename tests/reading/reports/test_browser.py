@@ -51,6 +51,9 @@ boxes[column("SOPs")].click();
 found.hidden = getComputedStyle(table.rows[5].cells[column("SOPs")]).display;
 const style = (cell) => getComputedStyle(cell);
 found.stuck = [style(table.tHead.rows[0].cells[0]).position, style(table.rows[3].cells[0]).left];
+const print = [...document.styleSheets[0].cssRules].filter((rule) => rule.conditionText === "print");
+const gone = print.flatMap((rule) => [...rule.cssRules]).filter((rule) => rule.style.display === "none");
+found.printed = [print.length, gone.some((rule) => table.querySelector("th button").matches(rule.selectorText))];
 found.links = [...document.querySelectorAll("nav a")].every((link) => document.querySelector(link.getAttribute("href")));
 document.body.innerHTML = "";
 document.body.append(Object.assign(document.createElement("pre"), { id: "found", textContent: JSON.stringify(found) }));
@@ -103,6 +106,7 @@ def test_two_hundred_variants_sort_and_filter_without_a_word_on_the_console(page
     assert found["hidden"] == "none"
     assert found["stuck"] == ["sticky", "0px"]
     assert found["links"]
+    assert found["printed"] == [1, False]  # the words of a head are in its button
 
 
 @needs_browser

@@ -31,6 +31,7 @@ PREAMBLE = r"""\documentclass{article}
 \usepackage[utf8]{inputenc}
 \usepackage{booktabs,graphicx,longtable,textcomp}
 \usepackage[a4paper,landscape,margin=15mm]{geometry}
+\sloppy
 """
 WIDE, WORDY, LONG = 165, 60, 36
 """Characters across a page in landscape, characters of a cell of words, rows down a page."""

@@ -61,11 +61,7 @@ def _table(frame: Frame, design: Design, groups: Sequence[str], sides: Sequence[
         words = verdicts(metric, {str(i): row[quantity].difference for i, row in enumerate(kept) if quantity in row})
         shown = difference.display(metric, paired, [row[quantity].difference.change for row in kept if quantity in row])
         heads.append(Column(f"{columns.key(quantity)}:effect", f"Δ {metric.title}", shown, notes.mark(NOTE)))
-        heads.append(
-            Column(
-                f"{columns.key(quantity)}:verdict", "verdict", numeric=False, notes=notes.mark(difference.verdict_note(metric))
-            )
-        )
+        heads.append(Column(f"{columns.key(quantity)}:verdict", "verdict", numeric=False, notes=notes.mark(difference.VERDICT)))
         for index, row in enumerate(kept):
             if quantity not in row:
                 body[index] += [Absent(notes.mark("No combination of the rest has a number for each of these.")), Label("")]
