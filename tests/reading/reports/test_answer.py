@@ -69,7 +69,7 @@ def test_what_cannot_be_told_says_how_many_seeds_would_help(make_cell, make_fram
 
     frame = make_frame([make_cell(seed, stem=s) for seed in (0, 1) for s in ("sps", "scs")], alter)
     text = " ".join(said(frame))
-    assert "cannot be told apart in accuracy with 2 seeds (difference 0.0 pp" in text
+    assert "cannot be told apart in accuracy with 2 seeds (difference 0.00 pp" in text
     assert "seeds would give ± 1 pp" in text
     assert "better" not in text
 
