@@ -127,16 +127,23 @@ class Harness:
         With ``epochs: 0`` the weights stay as they are initialised. Raises FloatingPointError if the training diverges,
         RuntimeError for what ``stop_on`` names, and StorageError if a checkpoint cannot be used or written.
         """
+        from spikebench.training.devices import OnDevices
         from spikebench.training.epochs import known
         from spikebench.training.loop import Training
         from spikebench.training.whole import train
 
-        training = Training(subject.model, subject.dataset, options, seed=subject.job.cell.seed, device=subject.device)
-        conditions: dict[str, Scalar] = {"precision": training.precision}
-        for epoch in train(training, subject.weights_folder, subject.job.job_id):
+        training: Training | OnDevices
+        if options.devices > 1:
+            training = OnDevices(subject, options)
+            epochs = iter(training)
+        else:
+            training = Training(subject.model, subject.dataset, options, seed=subject.job.cell.seed, device=subject.device)
+            epochs = train(training, subject.weights_folder, subject.job.job_id)
+        for epoch in epochs:
             if epoch.number == 1:
-                yield Record.of(FIRST_STEP_LOSS, known(training.first_step_loss), conditions=conditions)
-            yield from _records(epoch, {"epoch": epoch.number, **conditions})
+                yield Record.of(FIRST_STEP_LOSS, known(training.first_step_loss), conditions={"precision": training.precision})
+            yield from _records(epoch, {"epoch": epoch.number, "precision": training.precision})
+        conditions: dict[str, Scalar] = {"precision": training.precision}
         if training.best is not None:
             yield Record.of(BEST_EPOCH, training.best["epoch"], conditions=conditions)
         if options.epochs == 0:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikebench.networks import onednn, visible
+from spikebench.networks import batch_parts, onednn, visible
 from spikebench.networks.shortcuts import is_static, over_steps
 
 
@@ -88,7 +88,7 @@ class BatchNorm2d(nn.BatchNorm2d):
             x, self.running_mean, scratch, self.weight, self.bias, training=True, momentum=self.momentum, eps=self.eps
         )
         self.num_batches_tracked.add_(1)
-        n = x.numel() // x.shape[1]
+        n = batch_parts.whole(x.numel() // x.shape[1])
         correction = (T * n / (T * n - 1)) / (n / (n - 1))
         kept = (1 - self.momentum) * self.running_var
         self.running_var.copy_(kept + (scratch - kept) * correction)

@@ -13,6 +13,8 @@ from torch import nn
 from spikebench.core.errors import StorageError, storage_errors
 
 WEIGHTS = "weights.pt"
+TEST_EPOCHS = "test-epochs.pt"
+"""Accuracies on the test split by epoch, of a training with ``test_epochs``."""
 
 
 def write(path: Path, content: Any) -> None:

@@ -14,7 +14,7 @@ class Draws:
     """
 
     def __init__(
-        self, generator: torch.Generator, total: int, share: slice = slice(None), device: torch.device | str = "cpu"
+        self, generator: torch.Generator, total: int, share: Tensor | slice = slice(None), device: torch.device | str = "cpu"
     ) -> None:
         self.generator, self.total, self.share, self.device = generator, total, share, device
 

@@ -17,8 +17,8 @@ def add_drop_path(model: nn.Module, rate: float) -> None:
     Our reading for spikes: what stays is divided by its probability where the stream is real (membrane shortcut), as usual;
     spikes that are merged stay spikes. Draws are torch's global ones. Raises InputError for a network without ``blocks``.
     """
-    blocks = getattr(model, "blocks", None)
-    if not isinstance(blocks, nn.Sequential):
+    blocks = blocks_of(model)
+    if not blocks:
         raise InputError(Problem("this network has no blocks whose paths could be dropped", key="drop_path"))
     for index, block in enumerate(blocks):
         share = rate * index / max(1, len(blocks) - 1)
@@ -27,6 +27,12 @@ def add_drop_path(model: nn.Module, rate: float) -> None:
             sublayers: tuple[Any, ...] = (block.attention, block.mlp)
             for sublayer in sublayers:
                 sublayer.register_forward_hook(_dropping(share, rescale=real))
+
+
+def blocks_of(model: nn.Module) -> list[Any]:
+    """The encoder's blocks from the input on: ``blocks``, or those of all ``stages``."""
+    holders = [model, *(stage for stage in getattr(model, "stages", ()))]
+    return [block for holder in holders for block in getattr(holder, "blocks", ())]
 
 
 def _dropping(share: float, rescale: bool) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:

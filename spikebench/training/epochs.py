@@ -17,7 +17,7 @@ class Epoch:
     ``learning_rate``: of its last step. ``seconds``: its optimisation steps, validation and checkpoint left out; ``throughput``:
     samples per second of those. ``loss`` and ``accuracy``: after it, on the validation split; None where nothing is validated.
     ``figures``: what else was found, by name. ``silent``: neuron layers without a spike in the whole epoch. ``memory``: bytes
-    held after it, by tensors on a GPU, by the process on a CPU.
+    held after it, by tensors on a GPU, by the process on a CPU. ``test_accuracy``: with ``test_epochs`` alone, in fp32.
     """
 
     number: int
@@ -30,6 +30,7 @@ class Epoch:
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
     silent: tuple[str, ...] = ()
     memory: int = 0
+    test_accuracy: float | None = None
 
 
 @dataclasses.dataclass

@@ -8,27 +8,31 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from spikebench.core.errors import InputError
 from spikebench.data import Dataset, batches, resident
+from spikebench.networks.batch_parts import together
 from spikebench.training import watch
 from spikebench.training.augmentation import Augmentation, normal_of
 from spikebench.training.averaging import Average
 from spikebench.training.draws import Draws
 from spikebench.training.drop_path import add_drop_path
 from spikebench.training.epochs import Epoch, Progress, known
-from spikebench.training.evaluation import evaluate
+from spikebench.training.evaluation import Evaluation, evaluate
+from spikebench.training.group import ALONE, Batch, Group, Part, Statistics, distributed, parts_of
 from spikebench.training.labels import labelled
 from spikebench.training.layers import SCALE
 from spikebench.training.mixing import mix
 from spikebench.training.objective import Classification
 from spikebench.training.optimizers import make_optimizer
 from spikebench.training.options import TrainingOptions
-from spikebench.training.precision import autocast, resolve
+from spikebench.training.precision import Precision, autocast, resolve
 from spikebench.training.randomness import Randomness
 from spikebench.training.schedule import learning_rate
 
@@ -62,6 +66,7 @@ class Training:
         seed: int,
         device: torch.device,
         objective: Objective | None = None,
+        group: Group = ALONE,
     ) -> None:
         self.model, self.options, self.device = model, options, device
         self.precision = resolve(options.amp, device, model)
@@ -76,8 +81,11 @@ class Training:
         if options.drop_path:
             add_drop_path(model, options.drop_path)
         self.average = None if options.ema is None else Average(model, options.ema)
-        self.randomness = Randomness(seed, device)
+        self.randomness = Randomness(seed, device, group.rank)
         self.first_step_loss: float | None = None
+        self.group = group
+        self.parallel = None if group.world == 1 else distributed(model, self.objective, device)
+        self.statistics = Statistics(model)
         self.history: list[Epoch] = []
         self.progress: Progress | None = None
         self.best: dict[str, Any] | None = None
@@ -92,6 +100,10 @@ class Training:
         """Read when first validated: a training that does not validate never sees it."""
         return resident(self.dataset.split("validation"), self.device)
 
+    @cached_property
+    def _test_split(self) -> Split:
+        return resident(self.dataset.split("test"), self.device)
+
     def first_loss(self) -> float:
         """The loss of the first step, without taking it: nothing of the model or of the randomness changes."""
         trial = copy.copy(self)
@@ -99,7 +111,7 @@ class Training:
         trial.randomness = copy.deepcopy(self.randomness)
         trial.progress = trial._begin()
         with torch.no_grad(), trial.randomness.active():
-            return float(trial._loss(*trial._changed(*next(trial._batches(trial.progress)))))
+            return float(trial._loss(*trial._changed(next(trial._batches(trial.progress)))))
 
     def time_steps(self, count: int) -> list[float]:
         """Seconds of each of ``count`` optimisation steps (fewer where an epoch has fewer); the weights and the state change."""
@@ -107,9 +119,9 @@ class Training:
         self.model.train()
         self.progress = self._begin()
         with self.randomness.active():
-            for x, y in itertools.islice(self._batches(self.progress), count):
+            for batch in itertools.islice(self._batches(self.progress), count):
                 start = self._now()
-                self._step(x, y, self.options.lr)
+                self._step(batch, self.options.lr)
                 seconds.append(self._now() - start)
         self.progress = None
         return seconds
@@ -125,11 +137,11 @@ class Training:
         now = self.progress = self.progress or self._begin()
         with self.randomness.active(), watch.crossing_off(self.model, now.silent):
             start = self._now() - now.seconds
-            for x, y in self._batches(now):
+            for batch in self._batches(now):
                 now.rate = learning_rate((number - 1) * self.steps_per_epoch + now.step, self.steps_per_epoch, self.options)
-                loss = self._step(x, y, now.rate)
-                now.loss += loss * len(y)
-                now.samples += len(y)
+                loss = self._step(batch, now.rate)
+                now.loss += loss * batch.n
+                now.samples += batch.n
                 now.step += 1
                 if now.step % LOOK == 0:
                     self.require_finite()
@@ -141,11 +153,18 @@ class Training:
                 start += time.perf_counter() - before
             now.seconds = self._now() - start
         self.require_finite()
-        judged = self._judge(now)
-        found = {"silent": tuple(now.silent), "memory": watch.memory(self.device), **judged}
+        # The first process alone judges; the others wait for it where they next have something to tell each other.
+        judged = self._judge(now) if self.group.rank == 0 else {}
+        ranks = self.group.gather(now.silent)
+        silent = [name for name in now.silent if all(name in others for others in ranks)]
+        found = {"silent": tuple(silent), "memory": watch.memory(self.device), **judged}
         done = Epoch(number, float(now.loss) / now.samples, now.rate, now.seconds, now.samples / now.seconds, **found)
         self.history.append(done)
-        if self.options.best_epoch != "ignore" and (self.best is None or known(done.accuracy) > self.best["accuracy"]):
+        if (
+            "accuracy" in judged
+            and self.options.best_epoch != "ignore"
+            and (self.best is None or known(done.accuracy) > self.best["accuracy"])
+        ):
             weights = {name: value.detach().to("cpu", copy=True) for name, value in self.kept.state_dict().items()}
             self.best = {"epoch": number, "accuracy": done.accuracy, "weights": weights}
         self.progress = None
@@ -165,27 +184,25 @@ class Training:
 
     def _judge(self, now: Progress) -> dict[str, Any]:
         """What an epoch that ended as ``now`` says of the network, as fields of ``Epoch``."""
-        found = evaluate(
-            self.kept,
-            self.validation_split,
-            self.device,
-            batch_size=max(self.options.batch_size, 256),
-            precision=self.precision,
-            workers=self.options.workers,
-        )
-        return {"loss": found.loss, "accuracy": found.accuracy}
+        found = self._evaluate(self.validation_split, self.precision)
+        judged: dict[str, Any] = {"loss": found.loss, "accuracy": found.accuracy}
+        if self.options.test_epochs:
+            judged["test_accuracy"] = self._evaluate(self._test_split, "fp32").accuracy
+        return judged
 
-    def _step(self, x: Tensor, y: Tensor, rate: float) -> Tensor:
+    def _evaluate(self, split: Split, precision: Precision) -> Evaluation:
+        batch_size = max(self.options.batch_size // self.options.accumulate, 256)
+        return evaluate(self.kept, split, self.device, batch_size, precision, self.options.workers)
+
+    def _step(self, batch: Batch, rate: float) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get(SCALE, 1.0)
         self.optimizer.zero_grad(set_to_none=True)
-        x, y = self._changed(x, y)
-        total = torch.zeros((), device=self.device)
-        passes = min(self.options.accumulate, len(y))
-        for images, labels in zip(x.tensor_split(passes, dim=x.dim() - 4), y.tensor_split(passes), strict=True):
-            loss = self._loss(images, labels) * (len(labels) / len(y))
-            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            total = total + loss.detach()
+        x, y = self._changed(batch)
+        last = len(batch.parts) - 1
+        total: Any = sum(self._pass(x, y, part, last=index == last) for index, part in enumerate(batch.parts))
+        if self.group.world > 1 and self.statistics and batch.parts[0].kind == "whole":
+            self.statistics.merge(self.group)
         if self.options.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
@@ -193,22 +210,41 @@ class Training:
         self.scaler.update()
         if self.average is not None:
             self.average.update(self.model)
-        return total
+        return self.group.sum(total)
 
-    def _changed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _pass(self, x: Tensor, y: Tensor, part: Part, last: bool) -> Tensor:
+        """Gradients of one part are added to those that are there; returns its share of the step's loss."""
+        images, labels = x.narrow(x.dim() - 4, part.stretch.start, part.stretch.stop - part.stretch.start), y[part.stretch]
+        with ExitStack() as around:
+            if self.parallel is not None:
+                if not last:
+                    around.enter_context(self.parallel.no_sync())  # type: ignore[operator]
+                if part.kind == "shared":
+                    around.enter_context(together(self.group.sum_with_gradient))
+                if part.kind == "whole" and self.statistics:
+                    around.enter_context(self.statistics.noted())
+            loss = self._loss(images, labels) * part.weight
+            # DDP takes the mean over ranks, and the step's loss is their sum.
+            self.scaler.scale(loss * self.group.world).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _changed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """A batch as the network gets it: augmented, and mixed where that is on."""
         options = self.options
-        draws = Draws(self.randomness.generator, len(y), device=self.device)
-        x = self.augmentation(x, draws)
+        draws = Draws(self.randomness.generator, batch.n, batch.numbers, self.device)
+        x, y = self.augmentation(batch.x, draws), batch.y
         on = options.mixup_off_epoch == 0 or len(self.history) < options.mixup_off_epoch
         return mix(x, y, self.dataset.inputs.classes, options, draws) if (options.mixup or options.cutmix) and on else (x, y)
 
     def _loss(self, x: Tensor, y: Tensor) -> Tensor:
         with autocast(self.precision, self.device):
+            if self.parallel is not None and self.model.training and torch.is_grad_enabled():
+                found: Tensor = self.parallel(x, y)
+                return found
             return self.objective(self.model, x, y)
 
-    def _batches(self, now: Progress) -> Iterator[tuple[Tensor, Tensor]]:
-        """Those of the epoch that are still to come."""
+    def _batches(self, now: Progress) -> Iterator[Batch]:
+        """Those of the epoch that are still to come, this rank's part of each."""
         generator = self.randomness.generator
         if now.step:
             generator = torch.Generator()
@@ -216,8 +252,17 @@ class Training:
         order = torch.randperm(self.samples, generator=generator)
         if self.options.repeats > 1:
             order = order.repeat_interleave(self.options.repeats)[: self.samples]
-        numbers = order.split(self.options.batch_size)  # type: ignore[no-untyped-call]
-        return batches(self.train_split, self.options.batch_size, self.device, numbers[now.step :], self.options.workers)
+        steps = order.split(self.options.batch_size)[now.step :]  # type: ignore[no-untyped-call]
+        plans = [parts_of(len(numbers), self.options.accumulate, self.group) for numbers in steps]
+        mine = [numbers[own] for numbers, (own, _) in zip(steps, plans, strict=True)]
+        found = batches(self.train_split, self.options.batch_size, self.device, mine, self.options.workers)
+        for (x, y), numbers, (own, parts) in zip(found, steps, plans, strict=False):
+            n = len(numbers)
+            if len(y) != len(own):  # what cannot be read was left out
+                if self.group.world > 1:
+                    raise InputError("on several devices every sample must be readable: train on one, or remove what is not")
+                n, (own, parts) = len(y), parts_of(len(y), self.options.accumulate)
+            yield Batch(x, y, n, own, parts)
 
     def _now(self) -> float:
         if self.device.type == "cuda":
@@ -231,7 +276,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": None if self.average is None else self.average.model.state_dict(),
-            "randomness": self.randomness.state_dict(),
+            "randomness": self.group.gather(self.randomness.state_dict()),
             "first_step_loss": self.first_step_loss,
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
             "best": self.best,
@@ -245,7 +290,10 @@ class Training:
             self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.model.load_state_dict(state["average"])
-        self.randomness.load_state_dict(state["randomness"])
+        ranks = state["randomness"]
+        # On another number of devices the order goes on; what a new one draws by itself begins.
+        own = ranks[self.group.rank] if self.group.rank < len(ranks) else self.randomness.state_dict()
+        self.randomness.load_state_dict({**own, "generator": ranks[0]["generator"]})
         self.first_step_loss = state["first_step_loss"]
         self.history = [Epoch(**epoch) for epoch in state["history"]]
         self.best = state["best"]

@@ -52,11 +52,13 @@ class TrainingOptions:
     ``drop_path``: how likely the last block's sublayers are left out in training, those before it less.
 
     **Long runs.** ``best_epoch``: that with the highest validation accuracy, the first of several; its weights are kept beside
-    the last epoch's (``keep``), or used instead of these by all that measures (``use``). ``stop_on``: what ends a training with a
-    failure, besides a loss that is not finite: ``dead_layer``, a neuron layer without a spike in an epoch; ``memory``, more of it
-    after each of five epochs. Both are recorded in any case. ``workers``: loader processes for data sets that do not fit into
-    memory. ``checkpoint_minutes``: how much of an epoch a kill costs at most; the end of an epoch, SIGTERM and Ctrl-C leave a
-    checkpoint too.
+    the last epoch's (``keep``), or used instead of these by all that measures (``use``). ``stop_on``: what ends a training with
+    a failure, besides a loss that is not finite: ``dead_layer``, a neuron layer without a spike in an epoch; ``memory``, more of
+    it after each of five epochs. Both are recorded in any case. ``test_epochs``: the test split is looked at after every epoch,
+    which decides nothing; ``accuracy: {published_rule: true}`` sets it. ``tensorboard``: event files beside the weights (extra
+    ``tensorboard``). ``devices``: GPUs (on a CPU, processes) that share every step and end with what one would have, up to
+    rounding. ``workers``: loader processes for data sets that do not fit into memory. ``checkpoint_minutes``: how much of an
+    epoch a kill costs at most; the end of an epoch, SIGTERM and Ctrl-C leave a checkpoint too.
     """
 
     epochs: int = 10
@@ -91,8 +93,11 @@ class TrainingOptions:
     labels: int | None = None
     layer_decay: float = 1.0
     drop_path: float = 0.0
+    test_epochs: bool = False
     best_epoch: Literal["ignore", "keep", "use"] = "ignore"
     stop_on: tuple[Literal["dead_layer", "memory"], ...] = ()
+    tensorboard: bool = False
+    devices: int = 1
     workers: int = 0
     checkpoint_minutes: float = 10.0
 
@@ -132,6 +137,7 @@ class TrainingOptions:
                 ("labels", "at least 1, or null", self.labels is None or self.labels >= 1),
                 ("layer_decay", "above 0 and at most 1", 0 < self.layer_decay <= 1),
                 ("drop_path", "at least 0 and below 1", 0 <= self.drop_path < 1),
+                ("devices", "at least 1", self.devices >= 1),
                 ("workers", "at least 0", self.workers >= 0),
                 ("checkpoint_minutes", "at least 0", self.checkpoint_minutes >= 0),
             )
@@ -148,4 +154,4 @@ class TrainingOptions:
     def identity(self) -> Self:
         """The same training, with all that changes how it runs but not what comes out as it is by default."""
         best_epoch: Literal["ignore", "use"] = "use" if self.best_epoch == "use" else "ignore"
-        return replace(self, best_epoch=best_epoch, stop_on=(), workers=0, checkpoint_minutes=10.0)
+        return replace(self, best_epoch=best_epoch, stop_on=(), tensorboard=False, devices=1, workers=0, checkpoint_minutes=10.0)

@@ -15,11 +15,12 @@ class Randomness:
     Made from the cell's seed: variants with the same seed see the same batches, so their differences are paired.
     """
 
-    def __init__(self, seed: int, device: torch.device) -> None:
+    def __init__(self, seed: int, device: torch.device, rank: int = 0) -> None:
+        """``rank``: of several devices that train one network, which draw the same order, but each its own dropout."""
         self.generator = torch.Generator().manual_seed(seed)
         self._cuda = device if device.type == "cuda" else None
         with torch.random.fork_rng(devices=[device] if self._cuda else []):
-            torch.manual_seed(seed)
+            torch.manual_seed(seed + rank * 0x9E3779B1)
             self._global = self._read()
         self._is_active = False
 

@@ -6,8 +6,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+
 from spikebench.training import checkpoints, watch
 from spikebench.training.begun import begun, forget
+from spikebench.training.board import Board
 from spikebench.training.epochs import Epoch
 from spikebench.training.interruption import Interruption, deferred
 from spikebench.training.loop import Training
@@ -26,18 +29,24 @@ def train(training: Training, folder: Path, job_id: str) -> Iterator[Epoch]:
     if checkpoint.exists():
         training.load_state_dict(checkpoints.read(checkpoint))
     total = training.options.epochs
+    watched = training.options.tensorboard and training.group.rank == 0
+    board = Board(folder / "tensorboard", len(training.history) + 1) if watched else None
     for number in range(1, total + 1):
         if number > len(training.history):
             with deferred() as interruption:
                 keeper = _Keeper(training, checkpoint, interruption)
                 training.epoch(keeper)
                 keeper.write()
-        if number == total:
+            if board is not None:
+                board.add(training.history[-1])
+        if number == total and training.group.rank == 0:
             _finish(training, folder)
         yield training.history[number - 1]
         reason = watch.complaint(training.history[:number], training.options.stop_on) if number < total else ""
         if reason:
             raise RuntimeError(reason)
+    if training.group.rank:
+        return
     if total == 0:
         training.first_step_loss = training.first_loss()
         _finish(training, folder)
@@ -52,15 +61,23 @@ class _Keeper:
         self._written = time.monotonic()
 
     def __call__(self) -> None:
-        if self.interruption:
+        """All processes do the same: what one has heard, and the first one's clock, hold for all of them."""
+        group = self.training.group
+        overdue = time.monotonic() - self._written >= self.training.options.checkpoint_minutes * 60
+        stop, due = bool(self.interruption), overdue and group.rank == 0
+        if group.world > 1:
+            heard = group.sum(torch.tensor([stop, due], dtype=torch.int64))
+            stop, due = bool(heard[0]), bool(heard[1])
+        if stop or due:
             self.write()
+        if stop:
             raise KeyboardInterrupt
-        if time.monotonic() - self._written >= self.training.options.checkpoint_minutes * 60:
-            self.write()
 
     def write(self) -> None:
         self.training.require_finite()
-        checkpoints.write(self.checkpoint, self.training.state_dict())
+        state = self.training.state_dict()
+        if self.training.group.rank == 0:
+            checkpoints.write(self.checkpoint, state)
         self._written = time.monotonic()
 
 
@@ -70,4 +87,6 @@ def _finish(training: Training, folder: Path) -> None:
     if best is not None and chosen != "ignore":
         other = ("last.pt", last) if chosen == "use" else ("best.pt", best["weights"])
         checkpoints.write(folder / other[0], other[1])
+    if training.options.test_epochs:
+        checkpoints.write(folder / checkpoints.TEST_EPOCHS, [epoch.test_accuracy for epoch in training.history])
     checkpoints.write(folder / checkpoints.WEIGHTS, best["weights"] if best is not None and chosen == "use" else last)

@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from spikebench import data
+from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
 from spikebench.core.variant import InputSpec, VariantSpec
 from spikebench.networks import build
-from spikebench.training.drop_path import add_drop_path
+from spikebench.training.drop_path import add_drop_path, blocks_of
+from spikebench.training.group import Batch, parts_of
 from spikebench.training.labels import labelled
 from spikebench.training.layers import depth_of
 from spikebench.training.loop import Training
@@ -61,7 +63,8 @@ def test_each_layer_learns_slower_than_the_one_above():
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     x, y = (part[:8] for part in training.train_split.tensors)
     model.train()
-    training._step(x, y, 0.1)
+    numbers, parts = parts_of(8, 1)
+    training._step(Batch(x, y, 8, numbers, parts), 0.1)
     moved = set()
     for name, value in model.named_parameters():
         layer = 4 if name.startswith("head") else int(name.split(".")[1]) + 1 if name.startswith("blocks") else 0
@@ -115,3 +118,13 @@ def test_dropped_paths_change_nothing_in_evaluation_and_nothing_in_the_weights_n
 def test_impossible_options_are_refused(field, value):
     with pytest.raises(ValueError, match=field):
         TrainingOptions(**{field: value})
+
+
+def test_paths_are_dropped_in_the_blocks_of_all_stages() -> None:
+    """QKFormer has its blocks in three stages; the last block of the last one drops most."""
+    spec = VariantSpec(family=Choice("qkformer", {"blocks": [1, 1]}), depth=4, dim=32, num_heads=2, T=2)
+    model = build(spec, InputSpec(3, 16, 10))
+    blocks = blocks_of(model)
+    assert blocks == [block for stage in model.stages for block in stage.blocks]
+    add_drop_path(model, 0.3)
+    assert [len(block.mlp._forward_hooks) for block in blocks] == [0, 1, 1, 1]

@@ -246,7 +246,7 @@ def test_a_step_in_several_passes_is_the_step_in_one(accumulate: int) -> None:
 
 def test_each_image_repeats_beside_itself_and_an_epoch_is_as_long_as_before() -> None:
     training = training_of(TrainingOptions(batch_size=6, repeats=3))
-    seen = [row.sum().item() for x, _ in training._batches(training._begin()) for row in x]
+    seen = [row.sum().item() for batch in training._batches(training._begin()) for row in batch.x]
     assert len(seen) == 24
     assert len(set(seen)) == 8
     assert all(seen[index] == seen[index + 1] == seen[index + 2] for index in range(0, 24, 3))

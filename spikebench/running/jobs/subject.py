@@ -26,6 +26,10 @@ class Subject:
         self.weights_folder = weights_folder
         self.previous = tuple(previous)
 
+    def __reduce__(self) -> tuple[type[Subject], tuple[Job, Path, Sequence[Record]]]:
+        """Sent to another process, all is made there anew."""
+        return type(self), (self.job, self.weights_folder, self.previous)
+
     @cached_property
     def device(self) -> torch.device:
         import torch
