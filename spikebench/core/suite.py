@@ -103,8 +103,15 @@ class Suite:
         return self._cell(variant, seed, Recipe(self.pretraining, training or self.training))
 
     def _cell(self, variant: VariantSpec, seed: int, recipe: Recipe) -> Cell:
-        training, pretraining = (self._settled(stage, variant) for stage in (recipe.training, recipe.stored))
+        training, pretraining = (self._settled(stage, variant) for stage in (self._asked(recipe.training), recipe.stored))
         return Cell(recipe.positioned(variant), self.dataset, training, seed, pretraining, self.weights)
+
+    def _asked(self, training: Choice | None) -> Choice | None:
+        """A training with what measurements ask of it: their options may have a ``training``, options of it by name."""
+        if training is None:
+            return None
+        asked = [getattr(harness.resolve("harnesses"), "training", {}) for harness in self.measure]
+        return Choice(training.name, {**training.options, **{name: value for one in asked for name, value in one.items()}})
 
     def _settled(self, stage: Choice | None, variant: VariantSpec) -> Choice | None:
         return stage if stage is None or self.rules is None else self.rules.settled(stage, variant, self.device)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spikebench.core.errors import InputError, Problem
 from spikebench.training.draws import Draws
 from spikebench.training.event_augmentation import change_events
 from spikebench.training.options import TrainingOptions
@@ -35,7 +36,7 @@ class Augmentation:
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
         """``x`` (..., B, C, H, W) changed, all time steps of an image alike; a new tensor, or ``x`` itself if nothing is asked.
 
-        RandAugment takes (B, C, H, W) alone.
+        RandAugment takes (B, C, H, W) alone: InputError for event frames.
         """
         options = self.options
         x = augment(x, options.augment, draws)
@@ -46,6 +47,8 @@ class Augmentation:
         if options.event_ops:
             x = change_events(x, options.event_ops, draws)
         if self.rand_augment is not None:
+            if x.dim() != 4:
+                raise InputError(Problem("RandAugment changes images; event frames have event_ops", key="rand_augment"))
             x = self._raw(x)
             x = self._normalised(self.rand_augment(x, draws))
         return erase(x, options.erase, draws) if options.erase else x

@@ -108,6 +108,11 @@ def test_what_rand_augment_cannot_be(text: str) -> None:
         Choice("train", {"rand_augment": text}).resolve("harnesses")
 
 
+def test_rand_augment_is_for_images() -> None:
+    with pytest.raises(InputError, match="rand_augment: RandAugment changes images; event frames have event_ops"):
+        Augmentation(TrainingOptions(rand_augment="m9"))(torch.rand(2, 6, 3, 8, 8), draws(0, 6))
+
+
 @pytest.mark.parametrize("shape", [(6, 3, 8, 12), (2, 6, 3, 8, 12)])
 def test_part_of_a_batch_is_changed_as_it_is_in_the_whole(shape: tuple[int, ...]) -> None:
     """What several devices do each with its share is what one does with all: augmented, and mixed in pairs."""
