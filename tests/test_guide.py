@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from typer.testing import CliRunner
 
@@ -158,3 +159,9 @@ def test_each_key_of_a_suite_is_explained() -> None:
 def test_each_exit_code_is_explained() -> None:
     codes = re.findall(r"^\| (\d+) \|", guide.text("exit-codes"), re.M)
     assert codes == re.findall(r"(?:^|, )(\d+) [a-z]", " ".join((cli.__doc__ or "").split("\n\n")[1].split()))
+
+
+def test_each_verb_is_in_the_table_of_verbs() -> None:
+    command = typer.main.get_command(cli.app)
+    told = re.findall(r"^\| `([\w-]+)[` ]", guide.text(None), re.M)
+    assert set(command.commands) - set(told) == set()  # type: ignore[attr-defined]

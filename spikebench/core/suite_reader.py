@@ -86,10 +86,8 @@ class Reader:
         needed = ("dataset", "variants", "train", "pretrain", "recipes", "weights", "report.baseline", "seeds")
         if self.rules is not None and self._is_fine(*needed):
             pairs = [(one, variant) for one in placed[1:] or placed for variant in variants]
-            trained = (
-                (w.positioned(v), file.dataset, w.training, 0, w.stored, weights) for w, v in ((p.recipe, v) for p, v in pairs)
-            )
-            cells = [Cell(*parts) for parts in trained]
+            ways = [(one.recipe, variant) for one, variant in pairs]
+            cells = [Cell(w.positioned(v), file.dataset, w.training, 0, w.stored, weights) for w, v in ways]
             self._tell(suite_checks.baseline(file, self.rules, cells, [one.name for one, _ in pairs]))
         if self.problems:
             raise InputError(sorted(dict.fromkeys(self.problems), key=lambda p: (p.line or 0, p.column or 0)))
@@ -183,8 +181,7 @@ class Reader:
                     self._add(
                         ("variants", *path), problem.message, key=f"{yaml_nodes.spell_path(('variants', *path))} ({problem.key})"
                     )
-        if not reported and not problems:
-            self._tell(suite_checks.unheard(file, variants))
+        self._tell(suite_checks.unheard(file, [] if reported or problems else variants))
         if reported or problems or inputs is None or self.rules is None:
             return variants
         return list(dict.fromkeys(self.rules.resolve(variant, inputs) for variant in variants))
