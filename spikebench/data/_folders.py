@@ -158,3 +158,17 @@ def _shared(root: Path, listing: Listing, chosen: tuple[int, ...]) -> list[str]:
 def _digest(path: Path) -> bytes:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()
+
+
+def problems_of(options: Any) -> str:
+    """What is wrong with the options that all of these have, a line each; "" if nothing is."""
+    wrong = [
+        f"{name} must be {what}, got {getattr(options, name)}"
+        for name, what, good in (
+            ("size", "between 4 and 4096", 4 <= options.size <= 4096),
+            ("crop", "above 0 and at most 1", 0 < options.crop <= 1),
+            ("skip", "between 0 and 1", 0 <= options.skip <= 1),
+        )
+        if not good
+    ]
+    return "\n".join(wrong)

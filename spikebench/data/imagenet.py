@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
-from spikebench.data._folders import Folders
+from spikebench.data._folders import Folders, problems_of
 
 
 class Dataset(Folders):
@@ -31,12 +31,8 @@ class Dataset(Folders):
         content: str = ""
 
         def __post_init__(self) -> None:
-            if not 4 <= self.size <= 4096:
-                raise ValueError(f"size must be between 4 and 4096, got {self.size}")
-            if not 0 < self.crop <= 1:
-                raise ValueError(f"crop must be above 0 and at most 1, got {self.crop}")
-            if not 0 <= self.skip <= 1:
-                raise ValueError(f"skip must be between 0 and 1, got {self.skip}")
+            if wrong := problems_of(self):
+                raise ValueError(wrong)
 
         def identity(self) -> Self:
             """The same data, wherever they lie."""
