@@ -12,12 +12,12 @@ import yaml
 from spikebench import data
 from spikebench.core import suite_reader, yaml_nodes
 from spikebench.core.choice import Choice
+from spikebench.core.published import load_all
 from spikebench.core.records import Selector
 from spikebench.core.suite import Suite
 from spikebench.harnesses.accuracy import Harness
 from spikebench.networks import build
 from spikebench.reading.model.factors import flatten
-from spikebench.reading.published import load_all
 from spikebench.reading.reports.document import Footnotes
 from spikebench.reading.reports.sections.published import _verdict, fits
 from spikebench.running.jobs import rules
