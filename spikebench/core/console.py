@@ -19,6 +19,18 @@ def standard_error() -> Console:
     return _console(stderr=True, width=None)
 
 
+def recorder(width: int) -> Console:
+    """Shown to nobody, of that many columns in full colour whatever the machine: what it was given can be exported."""
+    import io
+
+    from rich.console import Console
+
+    return Console(
+        record=True, file=io.StringIO(), width=width, force_terminal=True, color_system="truecolor",
+        markup=False, emoji=False, highlight=False, legacy_windows=False, _environ={},
+    )  # fmt: skip
+
+
 def _console(stderr: bool, width: int | None) -> Console:
     from rich.console import Console
 

@@ -176,7 +176,12 @@ OWN = [
     (change("seeds: [0, 1]", "seeds: [0,, 1]"), 8, 11, "not valid YAML"),
     (change("epochs: 3", "epochs: three"), 9, 9, "train.epochs: expected a whole number, got 'three'"),
     (change("epochs: 3", "epoch: 3"), 9, 9, "train.epoch: train has no option 'epoch'; did you mean 'epochs'?"),
-    (change("epochs: 3", "epochs: 3, optimizer: adam"), 9, 20, "expected 'adamw' or 'sgd', got 'adam'; did you mean 'adamw'?"),
+    (
+        change("epochs: 3", "epochs: 3, optimizer: adam"),
+        9,
+        20,
+        "expected 'adamw', 'sgd' or 'lamb', got 'adam'; did you mean 'adamw'?",
+    ),
     (change("lr: 4.0e-3", "lr: 0, min_lr: 1"), 9, 36, "train.lr: lr must be above 0, got 0.0"),
     (
         change("{epochs: 3, batch_size: 64, lr: 4.0e-3}", "never"),

@@ -173,11 +173,11 @@ def test_all_images_and_wrong_options() -> None:
     with pytest.raises(InputError, match="at least"):
         Choice("activity", {"batch_size": 0}).resolve("harnesses")
     split = subject().dataset.split("test")
-    from spikebench.harnesses.activity import _spread
+    from spikebench.data import spread
 
-    assert _spread(split, 0) is split
-    assert len(_spread(split, 10**6)) == len(split)
-    assert len(_spread(split, 50)) == 50
+    assert spread(split, 0) is split
+    assert len(spread(split, 10**6)) == len(split)
+    assert len(spread(split, 50)) == 50
 
 
 def test_lemaire_s_model_equals_spikingjelly_s_where_both_are_exact() -> None:

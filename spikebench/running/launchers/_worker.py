@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from spikebench.core.cells import Job
@@ -24,7 +25,7 @@ Work = Callable[[Job], Iterator[Any]]
 IDLE = "idle"
 GRACE = 5.0
 """Seconds that a process has to end when it is told to; then it is killed."""
-LEAVING = 60.0
+LEAVING = 30.0
 """The same, of processes that all are told to end as the run does: a training ends its step and writes its checkpoint."""
 STARTING = 60.0
 """Seconds that a process may take to say a first word, whatever ``stall`` is: it imports torch."""
@@ -113,12 +114,23 @@ def end(processes: Iterable[BaseProcess], grace: float = 0.0, patience: float | 
         for process in there:
             if ask is not None:
                 ask(process)
-        deadline = time.monotonic() + seconds
+        asked = time.monotonic()
         for process in there:
-            process.join(max(0.0, deadline - time.monotonic()))
+            # One that is stopped hears nothing, however long it is given.
+            given = min(seconds, GRACE) if _is_stopped(process) else seconds
+            process.join(max(0.0, asked + given - time.monotonic()))
         there = [process for process in there if process.is_alive()]
         if not there:
             return
+
+
+def _is_stopped(process: BaseProcess) -> bool:
+    """By a signal, or by a debugger; False where the system does not say."""
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] in ("T", "t")
 
 
 def _serve(connection: Connection, work: Work, threads: int) -> None:

@@ -13,6 +13,7 @@ from spikebench.core.job_files import JobFile, NewerError, Unfinished, header_at
 from spikebench.core.lock import Holder, holder_of
 from spikebench.core.plans import Plans
 from spikebench.core.store import ResultsFolder
+from spikebench.core.text import printable
 from spikebench.running.run.progress import clock
 
 MOST = 20
@@ -88,7 +89,7 @@ def show_status(path: Path) -> None:
     now = time.time()
     console = standard_output()
     for line in lines(path, state_of(path, now), now):
-        console.print(line, soft_wrap=True)
+        console.print(printable(line), soft_wrap=True)
 
 
 def lines(path: Path, state: State, now: float) -> Iterable[str]:

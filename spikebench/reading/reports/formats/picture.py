@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from spikebench.core.console import recorder
 from spikebench.reading.reports.document import Document
 from spikebench.reading.reports.formats._files import write
 from spikebench.reading.reports.formats.terminal import show
@@ -40,12 +40,7 @@ class Format:
     """``report.svg``."""
 
     def write(self, document: Document, folder: Path) -> Sequence[Path]:
-        from rich.console import Console
-
-        console = Console(
-            record=True, file=io.StringIO(), width=WIDTH, force_terminal=True, color_system="truecolor",
-            markup=False, emoji=False, highlight=False, legacy_windows=False, _environ={},
-        )  # fmt: skip
+        console = recorder(WIDTH)
         show(document, console)
         picture = console.export_svg(title=document.title, code_format=TEMPLATE, unique_id=NAME)
         return [write(folder / "report.svg", picture)]
