@@ -19,7 +19,8 @@ ALWAYS = {"accuracy": "test"}
 
 def with_split(records: Sequence[Record], header: Mapping[str, Any]) -> Iterator[Record]:
     """A job's records, those that depend on a split with the condition that says it; older files leave that to the header."""
-    split = dict(header.get("options") or {}).get("split")
+    given = dict(header.get("options") or {}).get("split")
+    split = given if isinstance(given, str) else None
     # What records share they go on to share; a job's records all are in memory, so no two of their conditions have one id.
     extended: dict[tuple[int, Scalar], Mapping[str, Scalar]] = {}
     for record in records:
