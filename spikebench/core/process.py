@@ -51,12 +51,25 @@ def host() -> str:
 
 def start_of(pid: int) -> int | None:
     """When a process of this host began, in clock ticks since boot; None if there is none, or only what waits to be reaped."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
-            fields = stream.read().rpartition(")")[2].split()
-    except OSError:
+    fields = _stat(pid)
+    if fields is None:
         return None if os.path.isdir("/proc/self") else _seen(pid)
     return None if fields[0] == "Z" else int(fields[19])
+
+
+def is_stopped(pid: int) -> bool:
+    """By a signal, or by a debugger; False where the system does not say."""
+    fields = _stat(pid)
+    return fields is not None and fields[0] in ("T", "t")
+
+
+def _stat(pid: int) -> list[str] | None:
+    """What /proc says of a process of this host, its state first; None where it says nothing."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            return stream.read().rpartition(")")[2].split()
+    except OSError:
+        return None
 
 
 def _seen(pid: int) -> int | None:

@@ -12,10 +12,10 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 from spikebench.core.cells import Job
+from spikebench.core.process import is_stopped
 from spikebench.core.protocols import Care
 from spikebench.core.reasons import explain
 from spikebench.running.jobs.events import JobEnded, JobStarted, WorkerDied
@@ -117,20 +117,11 @@ def end(processes: Iterable[BaseProcess], grace: float = 0.0, patience: float | 
         asked = time.monotonic()
         for process in there:
             # One that is stopped hears nothing, however long it is given.
-            given = min(seconds, GRACE) if _is_stopped(process) else seconds
+            given = min(seconds, GRACE) if process.pid is not None and is_stopped(process.pid) else seconds
             process.join(max(0.0, asked + given - time.monotonic()))
         there = [process for process in there if process.is_alive()]
         if not there:
             return
-
-
-def _is_stopped(process: BaseProcess) -> bool:
-    """By a signal, or by a debugger; False where the system does not say."""
-    try:
-        stat = Path(f"/proc/{process.pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] in ("T", "t")
 
 
 def _serve(connection: Connection, work: Work, threads: int) -> None:
