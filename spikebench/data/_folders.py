@@ -13,6 +13,7 @@ import numpy as np
 from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.variant import InputSpec
 from spikebench.data import RESIDENT_BYTES, SplitName, check_split
+from spikebench.data._bounds import outside
 from spikebench.data._files import root_of, same_content
 from spikebench.data._listing import Listing, class_problems, classes_of, list_folder, listing_content
 from spikebench.data._splits import cut
@@ -162,13 +163,11 @@ def _digest(path: Path) -> bytes:
 
 def problems_of(options: Any) -> str:
     """What is wrong with the options that all of these have, a line each; "" if nothing is."""
-    wrong = [
-        f"{name} must be {what}, got {getattr(options, name)}"
-        for name, what, good in (
+    return outside(
+        options,
+        (
             ("size", "between 4 and 4096", 4 <= options.size <= 4096),
             ("crop", "above 0 and at most 1", 0 < options.crop <= 1),
             ("skip", "between 0 and 1", 0 <= options.skip <= 1),
-        )
-        if not good
-    ]
-    return "\n".join(wrong)
+        ),
+    )

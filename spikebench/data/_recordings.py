@@ -13,6 +13,7 @@ import numpy as np
 from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.variant import InputSpec
 from spikebench.data import SPLITS, SplitName, check_split
+from spikebench.data._bounds import outside
 from spikebench.data._download import Archive, fetch
 from spikebench.data._events import SENSOR, frames_of, read_events
 from spikebench.data._files import alone, root_of, same_content
@@ -218,13 +219,11 @@ def _span(counts: dict[SplitName, int], name: SplitName, full_train: bool) -> tu
 
 def problems_of(options: Any) -> str:
     """What is wrong with the options that all of these have, a line each; "" if nothing is."""
-    wrong = [
-        f"{name} must be {what}, got {getattr(options, name)}"
-        for name, what, good in (
+    return outside(
+        options,
+        (
             ("T", "between 1 and 1000", 1 <= options.T <= 1000),
             ("size", f"a divisor of {SENSOR}", options.size >= 1 and SENSOR % options.size == 0),
             ("skip", "between 0 and 1", 0 <= options.skip <= 1),
-        )
-        if not good
-    ]
-    return "\n".join(wrong)
+        ),
+    )
