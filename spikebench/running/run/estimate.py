@@ -8,13 +8,16 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spikebench.core.cells import Cell
 from spikebench.core.choice import Choice
 from spikebench.core.suite import dataset_of
 from spikebench.running.jobs.plan import Plan, PlannedJob
 from spikebench.running.jobs.subject import initial_model
+
+if TYPE_CHECKING:
+    from spikebench.training.loop import Training
 
 SURE, SECONDS = 12, 3.0
 """So many variants are timed however long it takes, and more as long as so many seconds are not over."""
@@ -106,7 +109,7 @@ def _time_pretraining(cell: Cell, device: str) -> float:
     dataset, place = _loaded(cell.dataset), torch.device(device)
     model = masked_model(cell.variant, dataset.inputs, options, cell.seed).to(place)
     training = Pretraining(model, dataset, options, seed=cell.seed, device=place)
-    return min(training.time_steps(2)) * training.steps_per_epoch * float(options.epochs)
+    return _seconds(training, options.epochs)
 
 
 def _time_cell(cell: Cell, device: str | None) -> Guess:
@@ -122,7 +125,12 @@ def _time_cell(cell: Cell, device: str | None) -> Guess:
         return Guess(parameters, None if device is None else 0.0)
     place = torch.device(device)
     training = Training(model.to(place), _loaded(cell.dataset), options, seed=cell.seed, device=place)
-    return Guess(parameters, min(training.time_steps(2)) * training.steps_per_epoch * options.epochs)
+    return Guess(parameters, _seconds(training, options.epochs))
+
+
+def _seconds(training: Training, epochs: int) -> float:
+    """Of all its epochs, by the faster of two steps."""
+    return min(training.time_steps(2)) * training.steps_per_epoch * epochs
 
 
 @lru_cache(maxsize=1)
