@@ -25,12 +25,7 @@ N, BATCH = 4096, 128
 TARGET = 2.0
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def spent(run: Callable[[], object]) -> float:

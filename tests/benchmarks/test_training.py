@@ -23,12 +23,7 @@ DIGITS = VariantSpec(depth=2, dim=64, num_heads=4)
 OPTIONS = TrainingOptions(epochs=12, batch_size=64, lr=4e-3)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def seconds(run: Callable[[], object]) -> float:
