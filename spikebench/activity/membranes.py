@@ -4,6 +4,9 @@ for synapses.
 A neuron written by hand is a few operations, ``mem = 0.25 * mem * (1 - spike) + x`` and ``spike = (mem > 0.5).float()``. Its
 product of two activations cannot be told from a gate by itself. What tells it is the circle: the outcome of a threshold is a
 factor of the product, and the product reaches a threshold again, element by element. Gates, masks and attention have none.
+
+In the last step, which is the only one where T = 1, the circle is open: the reset membrane waits for a step that does not come.
+A product with a threshold's outcome that nothing in the pass uses, and that is no output of the network, is such a state.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from spikebench.activity.tracking import Trace, Tracker
+from spikebench.activity.tracking import Trace, Tracker, storage_key
 
 Key = tuple[str, str, int]
 aten = torch.ops.aten
@@ -28,21 +31,26 @@ THRESHOLDS = frozenset(
 
 
 class Membranes:
-    """Follows thresholds' outcomes and products of them through one pass. ``found``: products that feed a threshold, by where
-    they ran, with the name of the module's class.
+    """Follows thresholds' outcomes and products of them through one pass. ``found``: products that feed a threshold, ``unused``:
+    those that feed nothing so far, by where they ran, with the name of the module's class.
     """
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
         self._waiting = False
         self.found: dict[Key, str] = {}
+        self.unused: dict[Key, str] = {}
 
     def clear(self) -> None:
         self.found.clear()
+        self.unused.clear()
         self._waiting = False
 
     def saw(self, packet: object, parents: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         """An operation has run and its rule has set its outputs' origins."""
+        if self.unused:  # a view, or what is written over the product, is still the product
+            kept = {storage_key(output) for output in outputs}
+            self.used(parent for parent in parents if storage_key(parent) not in kept)
         if packet not in THRESHOLDS and not self._waiting:
             return
         traces = [origin.trace for parent in parents if (origin := self._tracker.get(parent)) is not None and origin.trace]
@@ -61,21 +69,30 @@ class Membranes:
                     self._tracker.set(output, replace(origin, trace=Trace(True, {}, {} if numbers else products)))
             self._waiting |= bool(products)
 
+    def used(self, tensors: Iterable[Tensor]) -> None:
+        """An operation reads ``tensors``, or they are the network's outputs."""
+        for tensor in tensors:
+            origin = self._tracker.get(tensor)
+            if origin is not None and origin.trace is not None:
+                for key in origin.trace.products:
+                    self.unused.pop(key, None)
+
     def product(self, key: Key, name: str, out: Tensor) -> None:
         """An elementwise product of two activations was counted as ``key``, in a module of class ``name``."""
         origin = self._tracker.get(out)
         if origin is not None and origin.trace is not None and origin.trace.spikes:
             trace = replace(origin.trace, products={**origin.trace.products, key: name})
             self._tracker.set(out, replace(origin, trace=trace))
+            self.unused[key] = name
 
     def notices(self, synaptic: Iterable[str], any_neurons: bool) -> Mapping[str, tuple[int, str]]:
-        """Scope -> how many of its products feed a threshold, and a sentence about them. ``synaptic``: scopes of layers."""
+        """Scope -> how many of its products are a membrane's, and a sentence about them. ``synaptic``: scopes of layers."""
         by_scope: dict[str, list[str]] = {}
-        for (scope, _, _), name in self.found.items():
+        for (scope, _, _), name in {**self.found, **self.unused}.items():
             by_scope.setdefault(scope, []).append(name)
-        layers = set(synaptic)
+        layers, circles = set(synaptic), {scope for scope, _, _ in self.found}
         return {
-            scope: (len(names), _sentence(len(names), names[0], _holds(scope, layers), any_neurons))
+            scope: (len(names), _sentence(len(names), names[0], scope in circles, _holds(scope, layers), any_neurons))
             for scope, names in by_scope.items()
         }
 
@@ -84,8 +101,11 @@ def _holds(scope: str, layers: set[str]) -> bool:
     return any(layer == scope or not scope or layer.startswith(f"{scope}.") for layer in layers)
 
 
-def _sentence(products: int, name: str, has_layers: bool, any_neurons: bool) -> str:
-    many = f"{products} elementwise products feed" if products > 1 else "an elementwise product feeds"
+def _sentence(products: int, name: str, circle: bool, has_layers: bool, any_neurons: bool) -> str:
+    many = f"{products} elementwise products" if products > 1 else "an elementwise product"
+    ending, them = ("", "them") if products > 1 else ("s", "it")
+    feeds = f"feed{ending} a threshold that gates {them}, as membranes do"
+    waits = f"wait{ending} for a next step, as a membrane after its reset does"
     other = "" if any_neurons else "; no neuron layer was recognised"
     declare = ", or give the network an attribute neuron_classes of that value"
     way = (
@@ -93,4 +113,4 @@ def _sentence(products: int, name: str, has_layers: bool, any_neurons: bool) -> 
         if has_layers
         else f"if {name} is a neuron, pass neurons=({name},){declare}"
     )
-    return f"{many} a threshold that gates them, as membranes do, but count as synaptic{other}: {way}"
+    return f"{many} {feeds if circle else waits}, but count{ending} as synaptic{other}: {way}"

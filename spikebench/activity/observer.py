@@ -113,7 +113,7 @@ class ActivityObserver:
         for tensor in inputs:
             self._recorder.tracker.place_input(tensor, layout.places(tensor))
 
-    def _finish(self) -> None:
+    def _finish(self, outputs: Sequence[Tensor]) -> None:
         sites, neurons, layout = self.analysis.site_sums.values(), self.analysis.neuron_sums.values(), self._recorder.layout
         track, samples = layout.track, layout.samples
         uneven = unevenly_read(sites, track, samples)
@@ -126,6 +126,7 @@ class ActivityObserver:
         stepped = {neuron.steps_in_pass() for neuron in neurons if neuron.pending}
         for neuron in neurons:
             neuron.settle(host, layout)
+        self._recorder.membranes.used(outputs)
         layers = (site.scope for site in sites if site.operation in SYNAPTIC - PRODUCTS)
         for scope, (products, sentence) in self._recorder.membranes.notices(layers, bool(neurons)).items():
             self.analysis.uncounted(scope, "neuron", sentence, products)
@@ -178,7 +179,7 @@ class ActivityObserver:
                         self._fired(module, scope, inputs, outputs)
             if not self._recorder.frames:
                 with torch.no_grad(), no_dispatch():
-                    self._broken_off() if failed else self._finish()
+                    self._broken_off() if failed else self._finish(tensors_within(output))
 
         return hook
 

@@ -103,7 +103,7 @@ class Tracker:
     def keep(self, tensor: Tensor, origin: Origin) -> None:
         """For tensors that are there before the pass, such as weights."""
         self.set(tensor, origin)
-        found = self._storages[key := _key(tensor)]
+        found = self._storages[key := storage_key(tensor)]
         found.labels = NOWHERE
         self._kept[key] = (found, origin)
 
@@ -131,7 +131,7 @@ class Tracker:
     def _find(self, tensor: Tensor) -> _Storage | None:
         if id(tensor) in self.at_hand:
             return self.at_hand[id(tensor)]
-        try:  # as ``_key`` does, in line for its cost
+        try:  # as ``storage_key`` does, in line for its cost
             return self._storages.get(tensor.untyped_storage()._cdata)
         except (NotImplementedError, RuntimeError, ValueError):
             found = self._storages.get(-id(tensor))
@@ -146,7 +146,7 @@ class Tracker:
         if found is not None:
             found.origin = origin
             return
-        key = _key(tensor)
+        key = storage_key(tensor)
         alive = weakref.ref(tensor) if key < 0 else StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
         self._storages[key] = _Storage(origin, alive, key < 0)
 
@@ -205,7 +205,7 @@ class Tracker:
         return None if origin is None else origin.values
 
 
-def _key(tensor: Tensor) -> Any:
+def storage_key(tensor: Tensor) -> Any:
     """An address; below 0 that of the tensor itself, which then has no storage that could be asked for."""
     try:
         return tensor.untyped_storage()._cdata

@@ -146,6 +146,54 @@ def test_a_neuron_written_by_hand_is_named(neuron: type[nn.Module], mode: str) -
     assert f"{found.total():,} SOPs" in repr(found)
 
 
+class Stored(WithSurrogate):
+    """One step a call; the membrane waits in the module for the next."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        mem = getattr(self, "mem", torch.zeros_like(x)) + x / 2
+        spike = self.fire(mem - 0.5)
+        self.mem = (mem * (1.0 - spike)).detach()
+        return spike
+
+
+@pytest.mark.parametrize("neuron", [WithSurrogate, Heaviside, Sign, Where, Rounds])
+def test_one_step_leaves_a_membrane_that_waits(neuron: type[nn.Module]) -> None:
+    model, x = Net(neuron()), torch.rand(1, 2, 8) * 3
+    (row,) = count(model, x, T=1, samples=2).not_counted
+    assert (row.scope, row.operation, row.calls) == ("n", "neuron", 1)
+    assert row.reason.startswith("an elementwise product waits for a next step, as a membrane after its reset does, but counts")
+    assert count(model, x, T=1, samples=2, neurons=(neuron,)).not_counted == ()
+
+
+def test_one_step_a_call_leaves_one_too() -> None:
+    model = Net(Stored())
+    for _ in range(2):
+        (row,) = count(model, torch.rand(2, 8) * 3).not_counted
+        assert (row.scope, row.calls) == ("n", 1)
+        model.n(torch.rand(2, 16))
+
+
+@pytest.mark.parametrize("way", ["returned", "viewed", "copied", "accumulated"])
+def test_a_gated_value_that_is_used_is_no_membrane(way: str) -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+            x = self.a(x)
+            y = x * (x > 0).float()
+            if way == "returned":
+                return {"y": y}
+            if way == "viewed":
+                return y.view(2, 2, 4).transpose(0, 1)
+            if way == "copied":
+                return torch.empty(2, 8).copy_(y)
+            return torch.zeros(2, 8).add_(y)
+
+    assert count(Gated(), torch.rand(2, 8)).not_counted == ()
+
+
 def test_a_scripted_neuron_is_named_too() -> None:
     model = Net(torch.jit.script(MemUpdate()))
     assert count(model, torch.rand(4, 2, 8) * 3, T=4, samples=2).not_counted[0].scope == "n"
