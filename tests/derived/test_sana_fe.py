@@ -26,6 +26,8 @@ from spikebench.networks.neurons.lif import LIFOptions, Neuron
 sanafe = pytest.importorskip("sanafe", reason="the simulator is an extra: pip install spikebench[sana-fe]")
 
 T, C, SIDE, CHANNELS, CLASSES = 200, 2, 4, 3, 5
+SCALE = float(2**20)
+"""Of weights and thresholds there: the simulated Loihi cuts a membrane that has decayed to 64ths of its unit, as the chip does."""
 
 
 def neuron() -> Neuron:
@@ -75,7 +77,7 @@ def simulated(model: Small, x: Tensor, ours: OnChip) -> dict[str, Any]:
     given = net.create_neuron_group("inputs", inputs, soma_hw_name="loihi_inputs[0]")
     for i, train in enumerate(trains):
         given[i].set_attributes(soma_hw_name=f"loihi_inputs[{i}]", model_attributes={"spikes": train})
-    lif = {"threshold": 1.0, "leak_decay": 0.5, "reset": 0.0, "reset_mode": "hard"}
+    lif = {"threshold": SCALE, "leak_decay": 0.5, "reset": 0.0, "reset_mode": "hard"}
     groups = [given]
     for name, size, synapse in (("conv", CHANNELS * SIDE**2, "conv"), ("linear", CLASSES, "dense")):
         groups.append(
@@ -96,7 +98,9 @@ def simulated(model: Small, x: Tensor, ours: OnChip) -> dict[str, Any]:
         with torch.no_grad():
             matrix = layer(torch.eye(int(np.prod(shape))).unflatten(1, shape)).flatten(1) / 2
         pairs = matrix.nonzero().tolist()
-        before.connect_neurons_sparse(after, {"w": [float(matrix[i, j]) for i, j in pairs]}, [tuple(pair) for pair in pairs])
+        before.connect_neurons_sparse(
+            after, {"w": [SCALE * float(matrix[i, j]) for i, j in pairs]}, [tuple(pair) for pair in pairs]
+        )
     architecture = sanafe.load_loihi()
     assert ours.placement is not None
     assert ours.chip.core is not None
@@ -115,10 +119,9 @@ def simulated(model: Small, x: Tensor, ours: OnChip) -> dict[str, Any]:
 def test_the_simulator_sees_the_same_network(both: tuple[OnChip, dict[str, Any]]) -> None:
     ours, theirs = both
     assert [load.site.operation for load in ours.loads] == ["conv2d", "linear"]
-    # 13 of 6,258 spikes of the convolution's neurons fall otherwise there; why was not found. Inputs are the same.
-    assert theirs["spikes"] == pytest.approx(sum(load.events for load in ours.loads), rel=0.005)
+    assert theirs["spikes"] == sum(load.events for load in ours.loads)
     inputs = ours.loads[0].inputs
-    assert theirs["neurons_fired"] == pytest.approx(inputs + sum(load.spikes for load in ours.loads), rel=0.005)
+    assert theirs["neurons_fired"] == inputs + sum(load.spikes for load in ours.loads)
     assert 0.05 < ours.loads[0].spikes / (T * ours.loads[0].neurons) < 0.9
 
 

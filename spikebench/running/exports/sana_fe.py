@@ -15,6 +15,10 @@ from spikebench.running.exports._stem import Chain, Conv, Fire, Layer, Pool, cha
 
 MOST = 3_000_000
 """Connections: each is written out."""
+SCALE = float(2**20)
+"""Of weights, biases and thresholds: SANA-FE's Loihi cuts a membrane that has decayed to 64ths of its unit, which moves spikes near
+the threshold. In a small enough unit the network is the trained one.
+"""
 
 
 class Export:
@@ -68,7 +72,7 @@ def network(chain: Chain, image: torch.Tensor, sanafe: Any) -> tuple[Any, Any]:
             default_synapse_hw_name="loihi_conv_synapse",
             default_dendrite_hw_name="loihi_dendrites",
         )
-        scale = 1.0 if isinstance(layer, Pool) or not layer.decay_input else 1.0 / layer.tau
+        scale = SCALE if isinstance(layer, Pool) or not layer.decay_input else SCALE / layer.tau
         if group is None:
             bias = current * scale
         else:
@@ -88,8 +92,8 @@ def _attributes(layer: Layer) -> dict[str, Any]:
     if isinstance(layer, Fire):
         if layer.v_reset != 0:
             raise InputError(f"{layer.name} resets to {layer.v_reset}: leak and reset have to be at 0 here")
-        return {"threshold": layer.v_threshold, "leak_decay": 1 - 1 / layer.tau, "reset": 0.0, "reset_mode": "hard"}
-    return {"threshold": 0.5, "leak_decay": 0.0, "reset": 0.0, "reset_mode": "hard"}
+        return {"threshold": SCALE * layer.v_threshold, "leak_decay": 1 - 1 / layer.tau, "reset": 0.0, "reset_mode": "hard"}
+    return {"threshold": SCALE * 0.5, "leak_decay": 0.0, "reset": 0.0, "reset_mode": "hard"}
 
 
 def _connections(conv: Conv | None, shape: tuple[int, int, int], scale: float) -> tuple[list[tuple[int, int]], list[float]]:
