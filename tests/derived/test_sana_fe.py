@@ -27,7 +27,7 @@ sanafe = pytest.importorskip("sanafe", reason="the simulator is an extra: pip in
 
 T, C, SIDE, CHANNELS, CLASSES = 200, 2, 4, 3, 5
 SCALE = float(2**20)
-"""Of weights and thresholds there: the simulated Loihi cuts a membrane that has decayed to 64ths of its unit, as the chip does."""
+"""Of weights and thresholds there: the simulated Loihi cuts a membrane that has decayed to 64ths of its unit, as chips do."""
 
 
 def neuron() -> Neuron:

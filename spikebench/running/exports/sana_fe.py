@@ -16,7 +16,7 @@ from spikebench.running.exports._stem import Chain, Conv, Fire, Layer, Pool, cha
 MOST = 3_000_000
 """Connections: each is written out."""
 SCALE = float(2**20)
-"""Of weights, biases and thresholds: SANA-FE's Loihi cuts a membrane that has decayed to 64ths of its unit, which moves spikes near
+"""Of weights, biases and thresholds: SANA-FE's Loihi cuts a membrane that has decayed to 64ths of its unit, which moves spikes at
 the threshold. In a small enough unit the network is the trained one.
 """
 
