@@ -175,7 +175,8 @@ class SuiteFile(Block):
     report: ReportBlock = Field(default_factory=ReportBlock, description="What is compared with what, and written where")
     search: SearchBlock | None = Field(None, description="What `spikebench search` looks for")
     check: dict[str, Any] = Field(
-        default_factory=dict, description="Selector: tolerance of a gate (5%, 1.0pp, 0); `confidence`: of its intervals, 0.95"
+        default_factory=dict,
+        description="Selector: tolerance of a gate (5%, 5% and 50 us, 1.0pp, 0); `confidence`: of its intervals, 0.95",
     )
     launcher: choice_of("launchers") = Field(Choice("inline"), description="What runs the jobs")  # type: ignore[valid-type]
     job_timeout: float | str | None = Field(None, description="A job that takes longer is ended and has failed; seconds, or 2 h")

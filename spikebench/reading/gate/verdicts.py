@@ -103,7 +103,7 @@ def _exact(pair: Pair, tolerance: Tolerance) -> Judgement:
     layers = _layer_changes(pair, tolerance)
     same = "equal" if tolerance.value == 0 else f"within {tolerance}"
     where = "" if pair.same_machine else " (another machine)"
-    if all(abs(change) <= tolerance.value for change in changes.values()) and not layers:
+    if all(tolerance.lets(old[one], new[one], change) for one, change in changes.items()) and not layers:
         return _of(pair, "pass", f"{same}{where}", tolerance=tolerance)
     display = _exact_display(pair)
     seed = worst if changes[worst] else next(iter(layers.values()))[0]
@@ -132,7 +132,7 @@ def _layer_changes(pair: Pair, tolerance: Tolerance) -> dict[str, LayerChange]:
         changes = []
         for seed in pair.seeds:
             before, after = (side[seed].value if seed in side else 0 for side in (old, new))
-            if before is not None and after is not None and abs(_relative(before, after)) > tolerance.value:
+            if before is not None and after is not None and not tolerance.lets(before, after, _relative(before, after)):
                 changes.append((seed, float(before), float(after)))
         if changes:
             found[scope] = max(changes, key=lambda change: abs(change[2] - change[1]))
@@ -152,7 +152,7 @@ def _statistical(pair: Pair, tolerance: Tolerance, confidence: float) -> Judgeme
     how = f"paired over {interval.n} seeds"
     if interval.n == 1:
         interval, how = _one_seed(pair, interval, sign, confidence)
-    outcome = statistics.three_way(interval, tolerance.value)
+    outcome = statistics.three_way(interval, tolerance.at(fmean(old.values())))
     display = (
         points(display_for(pair.metric, list(worse.values()))) if tolerance.absolute else Display("%", 100.0, 2, signed=True)
     )
@@ -192,7 +192,8 @@ def _time(pair: Pair, tolerance: Tolerance, confidence: float) -> Judgement:
         old, new = ([sign * x for both in samples.values() for x in both[side]] for side in (0, 1))
         interval = statistics.welch_interval(new, old, confidence)
         how = f"over {interval.n} calls" if interval.n > 1 else "one call: no interval"
-    outcome = statistics.three_way(interval, tolerance.value)
+    base = fmean(pair.values()[0].values())
+    outcome = statistics.three_way(interval, tolerance.at(base))
     words = {"fail": "worse", "pass": "not worse", "inconclusive": "cannot tell", "skipped": ""}[outcome]
     change = f"{_both(pair)}, {_ratio(interval, sign)} ({confidence:.0%} interval, {how})"
     message = (

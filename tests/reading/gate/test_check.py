@@ -254,6 +254,24 @@ def test_wrong_tolerances_are_refused(text):
         Tolerance.parse(text, TIME)
 
 
+@pytest.mark.parametrize(("floor", "code"), [("5 ms", 1), ("30 ms", 0)])
+def test_a_floor_lets_small_absolute_changes_pass(make_frame, cells, floor, code):
+    """12.3 ms that become 24.6 ms: 100 %, and 12.3 ms."""
+    asked = f"suite: quickstart\ncheck: {{latency: 5% and {floor}, parameters: 0% and 5}}"
+    new = make_frame(cells, both(changed("latency", 2.0), changed("parameters", 1.00002)), suite=asked)
+    gate = check(make_frame(cells), new)
+    assert gate.exit_code == code
+    slow = next(j for j in gate.judgements if j.address.startswith("latency"))
+    assert f"allowed: 5 % and {floor}" in slow.message
+    assert outcomes(gate, "parameters") == {"pass"}
+
+
+@pytest.mark.parametrize("text", ["5% and 50", "5% and fast", "5% and", "1.0pp and 50 us"])
+def test_a_floor_needs_the_unit_of_its_metric(text):
+    with pytest.raises(InputError):
+        Tolerance.parse(text, FRACTION if "pp" in text else TIME)
+
+
 def test_all_wrong_rules_of_a_suite_are_named_at_once():
     with pytest.raises(InputError) as error:
         Tolerances.parse({"latency": "fast", "events{": 0, "confidence": 95, "accuracy": "1pp"})
