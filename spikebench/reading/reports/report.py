@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from spikebench.core.console import standard_output
 from spikebench.core.registry import REGISTRIES
 from spikebench.reading.model.frame import Frame, load_results
-from spikebench.reading.reports.document import Block, Document, Heading, Text
+from spikebench.reading.reports.document import Block, Document, Heading, Number, Table, Text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,25 +35,35 @@ def make(
 
 
 def show(frame: Frame, screen: Console | None = None) -> None:
-    """Print the tables that a run ends with: the comparison and what failed."""
+    """Print the tables that a run ends with: the comparison and what failed; see ``document``."""
     from spikebench.reading.reports.formats.terminal import show as print_document
 
     print_document(document(frame, brief=True), screen or standard_output())
 
 
 def document(frame: Frame, sections: Sequence[str] | None = None, brief: bool = False) -> Document:
-    """The report as data. ``brief``: only the sections that are worth a terminal after every run."""
+    """The report as data. ``brief``: only the sections that are worth a terminal after every run; where these have no number
+    (a suite that measures none of what they compare), the tables that the other ones have it in."""
     blocks: list[Block] = [Text(notice, "warning") for notice in (*frame.notices, *frame.remarks)]
     said = len(blocks)
-    for name, section in _sections(sections):
-        if brief and not getattr(section, "brief", False):
-            continue
-        found = section(frame)
-        if found:
-            blocks += [Heading(getattr(section, "title", name)), *found]
+    chosen = _sections(sections)
+    first = [member for member in chosen if not brief or getattr(member[1], "brief", False)]
+    for name, section in first:
+        blocks += _under(name, section, section(frame))
+    if brief and not any(map(_has_numbers, blocks)):
+        for name, section in (member for member in chosen if member not in first):
+            blocks += _under(name, section, list(filter(_has_numbers, section(frame))))
     if len(blocks) == said:
         blocks.append(Text("There are no results to report yet."))
     return Document(frame.suite.name or "results", tuple(blocks), facts(frame))
+
+
+def _under(name: str, section: Any, found: Sequence[Block]) -> Sequence[Block]:
+    return [Heading(getattr(section, "title", name)), *found] if found else []
+
+
+def _has_numbers(block: Block) -> bool:
+    return isinstance(block, Table) and any(isinstance(cell, Number) for row in block.rows for cell in row.cells)
 
 
 def facts(frame: Frame) -> dict[str, str]:

@@ -10,6 +10,7 @@ from spikebench.core.variant import VariantSpec
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.reports.document import Absent, Figure, Label, Number, Table
 from spikebench.reading.reports.drawing import draw
+from spikebench.reading.reports.report import document
 from spikebench.reading.reports.sections.pretraining import Section
 
 VARIANT = VariantSpec(depth=1, dim=16, num_heads=2, T=2).replace(stem="scs", position="spikes")
@@ -105,18 +106,29 @@ def test_colours_are_averaged():
     assert figure.grid[0][:2] == (1.0, 0.0)
 
 
-def test_the_cost_of_a_step_is_set_against_the_supervised_one():
+def costs():
     records = []
     for name, values in (("step_seconds", (0.4, 0.1)), ("step_macs", (800.0, 200.0)), ("step_peak_memory", (300, 100))):
         records.append(record(name, values[0], SCRATCH, kind="supervised", batch_size=8))
         records.append(record(name, values[1], SCRATCH, kind="masked", mask_ratio=0.75, batch_size=8))
-    table = by_key(Section()(frame(*records)))["pretraining-cost"]
+    return records
+
+
+def test_the_cost_of_a_step_is_set_against_the_supervised_one():
+    table = by_key(Section()(frame(*costs())))["pretraining-cost"]
     assert isinstance(table, Table)
     supervised, masked = table.rows
     labels = len(supervised.cells) - 6
+    assert table.labels == labels, "a row is named by its kind of step too, where a table is cut to fit"
     assert supervised.cells[labels - 2] == Label("supervised")
     assert [type(cell) for cell in supervised.cells[labels:]] == [Number, Absent] * 3
     assert [cell.value for cell in masked.cells[labels:]] == pytest.approx([0.1, 4.0, 200.0, 4.0, 100.0, 3.0])
+
+
+def test_a_run_that_compares_nothing_ends_with_the_tables_that_there_are():
+    assert [table.key for table in document(frame(*costs()), brief=True).tables()] == ["pretraining-cost"]
+    both = frame(*costs(), *learned())
+    assert [table.key for table in document(both, brief=True).tables()] == ["comparison"]
 
 
 def test_nothing_is_said_where_nothing_was_pre_trained():

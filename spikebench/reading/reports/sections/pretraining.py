@@ -166,7 +166,7 @@ def _steps(frame: Frame) -> Iterator[Block]:
                 cells.append(Absent() if not own or not base or kind == "supervised" else Number(base / own))
             rows.append(Row(tuple(cells)))
     caption = "Cost of a masked pre-training step against a supervised step of the same network."
-    yield Table("pretraining-cost", caption, tuple(heads), tuple(rows), tuple(notes.texts), max(len(names), 1))
+    yield Table("pretraining-cost", caption, tuple(heads), tuple(rows), tuple(notes.texts), len(names) + 2)
 
 
 def _costs(frame: Frame, group_id: str) -> dict[tuple[str, str], dict[str, float]]:

@@ -10,7 +10,7 @@ from spikebench.reading.model.summary import quantities
 from spikebench.reading.reports.document import Block
 from spikebench.reading.reports.sections.comparison import chosen_quantities, table
 
-ELSEWHERE = ("epoch_", "first_step_loss", "learning_rate", "kernel_", "copy_")
+ELSEWHERE = ("epoch_", "first_step_loss", "learning_rate", "kernel_", "copy_", "step_seconds", "step_peak_")
 
 
 class Section:
