@@ -26,6 +26,14 @@ app = typer.Typer(
 FAILED_CELLS = 4
 
 SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", help="A suite file (YAML).")]
+JobTimeoutOption = Annotated[
+    str | None,
+    typer.Option("--job-timeout", metavar="TIME", help="End a job that takes longer than 2 h; the suite's own if left out."),
+]
+StallOption = Annotated[
+    str | None,
+    typer.Option("--stall", metavar="TIME", help="End a job that records nothing for 15 min; the suite's own if left out."),
+]
 ResultsOption = Annotated[Path, typer.Option("--results", metavar="DIR", help="Results go to DIR/<suite>/.")]
 
 
@@ -60,6 +68,8 @@ def run(
         str | None,
         typer.Option("--max-time", metavar="TIME", help="Stop after 45 min or 8 h; the same command goes on from there."),
     ] = None,
+    job_timeout: JobTimeoutOption = None,
+    stall: StallOption = None,
 ) -> None:
     """Train and measure all that SUITE asks for and does not have yet, and print the table."""
     from spikebench.running.verbs.plan import show_plan
@@ -67,17 +77,22 @@ def run(
 
     if plan:
         show_plan(suite, results, fresh)
-    elif run_suite(suite, results, fresh, max_time):
+    elif run_suite(suite, results, fresh, max_time, job_timeout, stall):
         raise typer.Exit(FAILED_CELLS)
 
 
 @app.command()
 @guarded
-def search(suite: SuitePath, results: ResultsOption = Path("results")) -> None:
+def search(
+    suite: SuitePath,
+    results: ResultsOption = Path("results"),
+    job_timeout: JobTimeoutOption = None,
+    stall: StallOption = None,
+) -> None:
     """Look for the best variants in SUITE's search space, or take up a search where it was; test the winners once."""
     from spikebench.running.verbs.search import run_search
 
-    if run_search(suite, results):
+    if run_search(suite, results, job_timeout, stall):
         raise typer.Exit(FAILED_CELLS)
 
 

@@ -21,6 +21,7 @@ from spikebench.running.jobs.deaths import Deaths
 from spikebench.running.jobs.events import Event, JobEnded
 from spikebench.running.jobs.execute import Executor, log
 from spikebench.running.jobs.plan import Place, Plan, make_plan, place_of, timing_launcher
+from spikebench.running.run.limits import AS_THE_SUITE, Limits
 from spikebench.running.run.survey import survey
 
 
@@ -126,12 +127,12 @@ class Run:
         return text
 
 
-def open_run(path: str | Path, results: str | Path, fresh: bool = False) -> Run:
+def open_run(path: str | Path, results: str | Path, fresh: bool = False, limits: Limits = AS_THE_SUITE) -> Run:
     """Read a suite file and find out what is to do. Writes nothing.
 
     Raises InputError for a bad suite, StorageError if ``results`` holds another suite's folder of this name.
     """
-    found = survey(path)
+    found = survey(path, limits)
     return bind(found.suite, Path(results) / found.suite.name, fresh, found.place)
 
 

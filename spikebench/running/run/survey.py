@@ -16,6 +16,7 @@ from spikebench.core.suite import Suite
 from spikebench.core.suite_reader import load
 from spikebench.running.jobs.plan import Place, place_of
 from spikebench.running.launchers._apart import apart
+from spikebench.running.run.limits import AS_THE_SUITE, Limits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,17 +27,17 @@ class Survey:
     place: Place
 
 
-def survey(path: str | Path) -> Survey:
+def survey(path: str | Path, limits: Limits = AS_THE_SUITE) -> Survey:
     """Read and check a suite file, here or in a process of its own. Raises InputError with every problem of the file."""
-    found = apart(_survey, path) if _runs_elsewhere(path) else _survey(path)
+    found = apart(_survey, path, limits) if _runs_elsewhere(path) else _survey(path, limits)
     own_files.use(found.suite.own)
     return found
 
 
-def _survey(path: str | Path) -> Survey:
+def _survey(path: str | Path, limits: Limits = AS_THE_SUITE) -> Survey:
     from spikebench.running.jobs import rules
 
-    suite = load(path, rules)
+    suite = limits.of(load(path, rules))
     for cell in suite.cells:
         cell.known()
     return Survey(suite, place_of(suite))

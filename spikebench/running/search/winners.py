@@ -58,7 +58,7 @@ def winner_suite(suite: Suite, cell: Cell, trial: Trial) -> str:
         if names or key == "energy":
             data[key] = [str((here / name).resolve()) if name.endswith(".toml") else name for name in names]
     data["launcher"] = plain(suite.launcher)
-    data |= {key: limit for key in ("job_timeout", "stall") if (limit := getattr(suite, key)) is not None}
+    data |= {key: limit for key in ("job_timeout", "stall") if (limit := suite.data.get(key)) is not None}
     data["device"] = suite.device
     objectives = ", ".join(str(objective) for objective in suite.search.objectives) if suite.search else ""
     head = f"# Found by `spikebench search` for {objectives}; its trial used the seed {cell.seed}.\n"

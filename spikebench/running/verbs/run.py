@@ -8,33 +8,34 @@ from pathlib import Path
 from typing import Any
 
 from spikebench.core.console import standard_error, standard_output
-from spikebench.core.errors import InputError
-from spikebench.core.quantity import duration
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.source import changed, source
 from spikebench.core.store import ResultsFolder
 from spikebench.running.jobs.identity import Identity
 from spikebench.running.jobs.plan import Plan, place_of
 from spikebench.running.run.deadline import Deadline, deadline
+from spikebench.running.run.limits import Limits, seconds
 from spikebench.running.run.progress import show
 from spikebench.running.run.runner import Run, open_run
 from spikebench.training.begun import all_begun, begun
 
 
-def run_suite(path: Path, results: Path, fresh: bool, max_time: str | None = None) -> bool:
-    """Run a suite, write its reports and print the table. Returns whether a job failed. ``max_time``: ``8 h``, ``45 min``.
+def run_suite(
+    path: Path,
+    results: Path,
+    fresh: bool,
+    max_time: str | None = None,
+    job_timeout: str | None = None,
+    stall: str | None = None,
+) -> bool:
+    """Run a suite, write its reports and print the table. Returns whether a job failed. ``max_time``: ``8 h``, ``45 min``;
+    ``job_timeout`` and ``stall`` too, in place of the suite's own.
 
     Raises InputError, StorageError; KeyboardInterrupt after saying how to go on, when the time is up too.
     """
-    with deadline(_seconds(max_time)) as limit:
-        return finish(open_run(path, results, fresh), limit)
-
-
-def _seconds(max_time: str | None) -> float | None:
-    try:
-        return duration(max_time)
-    except InputError as error:
-        raise InputError([problem.within("--max-time") for problem in error.problems]) from None
+    limits = Limits.parse(job_timeout=job_timeout, stall=stall)
+    with deadline(seconds("--max-time", max_time)) as limit:
+        return finish(open_run(path, results, fresh, limits), limit)
 
 
 def finish(run: Run, limit: Deadline | None = None) -> bool:

@@ -16,6 +16,7 @@ from spikebench.reading.model.trials import Trials as FoundTrials
 from spikebench.reading.model.trials import of_study
 from spikebench.running.jobs.execute import log
 from spikebench.running.jobs.plan import Plan, place_of, plan_cell, resolve_device
+from spikebench.running.run.limits import Limits
 from spikebench.running.run.progress import show
 from spikebench.running.run.runner import Run, bind
 from spikebench.running.search.screen import Screen
@@ -29,14 +30,16 @@ SECTIONS = ("search_trials", "search_importances")
 """What is worth a terminal; the plots are in the report."""
 
 
-def run_search(path: Path, results: Path) -> bool:
-    """Search until the suite's number of trials is done, test the winners, print and write what was found.
+def run_search(path: Path, results: Path, job_timeout: str | None = None, stall: str | None = None) -> bool:
+    """Search until the suite's number of trials is done, test the winners, print and write what was found. ``job_timeout`` and
+    ``stall``: see ``run_suite``.
 
     Returns whether a trial or a winner's test failed. Raises InputError, StorageError; KeyboardInterrupt after the table.
     """
     from spikebench.running.jobs import rules
 
-    suite = load(path, rules)
+    limits = Limits.parse(job_timeout=job_timeout, stall=stall)
+    suite = limits.of(load(path, rules))
     if suite.search is None:
         raise InputError(suite.document.problem((), "has no search: block; `spikebench run` trains its variants"))
     run = bind(suite, results / suite.name)
