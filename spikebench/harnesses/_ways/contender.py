@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from spikebench.core.errors import InputError
 from spikebench.harnesses._timing.outcome import UnavailableError
 from spikebench.harnesses._ways import spikingjelly
+from spikebench.harnesses._ways.compiler import compiled
 from spikebench.harnesses._ways.ways import COMPILED, OURS, SPIKINGJELLY, SPIKINGJELLYS, Way
 from spikebench.kernels.lif import use_backend
 from spikebench.training.objective import Classification
@@ -41,7 +42,7 @@ class Contender:
             spikingjelly.swap(self.model, compiled=way.backend == COMPILED)
         self.x, self.y = x, y
         self._pass: Callable[[], Tensor] = self._training if way.phase == "training" else self._inference
-        self._compiled = torch.compile(self._forward, dynamic=False) if way.mode == "compile" else self._forward
+        self._compiled = compiled(self._forward) if way.mode == "compile" else self._forward
         self._graph: Any = None
 
     def __call__(self) -> None:

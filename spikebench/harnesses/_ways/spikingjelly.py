@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikebench.harnesses._ways import compiler
 from spikebench.kernels.surrogates import Formula
 from spikebench.networks.neurons._base import SpikingNeuron
 from spikebench.networks.neurons.lif import Neuron
@@ -58,7 +59,7 @@ class SpikingJellyLIF(SpikingNeuron):
         o = ours.options
         self.rest = 0.0 if o.v_reset is None else o.v_reset
         self.arguments = (o.tau, o.decay_input, ours.v_threshold, o.v_reset, _surrogate(ours.surrogate), o.detach_reset)
-        self.compute = torch.compile(self._compute, dynamic=False) if compiled else self._compute
+        self.compute = compiler.compiled(self._compute) if compiled else self._compute
 
     def fire(self, x: Tensor) -> Tensor:
         spikes: Tensor = self.compute(x)
