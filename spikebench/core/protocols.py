@@ -68,11 +68,15 @@ def _never(job: Job) -> bool:
 class Care:
     """What a launcher must see to. ``job_timeout``: seconds after which a job is ended; ``stall``: seconds without an event after
     which it is; None: it may take as long as it likes. ``apart``: whether a job must not run in the driver's own process, because
-    it has taken its process down before."""
+    it has taken its process down before. ``device``: the kind that the jobs are for, and ``devices``: how many of it a job uses.
+    ``exclusive``: each has the device of its machine to itself; asked only of launchers that are ``exclusive``."""
 
     job_timeout: float | None = None
     stall: float | None = None
     apart: Callable[[Job], bool] = _never
+    device: str = "cpu"
+    devices: int = 1
+    exclusive: bool = False
 
     @property
     def limited(self) -> bool:
@@ -85,8 +89,11 @@ NO_CARE = Care()
 class Launcher(Protocol):
     """Runs chains of jobs; jobs of one chain run in order, chains in any order and side by side.
 
-    ``alone``: one job at a time with the machine to itself, so it may time; jobs of an exclusive harness are handed to no other.
-    ``workers``: how many jobs run side by side. ``Options`` may have ``threads``, CPU threads of a job, by which times are known.
+    ``alone``: one job at a time with the machine to itself, so it may time; jobs of an exclusive harness are handed to no other,
+    but to one that says that it is ``exclusive``: it keeps a machine's device free of all other jobs where ``care`` asks it to.
+    ``workers``: how many jobs run side by side on CPUs; one that counts otherwise for other devices says so in ``workers_for``,
+    which is handed the ``care``. ``Options`` may have ``threads``, CPU threads of a job, by which times are known.
+    ``JobStarted`` is given its ``where`` by a launcher that has workers.
     One that works in its own process hands jobs that ``care`` wants ended or apart to ``processes``, as ``inline`` does.
     Yields the events of the work, and ``WorkerDied`` for a job whose process has died or was ended. What the work raises is
     raised here, whichever process it ran in.

@@ -8,7 +8,7 @@ from pathlib import Path
 from spikebench.core.cells import Job
 from spikebench.core.errors import DiskError, StorageError
 from spikebench.core.reasons import explain
-from spikebench.running.jobs.events import Event, JobEnded, JobStarted, WorkerDied
+from spikebench.running.jobs.events import Event, JobAgain, JobEnded, JobStarted, Notice, WorkerDied
 from spikebench.running.jobs.execute import log, store_failure
 from spikebench.running.jobs.identity import Identity
 
@@ -23,10 +23,17 @@ class Deaths:
     def settle(self, event: Event, job_of: Callable[[str], Job | None]) -> Event | None:
         """The event, a death turned into the end of its job, whose reason is then in the folder.
 
+        What a launcher knows beside the jobs goes to the log: on which node and worker each began, what was begun again, notices.
         None for the death of a worker that had no job of ours. Raises DiskError.
         """
         if isinstance(event, JobStarted):
             self._where[event.job_id] = event.identity
+            if event.where is not None:
+                log(self._folder, "started", job_id=event.job_id, node=event.where.node, worker=event.where.worker)
+        elif isinstance(event, JobAgain):
+            log(self._folder, "again", job_id=event.job_id, reason=event.reason)
+        elif isinstance(event, Notice):
+            log(self._folder, "notice", text=event.text)
         if not isinstance(event, WorkerDied):
             return event
         job = job_of(event.job_id)

@@ -86,8 +86,14 @@ class Plan:
 
 
 def timing_launcher(suite: Suite) -> Choice:
-    """What runs the jobs that run alone: this process, with the suite's threads if it names this launcher."""
-    return suite.launcher if REGISTRIES["launchers"].get(suite.launcher.name).alone else ALONE
+    """What runs the jobs that run alone: the suite's launcher if it can keep other jobs away, else this process."""
+    member = REGISTRIES["launchers"].get(suite.launcher.name)
+    return suite.launcher if member.alone or times_elsewhere(suite) else ALONE
+
+
+def times_elsewhere(suite: Suite) -> bool:
+    """Whether machines that the driver does not know run the jobs that run alone."""
+    return bool(getattr(REGISTRIES["launchers"].get(suite.launcher.name), "exclusive", False))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,9 +105,11 @@ class Place:
 
 
 def place_of(suite: Suite) -> Place:
-    """As this process sees it; CPU threads are as many as torch uses where a launcher lets nobody choose them."""
+    """As this process sees it; CPU threads are as many as torch uses where a launcher lets nobody choose them. No ``machine_id``
+    where other machines time: a time of any of them is one that the suite asks for."""
     threads = getattr(timing_launcher(suite).resolve("launchers"), "threads", 0)
-    return Place(resolve_device(suite.device), here(threads))
+    identity = here(threads)
+    return Place(resolve_device(suite.device), Identity("", identity.source_id) if times_elsewhere(suite) else identity)
 
 
 @not_searched()
@@ -142,7 +150,7 @@ def _planned(job: Job, store: ResultsFolder, finished: Finished, identity: Ident
         return PlannedJob(job, done=False)
     exclusive = REGISTRIES["harnesses"].get(job.harness.name).exclusive
     # A time is of one machine; anything else may come from a folder that another machine has filled.
-    found = store.find(job.job_id, identity.machine_id if exclusive else None, finished)
+    found = store.find(job.job_id, (identity.machine_id or None) if exclusive else None, finished)
     done = found is not None and found.done
     return PlannedJob(job, done, str(found.header["source_id"]) if found is not None and done else "")
 

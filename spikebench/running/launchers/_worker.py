@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -15,10 +17,13 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from spikebench.core.cells import Job
+from spikebench.core.errors import InputError
 from spikebench.core.process import is_stopped
 from spikebench.core.protocols import Care
 from spikebench.core.reasons import explain
-from spikebench.running.jobs.events import JobEnded, JobStarted, WorkerDied
+from spikebench.running.jobs.events import JobEnded, JobStarted, Measured, WorkerDied
+from spikebench.running.launchers._seats import Seat
+from spikebench.running.launchers._stack import Stack, answer_with_stack
 
 Work = Callable[[Job], Iterator[Any]]
 
@@ -39,31 +44,50 @@ class Raised:
 
 
 class Worker:
-    """One process, which is given chains of jobs. ``chain`` is what it has been given and not yet finished."""
+    """One process, which is given chains of jobs. ``chain`` is what it has been given and not yet finished.
 
-    def __init__(self, work: Work, threads: int) -> None:
+    Raises InputError for work that cannot be sent to another process.
+    """
+
+    def __init__(self, work: Work, seat: Seat) -> None:
         # spawn: a forked torch would inherit thread pools that no longer have threads.
         context = multiprocessing.get_context("spawn")
+        self.seat = seat
         self.connection, there = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_serve, args=(there, work, threads), daemon=True)
-        self.process.start()
+        self._stack, answer = context.Pipe(duplex=False)
+        self.process: BaseProcess = context.Process(target=_serve, args=(there, answer, work, seat), daemon=True)
+        try:
+            self.process.start()
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise unsendable(error) from error
         there.close()
+        answer.close()
         self.chain: list[Job] = []
         self._begun: float | None = None
         self._heard = time.monotonic() + STARTING
+        self._word = ""
 
     def give(self, chain: list[Job]) -> None:
         self.chain = chain
         self._heard = max(self._heard, time.monotonic())
-        self.connection.send(chain)
+        try:
+            self.connection.send(chain)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # it died while it had nothing to do: the end of the connection is what its parent hears next
 
-    def note(self, event: Any) -> None:
+    def note(self, event: Any) -> Any:
+        """The event, as it is handed on."""
         self._heard = time.monotonic()
         if isinstance(event, JobStarted):
-            self._begun = self._heard
+            self._begun, self._word = self._heard, ""
+            return event if event.where is not None else dataclasses.replace(event, where=self.seat.where)
+        if isinstance(event, Measured):
+            epoch = event.record.conditions.get("epoch")
+            self._word = event.record.metric + ("" if epoch is None else f" of epoch {epoch}")
         elif isinstance(event, JobEnded):
             self._begun = None
             self.chain = [job for job in self.chain if job.job_id != event.job_id]
+        return event
 
     def patience(self, care: Care) -> float | None:
         """Seconds until it is overdue; None: never."""
@@ -75,8 +99,13 @@ class Worker:
         if self.patience(care) != 0.0:
             return None
         if care.job_timeout is not None and self._begun is not None and time.monotonic() >= self._begun + care.job_timeout:
-            return f"ended: the job took longer than job_timeout, {care.job_timeout:g} s"
-        return f"ended: nothing was heard of the job for as long as stall, {care.stall:g} s"
+            return f"ended: the job took longer than job_timeout, {care.job_timeout:g} s{self._doing()}"
+        return f"ended: nothing was heard of the job for as long as stall, {care.stall:g} s{self._doing()}"
+
+    def _doing(self) -> str:
+        """The last that it said, and where in the code it is: what a hang is looked for by."""
+        word = f"; its last word: {self._word}" if self._word else ""
+        return word + Stack(self._stack).of(self.process.pid)
 
     def _limits(self, care: Care) -> Iterator[tuple[float, float]]:
         if care.job_timeout is not None and self._begun is not None:
@@ -85,11 +114,10 @@ class Worker:
             yield self._heard, care.stall
 
     def died(self, reason: str | None = None) -> WorkerDied:
-        """It is gone, and what it was doing is lost; the rest of its ``chain`` is for another one."""
+        """It is gone; the first job of its ``chain`` is what it was doing."""
         end([self.process], grace=GRACE if reason is None else 0.0)
-        self.connection.close()
-        lost, self.chain = self.chain[:1], self.chain[1:]
-        return WorkerDied(lost[0].job_id if lost else "", reason or self._epitaph())
+        self._close()
+        return WorkerDied(self.chain[0].job_id if self.chain else "", reason or self._epitaph())
 
     def _epitaph(self) -> str:
         code = self.process.exitcode or 0
@@ -100,8 +128,12 @@ class Worker:
         return f"the worker process ended unexpectedly (exit code {code})"
 
     def dismiss(self) -> None:
-        self.connection.close()
+        self._close()
         end([self.process], grace=GRACE)
+
+    def _close(self) -> None:
+        self.connection.close()
+        self._stack.close()
 
 
 def end(processes: Iterable[BaseProcess], grace: float = 0.0, patience: float | None = None) -> None:
@@ -124,23 +156,45 @@ def end(processes: Iterable[BaseProcess], grace: float = 0.0, patience: float | 
             return
 
 
-def _serve(connection: Connection, work: Work, threads: int) -> None:
+def unsendable(error: Exception) -> InputError:
+    """What a launcher says of work that stays where it is."""
+    return InputError(f"what the jobs do cannot be sent to another process: {error}; a function must be at the top of a module")
+
+
+def _serve(connection: Connection, answer: Connection, work: Work, seat: Seat) -> None:
     """The worker's main loop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides what it means
+    answer_with_stack(answer)
     end_with_parent()
-    import torch
-
-    torch.set_num_threads(threads)
+    _sit(seat)
     try:
         while True:
             for job in connection.recv():
                 for event in _watched(work, job):
+                    _keep_threads(seat.threads)
                     connection.send(event)
                     if isinstance(event, Raised):
                         return
             connection.send(IDLE)
     except (EOFError, BrokenPipeError):
         return
+
+
+def _sit(seat: Seat) -> None:
+    """Keep to the seat's cores, GPUs and threads. Comes before torch, which counts its threads when it is imported."""
+    if seat.cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, seat.cores)
+    if seat.gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = seat.gpus
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(seat.threads)
+    _keep_threads(seat.threads)
+
+
+def _keep_threads(threads: int) -> None:
+    """As soon as there is torch; work that needs none is not made to wait for it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
 def _watched(work: Work, job: Job) -> Iterator[Any]:

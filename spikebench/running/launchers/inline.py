@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from spikebench.core.cells import Job
+from spikebench.core.process import host
 from spikebench.core.protocols import NO_CARE, Care
+from spikebench.running.jobs.events import Where
 from spikebench.running.launchers import processes
+from spikebench.running.launchers._seats import Seat
 
 
 class Launcher:
@@ -35,7 +38,8 @@ class Launcher:
 
         before = torch.get_num_threads()
         threads = self.options.threads or before
-        elsewhere = processes.Launcher(processes.Launcher.Options(workers=1, threads=threads))
+        # No seat of its own: it sees the devices that this process sees.
+        elsewhere = processes.Launcher(processes.Launcher.Options(threads=threads), [Seat(Where(host(), "1"), threads)])
         if care.limited:
             yield from elsewhere.run(chains, work, care)
             return

@@ -13,10 +13,10 @@ import yaml
 from spikebench.core import lock, yaml_nodes
 from spikebench.core.errors import StorageError, storage_errors
 from spikebench.core.plans import Plans, lines_of
-from spikebench.core.protocols import Care
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite
+from spikebench.running.jobs.care import care_of
 from spikebench.running.jobs.deaths import Deaths
 from spikebench.running.jobs.events import Event, JobEnded
 from spikebench.running.jobs.execute import Executor, log
@@ -70,16 +70,16 @@ class Run:
         started, pending = time.perf_counter(), len(self.plan.pending)
         jobs = {planned.job.job_id: planned.job for planned in self.plan.jobs}
         work, deaths = Executor(self.store.path, self.fresh, self.suite.own), Deaths(self.store.path)
-        care = Care(self.suite.job_timeout, self.suite.stall, work.took_its_process_down)
+        care = care_of(self.suite, (job.harness for job in jobs.values()), self._device, work)
         phases = (
-            (self.suite.launcher, self.plan.pretraining_chains()),
-            (self.suite.launcher, self.plan.shared_chains()),
-            (timing_launcher(self.suite), self.plan.exclusive_chains()),
+            (self.suite.launcher, self.plan.pretraining_chains(), care),
+            (self.suite.launcher, self.plan.shared_chains(), care),
+            (timing_launcher(self.suite), self.plan.exclusive_chains(), dataclasses.replace(care, exclusive=True)),
         )
-        for launcher, chains in phases:
+        for launcher, chains, cared in phases:
             if not chains:
                 continue
-            running = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers")).run(chains, work, care)
+            running = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers")).run(chains, work, cared)
             for happened in running:
                 event = deaths.settle(happened, jobs.get)
                 if isinstance(event, JobEnded) and event.failure:
@@ -88,6 +88,19 @@ class Run:
                     yield event
         if pending:
             log(self.store.path, "ended", suite=self.suite.name, seconds=round(time.perf_counter() - started, 1))
+
+    @property
+    def _device(self) -> str:
+        return next((planned.job.device for planned in self.plan.jobs), "cpu")
+
+    @property
+    def workers(self) -> int:
+        """How many jobs run side by side. Raises InputError where there is nothing to run them on."""
+        launcher = self.suite.launcher
+        member = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers"))
+        if not hasattr(member, "workers_for"):
+            return int(member.workers)
+        return int(member.workers_for(care_of(self.suite, (planned.job.harness for planned in self.plan.jobs), self._device)))
 
     def _prepare(self) -> None:
         """Bring the folder up to the suite: what is absent or cannot be read is written, be anything to run or not. Where nothing

@@ -6,6 +6,7 @@ told, so a kill loses nothing: trials that were running wait again, keep their v
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -14,14 +15,14 @@ from typing import TYPE_CHECKING
 from spikebench.core.cells import Cell, Job, digest
 from spikebench.core.errors import InputError, storage_errors
 from spikebench.core.plans import Line, Plans, lines_of
-from spikebench.core.protocols import Care
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.search import Constraint, NoValueError, Objective, value_of
 from spikebench.core.search_space import Values
 from spikebench.core.store import ResultsFolder
+from spikebench.running.jobs.care import care_of
 from spikebench.running.jobs.deaths import Deaths
-from spikebench.running.jobs.events import Event, JobEnded, Measured
+from spikebench.running.jobs.events import Event, JobEnded, Measured, Notice
 from spikebench.running.jobs.execute import Executor
 from spikebench.running.jobs.plan import PlannedJob, place_of, plan_cell, timing_launcher
 from spikebench.running.search.outcome import Outcome, Running, State, constrain, report_epoch, state_of
@@ -72,7 +73,8 @@ class Searcher:
         member = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers"))
         executor = Executor(self.store.path, own=self.trials.suite.own)
         work = StoppableWork(executor, self._signals)
-        care = Care(self.trials.suite.job_timeout, self.trials.suite.stall, executor.took_its_process_down)
+        care = care_of(self.trials.suite, [self.trials.suite.training], self.trials.device, executor)
+        care = dataclasses.replace(care, exclusive=self.trials.exclusive)
         try:
             for event in member.run(self._chains(), work, care):
                 yield from self._note(event)
@@ -176,6 +178,8 @@ class Searcher:
 
     def _note(self, event: Event | JobStopped) -> Iterator[Event]:
         running = next((r for r in self.running.values() if event.job_id in r.remaining), None)
+        if isinstance(event, Notice) and (told := self._deaths.settle(event, lambda job_id: None)):
+            yield told
         if running is None:
             return
         if not isinstance(event, JobStopped):

@@ -20,11 +20,9 @@ from spikebench.running.run.runner import bind
 
 def measure_anew(suite: Suite) -> Frame:
     """All of a suite's results, measured now, whatever is on disk."""
-    from spikebench.running.verbs.run import workers
-
     with tempfile.TemporaryDirectory(prefix="spikebench-") as folder:
         run = bind(suite, Path(folder) / suite.name)
-        show(run.events(), [planned.job for planned in run.plan.pending], workers(run), standard_error())
+        show(run.events(), [planned.job for planned in run.plan.pending], run.workers, standard_error())
         return load_results(run.store.path)
 
 

@@ -13,7 +13,6 @@ from spikebench.running.jobs.plan import PlannedJob
 from spikebench.running.run.estimate import Estimate, estimate
 from spikebench.running.run.runner import Run, open_run
 from spikebench.running.verbs._aligned import aligned, width_of
-from spikebench.running.verbs.run import workers
 
 HEADS = ("cell", "variant", "seed", "parameters", "to do", "cached", "about")
 NUMBERS = ("seed", "parameters", "about")
@@ -28,7 +27,7 @@ def show_plan(path: Path, results: Path, fresh: bool) -> None:
     head, *body = aligned([HEADS, *_rows(run, guesses)], [name in NUMBERS for name in HEADS], width_of(console))
     console.print(head, style="bold", soft_wrap=True)
     console.out("\n".join(map(printable, body)), highlight=False)
-    console.print(f"{len(run.plan.pending)} jobs to do, {_training(guesses, workers(run))}; measurements come on top")
+    console.print(f"{len(run.plan.pending)} jobs to do, {_training(guesses, run.workers)}; measurements come on top")
 
 
 def _rows(run: Run, guesses: Estimate) -> Iterable[Sequence[str]]:

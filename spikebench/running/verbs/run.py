@@ -45,7 +45,7 @@ def finish(run: Run, limit: Deadline | None = None) -> bool:
         _announce(run, console)
         started = time.perf_counter()
         try:
-            show(run.events(), [planned.job for planned in run.plan.pending], workers(run), console)
+            show(run.events(), [planned.job for planned in run.plan.pending], run.workers, console)
         except KeyboardInterrupt:
             what = "the time is up (--max-time)" if limit is not None and limit.over else "interrupted"
             console.print(f"{what}; what is finished is kept in {run.store.path}: the same command goes on from there")
@@ -56,12 +56,6 @@ def finish(run: Run, limit: Deadline | None = None) -> bool:
     if run.failures:
         console.print(f"{len(run.failures)} jobs failed; the next run tries them again", style="red")
     return bool(run.failures)
-
-
-def workers(run: Run) -> int:
-    """How many jobs run side by side."""
-    launcher = run.suite.launcher
-    return int(REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers")).workers)
 
 
 def _announce(run: Run, console: Any) -> None:

@@ -24,7 +24,6 @@ from spikebench.running.search.searcher import Searcher
 from spikebench.running.search.study import SearchStudy, study_errors
 from spikebench.running.search.trial import Trials
 from spikebench.running.search.winners import write_winners
-from spikebench.running.verbs.run import workers
 
 SECTIONS = ("search_trials", "search_importances")
 """What is worth a terminal; the plots are in the report."""
@@ -64,7 +63,7 @@ def _search(run: Run, trials: Trials, study: SearchStudy, console: Any, existed:
         if trial.state.name == "COMPLETE":
             screen.best.note(tuple(trial.values), all(violation <= 0 for violation in trial.constraints.values()))
     console.print(f"{run.suite.name}: {searcher.done} of {search.trials} trials are there")
-    if trials.exclusive and workers(run) > 1:
+    if trials.exclusive and run.workers > 1:
         console.print("notice: an objective or a limit is a time, so trials run one after the other")
     log(run.store.path, "search", suite=run.suite.name, done=searcher.done, trials=search.trials)
     try:
@@ -96,7 +95,7 @@ def _test_winners(run: Run, trials: Trials, searcher: Searcher, console: Any) ->
     pending = [job.job for job in tests.plan.pending]
     if pending:
         console.print(f"testing {len(cells)} winner{'s' * (len(cells) > 1)}: {len(pending)} jobs")
-        show(tests.events(), pending, workers(tests), console)
+        show(tests.events(), pending, tests.workers, console)
     return not tests.failures
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from spikebench.core.errors import DiskError
+from spikebench.core.errors import DiskError, InputError
 from spikebench.core.protocols import NO_CARE, Care
 from spikebench.core.registry import REGISTRIES
-from spikebench.running.jobs.events import JobEnded, JobStarted, WorkerDied
-from spikebench.running.launchers import _worker, processes
+from spikebench.running.jobs.events import JobAgain, JobEnded, JobStarted, WorkerDied
+from spikebench.running.launchers import _seats, _worker, processes
+from spikebench.running.launchers._seats import seats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Task:
     job_id: str
     deadly: bool = False
     fate: str = ""
+    flag: str = ""
 
 
 class OddError(Exception):
@@ -46,6 +49,13 @@ def work(task: Task) -> Iterator[Any]:
         os._exit(3)
     if task.fate == "full":
         raise DiskError("x: the disk is full")
+    if task.fate == "once":
+        flag = Path(task.flag)
+        if not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    if task.fate == "seat":
+        yield sorted(os.sched_getaffinity(0)), os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ["OMP_NUM_THREADS"]
     if task.fate == "odd":
         raise OddError(1, 2)
     if task.fate == "stop":
@@ -109,9 +119,56 @@ def test_a_job_that_stalls_or_takes_too_long_is_ended_and_the_rest_of_its_chain_
     died = {event.job_id: event.reason for event in events if isinstance(event, WorkerDied)}
     assert died.keys() == {"a0", "b0", "c0"}
     assert "stall, 3 s" in died["a0"]
-    assert "stall, 3 s" in died["b0"]
-    assert "job_timeout, 8 s" in died["c0"]
+    assert "its process was stopped" in died["a0"]
+    assert re.search(r"stall, 3 s; it was in work \(test_launchers.py:\d+\)", died["b0"])
+    assert re.search(r"job_timeout, 8 s; it was in work \(test_launchers.py:\d+\)", died["c0"])
     assert {event.job_id for event in events if isinstance(event, JobEnded)} == {"a1"}
+
+
+def test_a_job_with_lives_is_begun_again_until_it_has_none(tmp_path: Path) -> None:
+    """Then its chain goes on without it."""
+    chain: list[Any] = [Task("a0", fate="once", flag=str(tmp_path / "died")), Task("a1", deadly=True), Task("a2")]
+    launcher = processes.Launcher(processes.Launcher.Options(workers=1), lives=3)
+    events = list(launcher.run([chain], work))
+    again = [event.job_id for event in events if isinstance(event, JobAgain)]
+    assert again == ["a0", "a1", "a1"]
+    (died,) = [event for event in events if isinstance(event, WorkerDied)]
+    assert died.job_id == "a1"
+    assert [event.job_id for event in events if isinstance(event, JobEnded)] == ["a0", "a2"]
+    assert launcher.deaths == {"a0": 1, "a1": 3}
+
+
+def test_work_that_cannot_be_sent_is_bad_input() -> None:
+    launcher = processes.Launcher(processes.Launcher.Options(workers=1))
+    with pytest.raises(InputError, match=r"cannot be sent to another process: .*lambda.*; a function must be at the top"):
+        list(launcher.run([[Task("a")]], lambda job: iter(())))  # type: ignore[list-item]
+
+
+def test_workers_share_out_cores_and_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_seats, "usable_cores", lambda: [2, 3, 4, 5, 6, 7, 8])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, GPU-a,6,7")
+    assert [seat.cores for seat in seats(None, 2, NO_CARE)] == [(2, 3), (4, 5), (6, 7, 8)]
+    assert [seat.cores for seat in seats(4, 2, NO_CARE)] == [()] * 4  # more threads than cores: nobody keeps to any
+    assert {seat.gpus for seat in seats(None, 1, NO_CARE)} == {None}
+    assert [seat.gpus for seat in seats(None, 1, Care(device="cuda"))] == ["4", "GPU-a", "6", "7"]
+    assert [seat.gpus for seat in seats(None, 1, Care(device="cuda", devices=2))] == ["4,GPU-a", "6,7"]
+    assert [seat.gpus for seat in seats(3, 1, Care(device="cuda", devices=2))] == ["4,GPU-a", "6,7", "4,GPU-a"]
+    # Where no GPU can be found CUDA has its say, not we.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert [seat.gpus for seat in seats(None, 1, Care(device="cuda"))] == [None]
+
+
+def test_a_worker_keeps_to_its_seat_and_says_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,6")
+    cores = sorted(os.sched_getaffinity(0))
+    chains = [[Task(name, fate="seat")] for name in "ab"]
+    events = run("processes", chains, Care(device="cuda"))  # type: ignore[arg-type]
+    where = {event.job_id: event.where.worker for event in events if isinstance(event, JobStarted)}
+    assert sorted(where.values()) == ["1", "2"]
+    shares = sorted(event for event in events if isinstance(event, tuple))
+    assert sorted(core for share, _, _ in shares for core in share) == cores or len(cores) == 1
+    assert {gpus for _, gpus, _ in shares} == {"5", "6"}
+    assert {threads for _, _, threads in shares} == {"1"}
 
 
 def test_inline_jobs_with_limits_or_a_past_run_apart() -> None:
