@@ -41,6 +41,9 @@ class Dataset(Protocol):
     ``content``, what they hold. A suite asks for it before anything runs; it raises InputError, whose keys are options, for files
     that are not as they must be. Where files lie is no part of what they are: such ``Options`` have ``identity()``, the same
     without it (``core.choice``).
+
+    One that reads images from files may have ``files(name)``: the split with ``cropped(scale, ratio, seed)``, which cuts random
+    parts out of the original images; sample number i of it is sample i modulo its length (``_images``).
     """
 
     Options: ClassVar[type]

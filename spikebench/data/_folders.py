@@ -20,6 +20,7 @@ from spikebench.data._splits import cut
 
 if TYPE_CHECKING:
     from spikebench.data import Split
+    from spikebench.data._images import ImageFiles
 
 FIGURES = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation of ImageNet's training images, by channel."""
@@ -78,6 +79,13 @@ class Folders:
         kind: Any = type(self)  # typeshed takes no class for hashable
         return _loaded(kind, self.options, self._root(), name)
 
+    def files(self, name: SplitName) -> ImageFiles:
+        """The split read file by file, wherever it would fit: random parts are cut out of the original images
+        (``ImageFiles.cropped``)."""
+        check_split(name)
+        kind: Any = type(self)
+        return _files(kind, self.options, self._root(), name)
+
     def shared(self, name: SplitName) -> list[str] | None:
         """Files of this split that are in ``train`` too, whatever they are called there: their contents are equal.
 
@@ -125,6 +133,11 @@ class Folders:
 @lru_cache(maxsize=6)
 def _loaded(kind: Any, options: Any, root: Path, name: SplitName) -> Split:
     """Every job of a run asks for the same ones."""
+    split = _files(kind, options, root, name)
+    return split.load() if len(split) * options.channels * options.size**2 <= RESIDENT_BYTES else split
+
+
+def _files(kind: Any, options: Any, root: Path, name: SplitName) -> ImageFiles:
     from spikebench.data._images import ImageFiles, Reading
 
     listing, chosen = kind(options)._chosen(root, name)
@@ -132,8 +145,7 @@ def _loaded(kind: Any, options: Any, root: Path, name: SplitName) -> Split:
     labels = np.array(listing.labels)[chosen].tolist()
     normal = None if options.normalise == "none" else FIGURES if options.channels == 3 else GREY
     reading = Reading(options.size, options.channels, options.crop)
-    split = ImageFiles(listing.folder, files, labels, reading, normal, options.skip)
-    return split.load() if len(split) * options.channels * options.size**2 <= RESIDENT_BYTES else split
+    return ImageFiles(listing.folder, files, labels, reading, normal, options.skip)
 
 
 @lru_cache(maxsize=8)

@@ -27,11 +27,14 @@ Normal = tuple[Sequence[float], Sequence[float]]
 
 @dataclass(frozen=True)
 class Crop:
-    """A random part of each image: ``scale`` of its area, ``ratio`` of its sides (Szegedy et al., arXiv 1409.4842)."""
+    """A random part of each image: ``scale`` of its area, ``ratio`` of its sides (Szegedy et al., arXiv 1409.4842).
+
+    ``seed``: one or more numbers, which with the sample's own decide what is drawn, whoever reads it when.
+    """
 
     scale: tuple[float, float]
     ratio: tuple[float, float]
-    seed: int
+    seed: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,10 @@ class Reading:
     crop: float = 1.0
     random: Crop | None = None
 
-    def read(self, path: Path, index: int) -> NDArray[np.uint8]:
-        """Raises Unreadable for what is no image, ends early, or has no pixels; says why."""
+    def read(self, path: Path, number: int = 0) -> NDArray[np.uint8]:
+        """``number``: of the sample, which decides its random part. Raises Unreadable, saying why, for what is no image, ends
+        early, or has no pixels.
+        """
         from PIL import Image
 
         try:
@@ -56,16 +61,18 @@ class Reading:
                 image = _eight_bit(opened, "RGB" if self.channels == 3 else "L")
         except Exception as error:  # decoders of damaged files raise whatever they like
             raise Unreadable(str(path), f"{type(error).__name__}: {error}") from error
-        box = self._box(image.width, image.height, index)
+        box = self._box(image.width, image.height, number)
+        if self.random is not None:  # a part is all that is seen; around the middle, a resized image's neighbours count
+            image, box = image.crop(box), (0, 0, box[2] - box[0], box[3] - box[1])
         if (image.width, image.height) != (self.size, self.size) or box != (0, 0, image.width, image.height):
             image = image.resize((self.size, self.size), Image.Resampling.BICUBIC, box)
-        pixels = np.asarray(image, dtype=np.uint8)
+        pixels = np.array(image, dtype=np.uint8)
         return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
-    def _box(self, width: int, height: int, index: int) -> tuple[float, float, float, float]:
+    def _box(self, width: int, height: int, number: int) -> tuple[float, float, float, float]:
         """The part of the image that is kept: square in the middle, or drawn for this image alone, whoever reads it when."""
         if self.random is not None:
-            return _drawn(width, height, self.random, index)
+            return _drawn(width, height, self.random, number)
         side = min(width, height) * self.crop
         left, top = (width - side) / 2, (height - side) / 2
         return left, top, left + side, top + side
@@ -85,18 +92,22 @@ def _eight_bit(image: Image, mode: str) -> Image:
     return image.convert(mode)
 
 
-def _drawn(width: int, height: int, crop: Crop, index: int) -> tuple[float, float, float, float]:
-    """As torchvision's RandomResizedCrop: ten tries, then the middle."""
-    random = np.random.Generator(np.random.PCG64([crop.seed, index]))
+def _drawn(width: int, height: int, crop: Crop, number: int) -> tuple[float, float, float, float]:
+    """As torchvision's RandomResizedCrop, and timm's: ten tries, then the largest part in the middle with sides in ``ratio``.
+
+    RandomState's stream is frozen (NEP 19).
+    """
+    random = np.random.RandomState([*(part % 2**32 for part in crop.seed), number])
     for _ in range(10):
         area = width * height * random.uniform(*crop.scale)
         ratio = np.exp(random.uniform(*np.log(crop.ratio)))
         w, h = round(float(np.sqrt(area * ratio))), round(float(np.sqrt(area / ratio)))
         if 0 < w <= width and 0 < h <= height:
-            left, top = int(random.integers(width - w + 1)), int(random.integers(height - h + 1))
+            left, top = int(random.randint(width - w + 1)), int(random.randint(height - h + 1))
             return left, top, left + w, top + h
-    side = min(width, height)
-    return (width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2
+    w, h = min(width, round(height * crop.ratio[1])), min(height, round(width / crop.ratio[0]))
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + w, top + h
 
 
 class ImageFiles(Dataset[Any]):
@@ -115,14 +126,16 @@ class ImageFiles(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Raises Unreadable."""
-        x = torch.from_numpy(self.reading.read(self.folder / str(self.files[index]), int(index)))
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        """Sample ``number`` is file ``number % len``: a file that comes again in an epoch has another random part. Raises
+        Unreadable."""
+        index = number % len(self)
+        x = torch.from_numpy(self.reading.read(self.folder / str(self.files[index]), number))
         y = torch.tensor(self.labels[index])
         return Pixels(x[None], y[None], normal=self.normal)[0]  # type: ignore[return-value]
 
-    def cropped(self, scale: tuple[float, float], ratio: tuple[float, float], seed: int) -> ImageFiles:
-        """The same split with a random part of each image; ``seed`` and the sample's index alone decide which."""
+    def cropped(self, scale: tuple[float, float], ratio: tuple[float, float], seed: tuple[int, ...]) -> ImageFiles:
+        """The same split with a random part of each original image; ``seed`` and the sample's number alone decide which."""
         reading = replace(self.reading, random=Crop(scale, ratio, seed))
         other = ImageFiles(self.folder, self.files, self.labels, reading, self.normal, self.skip)  # type: ignore[arg-type]
         other.unreadable = self.unreadable
@@ -141,7 +154,7 @@ class ImageFiles(Dataset[Any]):
 
         def read(index: int) -> Unreadable | None:
             try:
-                x[index] = torch.from_numpy(self.reading.read(self.folder / str(self.files[index]), index))
+                x[index] = torch.from_numpy(self.reading.read(self.folder / str(self.files[index])))
             except Unreadable as error:
                 return error
             return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from spikebench.core.errors import InputError
 
@@ -33,8 +33,31 @@ class _Tried(Dataset[Any]):
             return error
 
 
-class Part(Subset[Any]):
-    """Some samples of a split; what cannot be read is the whole split's to count."""
+class Part(Dataset[Any]):
+    """Some samples of a split, ``indices`` of it; what cannot be read is the whole split's to count."""
+
+    def __init__(self, dataset: Dataset[Any], indices: Sequence[int]) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, number: int) -> Any:
+        """Numbers beyond the last are the same samples again, as of the whole split (``_images``)."""
+        again, index = divmod(number, len(self))
+        whole: Any = self.dataset
+        return whole[self.indices[index] + again * len(whole)] if again else whole[self.indices[index]]
+
+    def cropped(self, scale: tuple[float, float], ratio: tuple[float, float], seed: tuple[int, ...]) -> Part:
+        """Of a split that can be cropped; see ``_images``."""
+        whole: Any = self.dataset
+        return Part(whole.cropped(scale, ratio, seed), self.indices)
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Those of the whole split that have been met."""
+        found: dict[str, str] = getattr(self.dataset, "unreadable", {})
+        return found
 
     def leave_out(self, file: str, why: str) -> None:
         whole: Any = self.dataset

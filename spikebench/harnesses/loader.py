@@ -80,7 +80,7 @@ def _loading(training: Any, options: TrainingOptions, device: Any, seconds: floa
     # A data set of one batch is taken twice: the first time does not count.
     several = list(order) if len(order) > 1 else list(order) * 2
     taken: list[tuple[int, float]] = []
-    running = batches(training.train_split, options.batch_size, device, several, options.workers)
+    running = batches(training.examples.of_epoch(0), options.batch_size, device, several, options.workers)
     next(running)
     begun = start = time.perf_counter()
     for _, y in running:

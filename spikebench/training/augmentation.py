@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from spikebench.core.errors import InputError, Problem
 from spikebench.training.draws import Draws
 from spikebench.training.event_augmentation import change_events
-from spikebench.training.options import TrainingOptions
+from spikebench.training.options import SIDES, TrainingOptions
 from spikebench.training.rand_augment import RandAugment
 
 Normal = tuple[Tensor, Tensor]
@@ -26,10 +26,14 @@ def normal_of(split: Any) -> Normal | None:
 
 
 class Augmentation:
-    """What ``options`` do to a batch, in the order of the published trainings: shift or crop, mirror, RandAugment, erasing."""
+    """What ``options`` do to a batch, in the order of the published trainings: shift or crop, mirror, RandAugment, erasing.
 
-    def __init__(self, options: TrainingOptions, normal: Normal | None = None) -> None:
+    ``cropped``: the images come as random parts of their files.
+    """
+
+    def __init__(self, options: TrainingOptions, normal: Normal | None = None, cropped: bool = False) -> None:
         self.options = options
+        self.crops = options.crops and not cropped
         self.normal = normal
         self.rand_augment = None if options.rand_augment is None else RandAugment.parse(options.rand_augment)
 
@@ -40,8 +44,8 @@ class Augmentation:
         """
         options = self.options
         x = augment(x, options.augment, draws)
-        if options.crop_scale != (1.0, 1.0):
-            x = crop(x, options.crop_scale, draws)
+        if self.crops:
+            x = crop(x, options.crop_scale, draws, options.sides)
         if options.hflip:
             x = torch.where(draws.chance(options.hflip).view(-1, 1, 1, 1), x.flip(-1), x)
         if options.event_ops:
@@ -79,7 +83,7 @@ def augment(x: Tensor, how: Literal["none", "light", "standard"], draws: Draws) 
     return x.flatten(-2).gather(-1, index).view(x.shape) * inside[:, None].to(x.dtype)
 
 
-def crop(x: Tensor, scale: tuple[float, float], draws: Draws, ratio: tuple[float, float] = (3 / 4, 4 / 3)) -> Tensor:
+def crop(x: Tensor, scale: tuple[float, float], draws: Draws, ratio: tuple[float, float] = SIDES) -> Tensor:
     """A random part of each image, enlarged to the whole: ``scale`` of its area, sides in ``ratio`` (Szegedy et al., arXiv
     1409.4842); sampled linearly. A part that would be longer than the image is as long as it.
     """

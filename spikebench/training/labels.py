@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 def labelled(split: Split, labels: int | None, seed: int) -> Split:
     """``labels`` samples of ``split``, evenly over its classes (counts differ by one at most) and drawn by ``seed``; all if None.
 
-    Raises InputError for more labels than there are, fewer than one a class, or a split that is not held in memory.
+    Raises InputError for more labels than there are, fewer than one a class, or a split that does not say its ``labels``.
     """
     if labels is None:
         return split
-    if not isinstance(split, TensorDataset):
-        raise InputError(Problem("a part of the labels can be taken of data sets in memory alone", key="labels"))
-    y = split.tensors[1].cpu()
+    held = split.tensors[1] if isinstance(split, TensorDataset) else getattr(split, "labels", None)
+    if held is None:
+        raise InputError(Problem("this data set is read sample by sample, and does not say its labels before", key="labels"))
+    y = torch.as_tensor(held).cpu()
     generator = torch.Generator().manual_seed(seed)
     classes = y.unique().tolist()  # type: ignore[no-untyped-call]
     if not len(classes) <= labels <= len(y):
@@ -34,4 +35,4 @@ def labelled(split: Split, labels: int | None, seed: int) -> Split:
         queues.append(members[torch.randperm(len(members), generator=generator)].tolist())
     # Round by round one of each class; who has no more is left out, as its class is small.
     rounds = [queue[turn] for turn in range(max(map(len, queues))) for queue in queues if turn < len(queue)]
-    return subset(split, torch.tensor(sorted(rounds[:labels]), device=split.tensors[0].device))
+    return subset(split, torch.tensor(sorted(rounds[:labels]), device=getattr(held, "device", None)))

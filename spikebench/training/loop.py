@@ -15,18 +15,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from spikebench.core.errors import InputError
-from spikebench.data import Dataset, batches, resident
+from spikebench.data import Dataset, resident
 from spikebench.networks.batch_parts import together
 from spikebench.training import watch
-from spikebench.training.augmentation import Augmentation, normal_of
+from spikebench.training.augmentation import Augmentation
 from spikebench.training.averaging import Average
 from spikebench.training.draws import Draws
 from spikebench.training.drop_path import add_drop_path
 from spikebench.training.epochs import Epoch, Progress, known
 from spikebench.training.evaluation import Evaluation, evaluate
-from spikebench.training.group import ALONE, Batch, Group, Part, Statistics, distributed, parts_of
-from spikebench.training.labels import labelled
+from spikebench.training.group import ALONE, Batch, Group, Part, Statistics, distributed
 from spikebench.training.layers import SCALE
 from spikebench.training.mixing import mix
 from spikebench.training.objective import Classification
@@ -34,6 +32,7 @@ from spikebench.training.optimizers import make_optimizer
 from spikebench.training.options import TrainingOptions
 from spikebench.training.precision import Precision, autocast, resolve
 from spikebench.training.randomness import Randomness
+from spikebench.training.samples import Samples
 from spikebench.training.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -72,10 +71,12 @@ class Training:
         self.precision = resolve(options.amp, device, model)
         self.objective = objective or Classification(options)
         self.dataset = dataset
-        self.train_split = labelled(resident(dataset.split("train"), device), options.labels, seed)
-        self.samples = len(self.train_split)  # type: ignore[arg-type]
+        self.group = group
+        self.examples = Samples(dataset, options, seed, device, group)
+        self.train_split = self.examples.split
+        self.samples = len(self.examples)
         self.steps_per_epoch = math.ceil(self.samples / options.batch_size)
-        self.augmentation = Augmentation(options, normal_of(self.train_split))
+        self.augmentation = Augmentation(options, self.examples.normal, self.examples.cropped)
         self.optimizer = make_optimizer(model, options)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
         if options.drop_path:
@@ -83,7 +84,6 @@ class Training:
         self.average = None if options.ema is None else Average(model, options.ema)
         self.randomness = Randomness(seed, device, group.rank)
         self.first_step_loss: float | None = None
-        self.group = group
         self.parallel = None if group.world == 1 else distributed(model, self.objective, device)
         self.statistics = Statistics(model)
         self.history: list[Epoch] = []
@@ -249,20 +249,7 @@ class Training:
         if now.step:
             generator = torch.Generator()
             generator.set_state(now.order)
-        order = torch.randperm(self.samples, generator=generator)
-        if self.options.repeats > 1:
-            order = order.repeat_interleave(self.options.repeats)[: self.samples]
-        steps = order.split(self.options.batch_size)[now.step :]  # type: ignore[no-untyped-call]
-        plans = [parts_of(len(numbers), self.options.accumulate, self.group) for numbers in steps]
-        mine = [numbers[own] for numbers, (own, _) in zip(steps, plans, strict=True)]
-        found = batches(self.train_split, self.options.batch_size, self.device, mine, self.options.workers)
-        for (x, y), numbers, (own, parts) in zip(found, steps, plans, strict=False):
-            n = len(numbers)
-            if len(y) != len(own):  # what cannot be read was left out
-                if self.group.world > 1:
-                    raise InputError("on several devices every sample must be readable: train on one, or remove what is not")
-                n, (own, parts) = len(y), parts_of(len(y), self.options.accumulate)
-            yield Batch(x, y, n, own, parts)
+        return self.examples.batches(len(self.history), generator, now.step)
 
     def _now(self) -> float:
         if self.device.type == "cuda":

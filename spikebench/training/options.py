@@ -20,6 +20,9 @@ def parse_rand_augment(text: str) -> dict[str, float]:
     return found
 
 
+SIDES = (3 / 4, 4 / 3)
+"""Width by height of random parts of images, as torchvision and timm have it."""
+Checkpointing = Literal["off", "blocks", "spikingjelly"]
 EventOperation = Literal["identity", "flip", "roll", "translate_x", "translate_y", "rotate", "shear", "cutout"]
 
 
@@ -38,7 +41,9 @@ class TrainingOptions:
     it helps (``training.precision``); the records say which one ran.
 
     **Images**, changed batch by batch. ``augment``: ``light`` shifts each image by up to an eighth of its size; ``standard`` also
-    mirrors it, which is wrong for digits. ``crop_scale``: area of the part that is enlarged; ``hflip``: how likely mirrored;
+    mirrors it, which is wrong for digits. ``crop_scale``: area of the part that is enlarged, drawn anew in every epoch, and
+    ``crop_ratio`` its width by height: of the original where images are read from files. Null is 3/4 to 4/3 where ``crop_scale``
+    is given, else no cropping; with both, ``[1.0, 1.0]`` is the whole image, squeezed. ``hflip``: how likely mirrored;
     ``rand_augment``: timm's spelling, ``m9-n1-mstd0.4-inc1``; ``erase``: how likely a rectangle is noise; ``event_ops``: of these
     operations each sample gets one, the same in all frames (``training.event_augmentation``). ``mixup``, ``cutmix``:
     alpha, 0 for none, of ``mixup_prob`` of the batches, in the first ``mixup_off_epoch`` epochs (0: in all). ``repeats``: each
@@ -82,6 +87,7 @@ class TrainingOptions:
     hflip: float = 0.0
     rand_augment: str | None = None
     erase: float = 0.0
+    crop_ratio: tuple[float, float] | None = None
     event_ops: tuple[EventOperation, ...] = ()
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -131,6 +137,11 @@ class TrainingOptions:
                 *((name, "at least 0", getattr(self, name) >= 0) for name in ("mixup", "cutmix", "mixup_off_epoch")),
                 ("repeats", "at least 1", self.repeats >= 1),
                 ("event_ops", "different operations", len(set(self.event_ops)) == len(self.event_ops)),
+                (
+                    "crop_ratio",
+                    "two ratios above 0, the smaller one first, or null",
+                    self.crop_ratio is None or 0 < self.crop_ratio[0] <= self.crop_ratio[1],
+                ),
                 ("clip_norm", "above 0, or null", self.clip_norm is None or self.clip_norm > 0),
                 ("rate_target", "between 0 and 1", 0 <= self.rate_target <= 1),
                 ("rate_penalty", "at least 0", self.rate_penalty >= 0),
@@ -155,3 +166,13 @@ class TrainingOptions:
         """The same training, with all that changes how it runs but not what comes out as it is by default."""
         best_epoch: Literal["ignore", "use"] = "use" if self.best_epoch == "use" else "ignore"
         return replace(self, best_epoch=best_epoch, stop_on=(), tensorboard=False, devices=1, workers=0, checkpoint_minutes=10.0)
+    @property
+    def crops(self) -> bool:
+        """Whether random parts of images are trained on."""
+        return self.crop_scale != (1.0, 1.0) or self.crop_ratio is not None
+
+    @property
+    def sides(self) -> tuple[float, float]:
+        """Width by height of these parts, from and to."""
+        return self.crop_ratio or SIDES
+

@@ -114,23 +114,23 @@ def test_editors_know_the_recipes() -> None:
 
 
 def test_show_prints_what_comes_out_and_what_is_uncertain(capsys: pytest.CaptureFixture[str]) -> None:
-    show_recipe("spikformer-imagenet", ["lr=0.002"])
+    show_recipe("qkformer-imagenet", ["lr=0.002"])
     words = " ".join(capsys.readouterr().out.split())
     assert "lr 0.002 0.001 changed" in words
     assert "hflip 0.5 0.0 not read in the source" in words
-    assert "effective batch: 192 = 8 passes of 24; lr is taken as it stands" in words
+    assert "effective batch: 512 = 16 passes of 32; lr is taken as it stands" in words
     with pytest.raises(InputError, match=r"--set.*lr must be above 0"):
-        show_recipe("spikformer-imagenet", ["lr=-1.0"])
+        show_recipe("qkformer-imagenet", ["lr=-1.0"])
 
 
 def test_the_report_names_the_recipe_and_what_was_changed() -> None:
-    train = {**recipe_file("spikformer-imagenet").train, "epochs": 60}
+    train = {**recipe_file("qkformer-imagenet").train, "epochs": 60}
     plain = {**CELL, "cell_id": "c1", "group_id": "g1", "training": {"name": "train", "epochs": 3}}
     frame = Frame([], {"c0": {**CELL, "training": {"name": "train", **train}}, "c1": plain}, {}, {})
     (table,) = REGISTRIES["sections"].get("recipe")()(frame)
     rows = {row.cells[0].text: (row.cells[1].text, row.cells[2].text) for row in table.rows}
-    assert rows["recipe"] == ("spikformer-imagenet", "but for epochs")
-    assert rows["effective batch"] == ("192 = 8 passes of 24", "")
+    assert rows["recipe"] == ("qkformer-imagenet", "but for epochs")
+    assert rows["effective batch"] == ("512 = 16 passes of 32", "")
     assert rows["epochs"] == ("60", "changed here")
     assert rows["hflip"] == ("0.5", "not read in the source")
     assert based_on({"epochs": 12, "lr": 4e-3}) is None
