@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spikebench.core.metrics import Metric
@@ -19,14 +19,15 @@ MOST = 20
 """Files that are named."""
 
 
-def told(dataset: Any, name: str, split: Any) -> Iterator[Record]:
+def told(dataset: Any, name: str, unreadable: Mapping[str, str]) -> Iterator[Record]:
     """Of a data set of the user's files: how many of a split were left out, the first few by name, and how many are in train.
+
+    ``unreadable``: file -> why it was left out.
 
     Nothing of data sets that come in packages: nobody can have damaged them.
     """
     if not hasattr(dataset, "shared"):
         return
-    unreadable = split.unreadable
     yield Record.of(UNREADABLE, len(unreadable), conditions={"split": name})
     for file, why in list(unreadable.items())[:MOST]:
         yield Record.absent(UNREADABLE, f"left out: {why}", conditions={"split": name, "file": file})

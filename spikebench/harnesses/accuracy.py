@@ -105,7 +105,7 @@ class Harness:
             yield Record.of(ACCURACY, found.accuracy, conditions=conditions, samples=found.correct.int().tolist())
         if options.published_rule:
             yield _best_test_epoch(subject.weights_folder, own)
-        yield from told(subject.dataset, "test", split)
+        yield from told(subject.dataset, "test", getattr(split, "unreadable", {}))
 
 
 def _best_test_epoch(folder: Path, T: int) -> Record:

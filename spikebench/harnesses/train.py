@@ -148,7 +148,8 @@ class Harness:
             yield Record.of(BEST_EPOCH, training.best["epoch"], conditions=conditions)
         if options.epochs == 0:
             yield Record.of(FIRST_STEP_LOSS, known(training.first_step_loss), conditions=conditions)
-        yield from told(training.dataset, "train", training.train_split)
+        for split, files in training.unreadable.items():
+            yield from told(training.dataset, split, files)
 
 
 def _records(epoch: Epoch, conditions: dict[str, Scalar]) -> Iterator[Record]:

@@ -40,14 +40,11 @@ class OnDevices:
         self.precision = ""
         self.first_step_loss: float | None = None
         self.best: dict[str, Any] | None = None
-
-    @property
-    def train_split(self) -> Any:
-        return self.dataset.split("train")
+        self.unreadable: dict[str, dict[str, str]] = {}
 
     def __iter__(self) -> Iterator[Epoch]:
         for message in processes(_train, (self.subject, self.options), self.options.devices, self.subject.device.type):
-            epoch, self.precision, self.first_step_loss, self.best = message
+            epoch, self.precision, self.first_step_loss, self.best, self.unreadable = message
             if epoch is not None:
                 yield epoch
 
@@ -61,7 +58,7 @@ def _train(group: Any, tell: Callable[[Any], None], subject: Subject, options: T
     def report(epoch: Epoch | None) -> None:
         if group.rank == 0:
             best = None if training.best is None else {"epoch": training.best["epoch"]}
-            tell((epoch, training.precision, training.first_step_loss, best))
+            tell((epoch, training.precision, training.first_step_loss, best, training.unreadable))
 
     for epoch in train(training, subject.weights_folder, subject.job.job_id):
         report(epoch)

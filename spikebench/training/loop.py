@@ -32,7 +32,7 @@ from spikebench.training.optimizers import make_optimizer
 from spikebench.training.options import TrainingOptions
 from spikebench.training.precision import Precision, autocast, resolve
 from spikebench.training.randomness import Randomness
-from spikebench.training.samples import Samples
+from spikebench.training.samples import Samples, note_unreadable
 from spikebench.training.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Training:
         self.history: list[Epoch] = []
         self.progress: Progress | None = None
         self.best: dict[str, Any] | None = None
+        self._left_out: dict[str, dict[str, str]] = {}
 
     @property
     def kept(self) -> nn.Module:
@@ -103,6 +104,12 @@ class Training:
     @cached_property
     def _test_split(self) -> Split:
         return resident(self.dataset.split("test"), self.device)
+
+    @property
+    def unreadable(self) -> dict[str, dict[str, str]]:
+        """Split -> file -> why it was left out, as far as they were read since the training began."""
+        read = {"train": self.train_split, "validation": vars(self).get("validation_split")}
+        return note_unreadable(self._left_out, read)
 
     def first_loss(self) -> float:
         """The loss of the first step, without taking it: nothing of the model or of the randomness changes."""
@@ -267,6 +274,7 @@ class Training:
             "first_step_loss": self.first_step_loss,
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
             "best": self.best,
+            "unreadable": self.unreadable,
             "progress": None if self.progress is None else dataclasses.asdict(self.progress),
         }
 
@@ -284,4 +292,5 @@ class Training:
         self.first_step_loss = state["first_step_loss"]
         self.history = [Epoch(**epoch) for epoch in state["history"]]
         self.best = state["best"]
+        self._left_out = state["unreadable"]
         self.progress = None if state["progress"] is None else Progress(**state["progress"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +16,14 @@ from spikebench.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from spikebench.data import Split
+
+
+def note_unreadable(known: dict[str, dict[str, str]], splits: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """``known``, split -> file -> why it was left out, with what these splits have met by now."""
+    for name, split in splits.items():
+        if hasattr(split, "unreadable"):
+            known.setdefault(name, {}).update(split.unreadable)
+    return known
 
 
 class Samples:

@@ -34,7 +34,13 @@ def test_two_stems_are_compared_on_a_folder_with_damage(command: Command, tmp_pa
         if '"metric"' in line
     ]
     found = {(r.metric, r.conditions["split"]): r.value for r in records if r.metric.endswith("_samples") and r.value is not None}
-    assert found == {("unreadable_samples", "train"): 1, ("unreadable_samples", "test"): 0, ("shared_samples", "test"): 1}
+    assert found == {
+        ("unreadable_samples", "train"): 1,
+        ("unreadable_samples", "validation"): 0,
+        ("unreadable_samples", "test"): 0,
+        ("shared_samples", "validation"): 0,
+        ("shared_samples", "test"): 1,
+    }
     accuracies = [record.value for record in records if record.metric == "accuracy"]
     assert len(accuracies) == 2
     assert max(accuracies) > 0.5, "three classes that differ in where a square is"
