@@ -90,6 +90,19 @@ EPOCH_MEMORY = Metric(
     tolerance=0.1,
     note="of tensors on a GPU, of the process on a CPU; the same after every epoch unless something is never let go",
 )
+EPOCH_PEAK = Metric(
+    "epoch_peak_memory",
+    "B",
+    "lower",
+    "measured",
+    "Peak memory in training",
+    display_unit="MiB",
+    display_factor=2.0**-20,
+    digits=0,
+    portable=False,
+    tolerance=0.1,
+    note="most that the epoch's steps held: tensors on a GPU, all of the process on a CPU",
+)
 BEST_EPOCH = Metric("best_epoch", "1", None, "counted", "Best epoch", digits=0, note="by validation accuracy")
 
 
@@ -112,6 +125,7 @@ class Harness:
         FIRST_STEP_LOSS,
         DEAD_LAYERS,
         EPOCH_MEMORY,
+        EPOCH_PEAK,
         BEST_EPOCH,
         *METRICS,
     )
@@ -166,5 +180,9 @@ def _records(epoch: Epoch, conditions: dict[str, Scalar]) -> Iterator[Record]:
         (EPOCH_MEMORY, epoch.memory),
     ):
         yield Record.of(metric, value, conditions=conditions)
+    if epoch.peak:
+        yield Record.of(EPOCH_PEAK, epoch.peak, conditions=conditions)
+    else:
+        yield Record.absent(EPOCH_PEAK, "this system does not say how much a process held at most", conditions=conditions)
     for name in epoch.silent:
         yield Record.of(DEAD_LAYERS, 1, scope=name, conditions=conditions)

@@ -23,6 +23,11 @@ NAMES = ("input", "running_mean", "running_var", "weight", "bias", "training", "
 _active: list[Sum] = []
 
 
+def adding() -> Sum | None:
+    """What adds up over the parts of a batch now, if it is computed in parts."""
+    return _active[-1] if _active else None
+
+
 def whole(count: int) -> int:
     """How many numbers a statistic of ``count`` of them here stands on, in all parts."""
     return int(_active[-1](torch.tensor(float(count), dtype=torch.float64))) if _active else count

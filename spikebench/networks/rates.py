@@ -25,6 +25,11 @@ def collecting_rates() -> Iterator[list[Tensor]]:
         _collections.remove(rates)
 
 
+def collecting() -> bool:
+    """Whether rates are collected now."""
+    return bool(_collections)
+
+
 def note_rate(spikes: Tensor) -> None:
     """Called by every neuron layer with its output (T, B, ...)."""
     if _collections:

@@ -17,7 +17,8 @@ class Epoch:
     ``learning_rate``: of its last step. ``seconds``: its optimisation steps, validation and checkpoint left out; ``throughput``:
     samples per second of those. ``loss`` and ``accuracy``: after it, on the validation split; None where nothing is validated.
     ``figures``: what else was found, by name. ``silent``: neuron layers without a spike in the whole epoch. ``memory``: bytes
-    held after it, by tensors on a GPU, by the process on a CPU. ``test_accuracy``: with ``test_epochs`` alone, in fp32.
+    held after it, by tensors on a GPU, by the process on a CPU; ``peak``: most of it in its steps, 0 if unknown.
+    ``test_accuracy``: with ``test_epochs`` alone, in fp32.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Epoch:
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
     silent: tuple[str, ...] = ()
     memory: int = 0
+    peak: int = 0
     test_accuracy: float | None = None
 
 
@@ -39,7 +41,7 @@ class Progress:
 
     ``order``: the randomness from which its order was drawn, (n,) uint8. ``step``: steps taken; ``samples`` seen in them;
     ``loss``: sum over these, 0-d float64; ``rate``: the last learning rate. ``sums``: what an objective adds up beside the loss,
-    0-d float64 by name. ``seconds``: how long the steps took. ``silent``: neuron layers without a spike so far.
+    0-d float64 by name. ``seconds``: how long the steps took. ``silent``: neuron layers without a spike so far. ``peak``: bytes.
     """
 
     order: Tensor
@@ -50,6 +52,7 @@ class Progress:
     seconds: float = 0.0
     sums: dict[str, Tensor] = dataclasses.field(default_factory=dict)
     silent: list[str] = dataclasses.field(default_factory=list)
+    peak: int = 0
 
     def add(self, name: str, value: Tensor) -> None:
         """Add a 0-d ``value`` to the sum called ``name``."""

@@ -32,6 +32,7 @@ from spikebench.training.optimizers import make_optimizer
 from spikebench.training.options import TrainingOptions
 from spikebench.training.precision import Precision, autocast, resolve
 from spikebench.training.randomness import Randomness
+from spikebench.training.recomputing import recomputing
 from spikebench.training.samples import Samples, note_unreadable
 from spikebench.training.schedule import learning_rate
 
@@ -143,6 +144,7 @@ class Training:
         self.model.train()
         now = self.progress = self.progress or self._begin()
         with self.randomness.active(), watch.crossing_off(self.model, now.silent):
+            watch.forget_peak(self.device)
             start = self._now() - now.seconds
             for batch in self._batches(now):
                 now.rate = learning_rate((number - 1) * self.steps_per_epoch + now.step, self.steps_per_epoch, self.options)
@@ -159,12 +161,13 @@ class Training:
                 after_step()
                 start += time.perf_counter() - before
             now.seconds = self._now() - start
+            now.peak = max(now.peak, watch.peak(self.device))
         self.require_finite()
         # The first process alone judges; the others wait for it where they next have something to tell each other.
         judged = self._judge(now) if self.group.rank == 0 else {}
         ranks = self.group.gather(now.silent)
         silent = [name for name in now.silent if all(name in others for others in ranks)]
-        found = {"silent": tuple(silent), "memory": watch.memory(self.device), **judged}
+        found = {"silent": tuple(silent), "memory": watch.memory(self.device), "peak": now.peak, **judged}
         done = Epoch(number, float(now.loss) / now.samples, now.rate, now.seconds, now.samples / now.seconds, **found)
         self.history.append(done)
         if (
@@ -223,6 +226,7 @@ class Training:
         """Gradients of one part are added to those that are there; returns its share of the step's loss."""
         images, labels = x.narrow(x.dim() - 4, part.stretch.start, part.stretch.stop - part.stretch.start), y[part.stretch]
         with ExitStack() as around:
+            around.enter_context(recomputing(self.model, self.options.activation_checkpointing))
             if self.parallel is not None:
                 if not last:
                     around.enter_context(self.parallel.no_sync())  # type: ignore[operator]

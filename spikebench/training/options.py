@@ -62,7 +62,10 @@ class TrainingOptions:
     it after each of five epochs. Both are recorded in any case. ``test_epochs``: the test split is looked at after every epoch,
     which decides nothing; ``accuracy: {published_rule: true}`` sets it. ``tensorboard``: event files beside the weights (extra
     ``tensorboard``). ``devices``: GPUs (on a CPU, processes) that share every step and end with what one would have, up to
-    rounding. ``workers``: loader processes for data sets that do not fit into memory. ``checkpoint_minutes``: how much of an
+    rounding. ``activation_checkpointing``: ``blocks`` keeps of each encoder block and stem stage its input alone, and computes
+    the rest again in the backward pass: less memory, more time, the same weights to the bit; ``spikingjelly`` is SpikingJelly's
+    memory optimisation of its own Spikformer (family ``sj``). Either is a way to train of its own, so that it can be compared
+    (``recipes``). ``workers``: loader processes for data sets that do not fit into memory. ``checkpoint_minutes``: how much of an
     epoch a kill costs at most; the end of an epoch, SIGTERM and Ctrl-C leave a checkpoint too.
     """
 
@@ -84,10 +87,10 @@ class TrainingOptions:
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
     augment: Literal["none", "light", "standard"] = "none"
     crop_scale: tuple[float, float] = (1.0, 1.0)
+    crop_ratio: tuple[float, float] | None = None
     hflip: float = 0.0
     rand_augment: str | None = None
     erase: float = 0.0
-    crop_ratio: tuple[float, float] | None = None
     event_ops: tuple[EventOperation, ...] = ()
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -104,6 +107,7 @@ class TrainingOptions:
     stop_on: tuple[Literal["dead_layer", "memory"], ...] = ()
     tensorboard: bool = False
     devices: int = 1
+    activation_checkpointing: Checkpointing = "off"
     workers: int = 0
     checkpoint_minutes: float = 10.0
 
@@ -133,15 +137,15 @@ class TrainingOptions:
                     "two areas above 0 and at most 1, the smaller one first",
                     0 < self.crop_scale[0] <= self.crop_scale[1] <= 1,
                 ),
-                *((name, "between 0 and 1", 0 <= getattr(self, name) <= 1) for name in ("hflip", "erase", "mixup_prob")),
-                *((name, "at least 0", getattr(self, name) >= 0) for name in ("mixup", "cutmix", "mixup_off_epoch")),
-                ("repeats", "at least 1", self.repeats >= 1),
-                ("event_ops", "different operations", len(set(self.event_ops)) == len(self.event_ops)),
                 (
                     "crop_ratio",
                     "two ratios above 0, the smaller one first, or null",
                     self.crop_ratio is None or 0 < self.crop_ratio[0] <= self.crop_ratio[1],
                 ),
+                *((name, "between 0 and 1", 0 <= getattr(self, name) <= 1) for name in ("hflip", "erase", "mixup_prob")),
+                *((name, "at least 0", getattr(self, name) >= 0) for name in ("mixup", "cutmix", "mixup_off_epoch")),
+                ("repeats", "at least 1", self.repeats >= 1),
+                ("event_ops", "different operations", len(set(self.event_ops)) == len(self.event_ops)),
                 ("clip_norm", "above 0, or null", self.clip_norm is None or self.clip_norm > 0),
                 ("rate_target", "between 0 and 1", 0 <= self.rate_target <= 1),
                 ("rate_penalty", "at least 0", self.rate_penalty >= 0),
@@ -162,10 +166,6 @@ class TrainingOptions:
         if wrong:
             raise ValueError("\n".join(wrong))
 
-    def identity(self) -> Self:
-        """The same training, with all that changes how it runs but not what comes out as it is by default."""
-        best_epoch: Literal["ignore", "use"] = "use" if self.best_epoch == "use" else "ignore"
-        return replace(self, best_epoch=best_epoch, stop_on=(), tensorboard=False, devices=1, workers=0, checkpoint_minutes=10.0)
     @property
     def crops(self) -> bool:
         """Whether random parts of images are trained on."""
@@ -176,3 +176,7 @@ class TrainingOptions:
         """Width by height of these parts, from and to."""
         return self.crop_ratio or SIDES
 
+    def identity(self) -> Self:
+        """The same training, with all that changes how it runs but not what comes out as it is by default."""
+        best_epoch: Literal["ignore", "use"] = "use" if self.best_epoch == "use" else "ignore"
+        return replace(self, best_epoch=best_epoch, stop_on=(), tensorboard=False, devices=1, workers=0, checkpoint_minutes=10.0)

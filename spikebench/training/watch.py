@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -60,6 +60,24 @@ def memory(device: torch.device) -> int:
     import resource
 
     return pages * resource.getpagesize()
+
+
+def forget_peak(device: torch.device) -> None:
+    """``peak`` is from now on."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as stream:
+        stream.write("5")  # of proc(5): the peak of resident memory becomes what is resident now
+
+
+def peak(device: torch.device) -> int:
+    """Most bytes held since ``forget_peak``, as ``memory`` counts them; 0 where the system does not say."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    with suppress(OSError), open("/proc/self/status", encoding="ascii") as stream:
+        return next((int(line.split()[1]) * 1024 for line in stream if line.startswith("VmHWM:")), 0)
+    return 0
 
 
 def complaint(history: Sequence[Epoch], stop_on: Collection[str]) -> str:

@@ -13,7 +13,7 @@ from spikebench.harnesses.train import Harness
 from spikebench.testing import make_subject
 
 CHOICE = Choice("train", {"epochs": 3, "batch_size": 8, "lr": 0.004})
-TIMES = {"epoch_seconds", "epoch_throughput", "epoch_memory"}
+TIMES = {"epoch_seconds", "epoch_throughput", "epoch_memory", "epoch_peak_memory"}
 
 
 def run(folder: Path, choice: Choice = CHOICE, stop_after: int | None = None, **subject: object) -> list[Record]:

@@ -18,7 +18,7 @@ from spikebench.testing import make_subject
 from spikebench.training.devices import processes
 from spikebench.training.group import Group
 
-TIMES = {"epoch_seconds", "epoch_throughput", "epoch_memory"}
+TIMES = {"epoch_seconds", "epoch_throughput", "epoch_memory", "epoch_peak_memory"}
 
 
 def _fate(group: Group, tell: Callable[[Any], None], folder: Path, fate: str) -> None:

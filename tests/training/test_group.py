@@ -69,7 +69,7 @@ def _rank(rank: int, world: int, folder: Path, options: list[TrainingOptions]) -
 @pytest.mark.parametrize("world", [2])
 def test_two_processes_are_one_up_to_rounding(tmp_path: Path, world: int) -> None:
     """Passes that are shared, dealt out whole, and (31 samples in steps of 10: the last has one) too small to be either."""
-    options = [OPTIONS, replace(OPTIONS, accumulate=2), replace(OPTIONS, accumulate=5)]
+    options = [OPTIONS, replace(OPTIONS, accumulate=2), replace(OPTIONS, accumulate=5, activation_checkpointing="blocks")]
     context = multiprocessing.get_context("spawn")
     ranks = [context.Process(target=_rank, args=(rank, world, tmp_path, options)) for rank in range(world)]
     for process in ranks:

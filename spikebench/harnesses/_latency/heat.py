@@ -19,7 +19,7 @@ from spikebench.harnesses._timing.outcome import absent, let_go, verdict
 from spikebench.harnesses._timing.race import Race
 from spikebench.harnesses._timing.rule import Rule, Sample, Series, warm_up
 from spikebench.harnesses._timing.sample import flush, timed
-from spikebench.harnesses._ways.contender import Contender, first_batch, settle
+from spikebench.harnesses._ways.contender import Contender, checkpointing_of, first_batch, settle
 from spikebench.harnesses._ways.ways import Way
 
 WINDOWS = 5
@@ -60,7 +60,7 @@ class Field:
             return
         for way in self.missing:
             try:
-                contender = Contender(model, way, x, y)
+                contender = Contender(model, way, x, y, checkpointing_of(self.subject))
                 seconds = timed(contender).seconds
                 self.remarks[way] = [f"LIF by {contender.implementation()}"]
             except Exception as error:

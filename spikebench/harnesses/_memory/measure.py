@@ -14,7 +14,7 @@ from spikebench.core.records import Record, Scalar
 from spikebench.harnesses._memory.allocations import Saved, bytes_of, peak
 from spikebench.harnesses._memory.metrics import PEAK_ALLOCATED, PEAK_RESERVED, SAVED_BYTES
 from spikebench.harnesses._timing.outcome import absent
-from spikebench.harnesses._ways.contender import Contender, first_batch
+from spikebench.harnesses._ways.contender import Contender, checkpointing_of, first_batch
 from spikebench.harnesses._ways.ways import Way
 
 
@@ -27,7 +27,7 @@ def measure(subject: Subject, way: Way, batch_size: int) -> Iterator[Record]:
     conditions = _conditions(way, batch_size)
     try:
         x, y = first_batch(subject.dataset, batch_size, subject.device)
-        records = list(_records(Contender(subject.model, way, x, y), conditions))
+        records = list(_records(Contender(subject.model, way, x, y, checkpointing_of(subject)), conditions))
     except Exception as error:  # out of memory is a result, and the next combination may fit
         records = [absent(metric, error, conditions) for metric in _expected(way)]
     gc.collect()

@@ -12,7 +12,7 @@ from spikebench.core.records import Record
 from spikebench.harnesses._power.meters import Meter
 from spikebench.harnesses._power.metrics import ENERGY_PER_IMAGE, POWER
 from spikebench.harnesses._timing.outcome import absent
-from spikebench.harnesses._ways.contender import Contender, first_batch, settle
+from spikebench.harnesses._ways.contender import Contender, checkpointing_of, first_batch, settle
 from spikebench.harnesses._ways.ways import Way
 
 
@@ -31,7 +31,7 @@ def measure(
         cell = subject.job.cell
         untrained = cell.training is None and cell.weights is None
         model = settle(subject.model, first_batch(subject.dataset, 8, subject.device)[0]) if untrained else subject.model
-        contender = Contender(model, way, x, y)
+        contender = Contender(model, way, x, y, checkpointing_of(subject))
         _spend(contender, seconds / 2)  # clocks and caches settle
         found = [_window(contender, seconds, meter) for _ in range(windows)]
         implementation = contender.implementation()

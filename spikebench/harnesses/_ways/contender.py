@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikebench.core.errors import InputError
+from spikebench.core.protocols import Subject
 from spikebench.harnesses._timing.outcome import UnavailableError
 from spikebench.harnesses._ways import spikingjelly
 from spikebench.harnesses._ways.compiler import compiled
 from spikebench.harnesses._ways.ways import COMPILED, OURS, SPIKINGJELLY, SPIKINGJELLYS, Way
 from spikebench.kernels.lif import use_backend
 from spikebench.training.objective import Classification
-from spikebench.training.options import TrainingOptions
+from spikebench.training.options import Checkpointing, TrainingOptions
+from spikebench.training.recomputing import recomputing
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -30,11 +32,13 @@ class Contender:
     """``way`` applied to a copy of ``model``: calling it runs one batch. The model itself is never changed.
 
     Training is a forward pass, the loss and a backward pass, without the optimizer, which is the same for all. Half precision is
-    autocast. Raises UnavailableError where this machine, or this network, cannot be run that way.
+    autocast. ``checkpointing``: what the cell's training recomputes (``training.recomputing``), a training step here does too.
+    Raises UnavailableError where this machine, or this network, cannot be run that way.
     """
 
-    def __init__(self, model: nn.Module, way: Way, x: Tensor, y: Tensor) -> None:
+    def __init__(self, model: nn.Module, way: Way, x: Tensor, y: Tensor, checkpointing: Checkpointing = "off") -> None:
         self.way = way
+        self.checkpointing: Checkpointing = checkpointing if way.phase == "training" else "off"
         self.device = x.device
         self._check(model)
         self.model = copy.deepcopy(model).train(way.phase == "training")
@@ -97,7 +101,7 @@ class Contender:
             torch._dynamo.config.patch(recompile_limit=256, fail_on_recompile_limit_hit=True) if self._compiles else nullcontext()
         )
         try:
-            with backend, limits:
+            with backend, limits, recomputing(self.model, self.checkpointing):
                 yield
         except InputError as error:
             raise UnavailableError(str(error)) from error
@@ -143,6 +147,13 @@ class Contender:
 
 
 _OBJECTIVE = Classification(TrainingOptions())
+
+
+def checkpointing_of(subject: Subject) -> Checkpointing:
+    """Of the cell's training."""
+    training = subject.job.cell.training
+    found: Checkpointing = "off" if training is None else training.resolve("harnesses").activation_checkpointing
+    return found
 
 
 class _LifCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]
