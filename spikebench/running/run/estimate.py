@@ -53,19 +53,23 @@ class Estimate:
     variants: int
 
 
-def estimate(plan: Plan, threads: int) -> Estimate:
-    """For workers of ``threads`` CPU threads; cells that differ in their seed alone are timed once."""
+def estimate(plan: Plan, threads: int, share: float | None = None) -> Estimate:
+    """For workers of ``threads`` CPU threads; cells that differ in their seed alone are timed once.
+
+    ``share``: end when more than this part of the time found so far has been spent on finding it, and ``SECONDS``; as soon as
+    ``SURE`` variants are timed and ``SECONDS`` are over if not given.
+    """
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        return _estimate(plan)
+        return _estimate(plan, share)
     finally:
         torch.set_num_threads(before)
 
 
-def _estimate(plan: Plan) -> Estimate:
+def _estimate(plan: Plan, share: float | None) -> Estimate:
     keys = {cell.cell_id: (cell.group_id, _trained_on(cell, jobs)) for cell, jobs in plan.cells}
     variants = {keys[cell.cell_id]: cell for cell, _ in reversed(plan.cells)}
     order = list(reversed(variants))
@@ -74,15 +78,23 @@ def _estimate(plan: Plan) -> Estimate:
     known: dict[tuple[str, str | None], Guess] = {}
     started = time.perf_counter()
     for key in order:
-        if len(known) >= SURE and time.perf_counter() - started > SECONDS:
+        if _is_enough(list(known.values()), time.perf_counter() - started, share):
             break
         known[key] = _time_cell(variants[key], device=key[1])
+        if len(known) == 1:
+            started = time.perf_counter()  # what is loaded and compiled once is not what variants cost
     missing = Guess(None, None)
     cells = {cell_id: known.get(key, missing) for cell_id, key in keys.items()}
     timed = [guess.seconds for guess in cells.values() if guess.seconds is not None]
     pretraining = _pretraining(plan)
     unknown = sum(device is not None and (group_id, device) not in known for group_id, device in keys.values())
     return Estimate(cells, sum(timed) + unknown * (fmean(timed) if timed else 0.0), pretraining, len(known), len(variants))
+
+
+def _is_enough(known: Sequence[Guess], spent: float, share: float | None) -> bool:
+    if share is None:
+        return len(known) >= SURE and spent > SECONDS
+    return spent > max(SECONDS, share * sum(guess.seconds or 0.0 for guess in known))
 
 
 def _trained_on(cell: Cell, jobs: Sequence[PlannedJob]) -> str | None:
@@ -100,13 +112,11 @@ def _pretraining(plan: Plan) -> float:
 
 
 def _time_pretraining(cell: Cell, device: str) -> float:
-    import torch
-
     from spikebench.training.pretraining import Pretraining, masked_model
 
     assert cell.pretraining is not None
     options = cell.pretraining.resolve("harnesses")
-    dataset, place = _loaded(cell.dataset), torch.device(device)
+    dataset, place = _loaded(cell.dataset), _place(device)
     model = masked_model(cell.variant, dataset.inputs, options, cell.seed).to(place)
     training = Pretraining(model, dataset, options, seed=cell.seed, device=place)
     return _seconds(training, options.epochs)
@@ -114,8 +124,6 @@ def _time_pretraining(cell: Cell, device: str) -> float:
 
 def _time_cell(cell: Cell, device: str | None) -> Guess:
     """``device``: where its training runs, in the suite's own precision and with the training's own steps; None: it has none."""
-    import torch
-
     from spikebench.training.loop import Training
 
     model = initial_model(cell)
@@ -123,9 +131,16 @@ def _time_cell(cell: Cell, device: str | None) -> Guess:
     options = None if cell.training is None else cell.training.resolve("harnesses")
     if device is None or options is None or options.epochs == 0:
         return Guess(parameters, None if device is None else 0.0)
-    place = torch.device(device)
+    place = _place(device)
     training = Training(model.to(place), _loaded(cell.dataset), options, seed=cell.seed, device=place)
     return Guess(parameters, _seconds(training, options.epochs))
+
+
+def _place(device: str) -> Any:
+    """Where steps are timed: on the CPU where this machine lacks the device that the workers have."""
+    import torch
+
+    return torch.device(device if device != "cuda" or torch.cuda.is_available() else "cpu")
 
 
 def _seconds(training: Training, epochs: int) -> float:

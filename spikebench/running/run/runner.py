@@ -22,6 +22,7 @@ from spikebench.running.jobs.events import Event, JobEnded
 from spikebench.running.jobs.execute import Executor, log
 from spikebench.running.jobs.plan import Place, Plan, make_plan, place_of, timing_launcher
 from spikebench.running.run.limits import AS_THE_SUITE, Limits
+from spikebench.running.run.placement import Expected, longest_first
 from spikebench.running.run.survey import survey
 
 
@@ -29,7 +30,8 @@ from spikebench.running.run.survey import survey
 class Run:
     """A suite bound to its results folder. ``failures``: job id -> reason, and ``changed``: whether anything new was
     written, are known when ``events`` has run. ``whole``: the plan is all that the suite wants of its folder. ``locked``: this
-    process keeps other drivers out already. ``seen``: when the folder's jobs were last changed before the plan was made."""
+    process keeps other drivers out already. ``seen``: when the folder's jobs were last changed before the plan was made.
+    ``expected``: how long cells take, by which the longest are begun first."""
 
     suite: Suite
     store: ResultsFolder
@@ -41,6 +43,7 @@ class Run:
     locked: bool = False
     seen: int | None = None
     place: Place | None = None
+    expected: Expected = dataclasses.field(default_factory=dict)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -73,7 +76,7 @@ class Run:
         care = care_of(self.suite, (job.harness for job in jobs.values()), self._device, work)
         phases = (
             (self.suite.launcher, self.plan.pretraining_chains(), care),
-            (self.suite.launcher, self.plan.shared_chains(), care),
+            (self.suite.launcher, longest_first(self.plan.shared_chains(), self.expected), care),
             (timing_launcher(self.suite), self.plan.exclusive_chains(), dataclasses.replace(care, exclusive=True)),
         )
         for launcher, chains, cared in phases:
@@ -140,13 +143,16 @@ class Run:
         return text
 
 
-def open_run(path: str | Path, results: str | Path, fresh: bool = False, limits: Limits = AS_THE_SUITE) -> Run:
-    """Read a suite file and find out what is to do. Writes nothing.
+def open_run(
+    path: str | Path, results: str | Path, fresh: bool = False, limits: Limits = AS_THE_SUITE, begins: bool = True
+) -> Run:
+    """Read a suite file and find out what is to do. Writes nothing. ``begins``: it is going to be done, the longest first.
 
     Raises InputError for a bad suite, StorageError if ``results`` holds another suite's folder of this name.
     """
-    found = survey(path, limits)
-    return bind(found.suite, Path(results) / found.suite.name, fresh, found.place)
+    found = survey(path, limits, Path(results) if begins else None, fresh)
+    run = bind(found.suite, Path(results) / found.suite.name, fresh, found.place)
+    return dataclasses.replace(run, expected=found.expected)
 
 
 def bind(suite: Suite, folder: Path, fresh: bool = False, place: Place | None = None) -> Run:

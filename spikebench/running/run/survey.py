@@ -17,30 +17,37 @@ from spikebench.core.suite_reader import load
 from spikebench.running.jobs.plan import Place, place_of
 from spikebench.running.launchers._apart import apart
 from spikebench.running.run.limits import AS_THE_SUITE, Limits
+from spikebench.running.run.placement import Expected, expect
 
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """A checked suite, whose cells know their ids, and where its jobs will run."""
+    """A checked suite, whose cells know their ids, where its jobs will run, and how long they are expected to take there."""
 
     suite: Suite
     place: Place
+    expected: Expected = dataclasses.field(default_factory=dict)
 
 
-def survey(path: str | Path, limits: Limits = AS_THE_SUITE) -> Survey:
-    """Read and check a suite file, here or in a process of its own. Raises InputError with every problem of the file."""
-    found = apart(_survey, path, limits) if _runs_elsewhere(path) else _survey(path, limits)
+def survey(path: str | Path, limits: Limits = AS_THE_SUITE, results: Path | None = None, fresh: bool = False) -> Survey:
+    """Read and check a suite file, here or in a process of its own. Raises InputError with every problem of the file.
+
+    ``results``: where its folder is, for a driver that is going to run the suite; without it nothing is expected of its jobs.
+    """
+    asked = (path, limits, results, fresh)
+    found = apart(_survey, *asked) if _runs_elsewhere(path) else _survey(*asked)
     own_files.use(found.suite.own)
     return found
 
 
-def _survey(path: str | Path, limits: Limits = AS_THE_SUITE) -> Survey:
+def _survey(path: str | Path, limits: Limits = AS_THE_SUITE, results: Path | None = None, fresh: bool = False) -> Survey:
     from spikebench.running.jobs import rules
 
     suite = limits.of(load(path, rules))
     for cell in suite.cells:
         cell.known()
-    return Survey(suite, place_of(suite))
+    place = place_of(suite)
+    return Survey(suite, place, {} if results is None else expect(suite, results / suite.name, place, fresh))
 
 
 def _runs_elsewhere(path: str | Path) -> bool:

@@ -20,7 +20,7 @@ NUMBERS = ("seed", "parameters", "about")
 
 def show_plan(path: Path, results: Path, fresh: bool) -> None:
     """Print every cell with its jobs. Raises InputError, StorageError."""
-    run = open_run(path, results, fresh)
+    run = open_run(path, results, fresh, begins=False)
     guesses = estimate(run.plan, getattr(run.suite.launcher.resolve("launchers"), "threads", 0))
     console = standard_output()
     console.print(f"{run.suite.name}: {len(run.plan.cells)} cells, {len(list(run.plan.jobs))} jobs", style="italic")
