@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from spikebench.core.plans import Plans
 from spikebench.core.store import ResultsFolder
 from spikebench.core.text import printable
 from spikebench.running.run.progress import clock
+from spikebench.running.verbs._workers import Begun, begun_by_last_driver, network, told
 
 MOST = 20
 """Failures that are listed; a report lists all."""
@@ -22,25 +23,32 @@ MOST = 20
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """A job that is being done: its harness, the records that it has so far, seconds since the last one, and by whom."""
+    """A job that is being done, or was when its driver died: its harness and network, the records that it has so far, seconds
+    since the last one, what it said of its last epochs, and by whom. ``begun``: where and when; None where nobody wrote it down.
+    """
 
     job_id: str
     harness: str
+    network: str
     records: int
     silence: float
+    told: tuple[str, ...]
     process: str
+    begun: Begun | None
 
 
 @dataclasses.dataclass(frozen=True)
 class State:
     """``wanted``: ids of the jobs that the folder is for; those that are there if it has no plan. ``finished``: when the done
-    ones were finished, seconds since the epoch. ``failed``: those that failed last, with their files."""
+    ones were finished, seconds since the epoch. ``failed``: those that failed last, with their files. ``left``: what was begun
+    and nobody works on. ``workers``: each worker of the last driver, with the job that it began last."""
 
     wanted: frozenset[str]
     finished: dict[str, float]
     failed: dict[str, JobFile]
     working: tuple[Work, ...]
-    left: tuple[Unfinished, ...]
+    left: tuple[Work, ...]
+    workers: tuple[Begun, ...]
     holder: Holder | None
     notices: tuple[str, ...]
 
@@ -78,10 +86,12 @@ def state_of(path: Path, now: float) -> State:
         plan = None
     known = frozenset({*finished, *failed, *(one.job_id for one in begun)})
     wanted = known if plan is None else plan.jobs
-    working = tuple(_work(one, now) for one in at_work)
-    left = tuple(one for one in begun if one not in at_work and one.job_id not in finished)
+    workers = begun_by_last_driver(path)
+    places = {one.job_id: one for one in sorted(workers, key=lambda one: one.at)}
+    working = tuple(_work(path, one, places, now) for one in at_work)
+    left = tuple(_work(path, one, places, now) for one in begun if one not in at_work and one.job_id not in finished)
     wanted_failures = {job_id: file for job_id, file in failed.items() if job_id in wanted}
-    return State(wanted, finished, wanted_failures, working, left, holder, tuple(store.notices))
+    return State(wanted, finished, wanted_failures, working, left, tuple(workers), holder, tuple(store.notices))
 
 
 def show_status(path: Path) -> None:
@@ -97,13 +107,19 @@ def lines(path: Path, state: State, now: float) -> Iterable[str]:
     to_do = len(state.wanted) - state.done - len(state.failed)
     yield f"{path}: {state.done} of {len(state.wanted)} jobs done, {len(state.failed)} failed, {to_do} to do"
     if state.holder is None:
-        begun = f"; {len(state.left)} jobs were begun and are taken up by the next run" if state.left else ""
+        jobs = "1 job was" if len(state.left) == 1 else f"{len(state.left)} jobs were"
+        begun = f"; {jobs} begun and not finished: the next run goes on from there" if state.left else ""
         yield f"nobody works here{begun}"
+        for work in state.left[:MOST]:
+            yield from _said(work, now, ended=True)
+        if len(state.left) > MOST:
+            yield f"  and {len(state.left) - MOST} more"
     else:
         yield f"running for {clock(max(0.0, now - state.holder.since))}: {state.holder}"
         for work in state.working:
-            so_far = f"{work.records} records, the last {clock(work.silence)} ago"
-            yield f"  {work.harness} {work.job_id[:8]}: {so_far}, by {work.process}"
+            yield from _said(work, now)
+        busy = {work.begun.where for work in state.working if work.begun is not None}
+        yield from (f"  {one.where}: between jobs, last {one.job_id[:8]}" for one in state.workers if one.where not in busy)
         left = state.remaining(now)
         if left is not None:
             yield f"about {clock(left)} left, at the pace so far"
@@ -115,7 +131,22 @@ def lines(path: Path, state: State, now: float) -> Iterable[str]:
     yield from (f"notice: {notice}" for notice in state.notices)
 
 
-def _work(one: Unfinished, now: float) -> Work:
+def _said(work: Work, now: float, ended: bool = False) -> Iterable[str]:
+    """What a worker does, or did when it ended, a line, and below it what the job has said last."""
+    what = " ".join(filter(None, (work.harness, work.job_id[:8], work.network)))
+    if work.begun is None:
+        place, since = "", ""
+    else:
+        place = f"{work.begun.where}: "
+        began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(work.begun.at))
+        since = f" since {began}" + ("" if ended else f", for {clock(max(0.0, now - work.begun.at))}")
+    records = "1 record" if work.records == 1 else f"{work.records} records"
+    so_far = f"{records}, the last {clock(work.silence)} ago" if work.records else "no record yet"
+    yield f"  {place}{what}{since}: {so_far}, by {work.process}"
+    yield from (f"    {line}" for line in work.told)
+
+
+def _work(folder: Path, one: Unfinished, places: Mapping[str, Begun], now: float) -> Work:
     records, _ = read_unfinished(one.path)
     try:
         silence = max(0.0, now - one.path.stat().st_mtime)
@@ -123,4 +154,5 @@ def _work(one: Unfinished, now: float) -> Work:
     except (OSError, NewerError):  # it was finished a moment ago
         silence, header = 0.0, {}
     who = f"process {one.process.pid} on {one.process.host}" if one.process else "an unknown process"
-    return Work(one.job_id, str(header.get("harness", "job")), len(records), silence, who)
+    harness, cell = str(header.get("harness", "job")), network(folder, str(header.get("cell_id", "")))
+    return Work(one.job_id, harness, cell, len(records), silence, tuple(told(records)), who, places.get(one.job_id))

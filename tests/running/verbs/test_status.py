@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -74,13 +75,93 @@ def test_without_a_driver_there_is_no_forecast(folder: Path) -> None:
     state = state_of(folder, BEGAN)
     assert state.working == ()
     assert state.remaining(BEGAN) is None
-    assert "nobody works here; 1 jobs were begun and are taken up by the next run" in lines(folder, state, BEGAN)
+    assert "nobody works here; 1 job was begun and not finished: the next run goes on from there" in lines(folder, state, BEGAN)
 
 
 def test_a_run_that_has_finished_nothing_promises_nothing(folder: Path) -> None:
     for path in (folder / "jobs").glob("*.jsonl"):
         os.utime(path, (BEGAN - 1, BEGAN - 1))
     assert state_of(folder, BEGAN + 60).remaining(BEGAN + 60) is None
+
+
+# -- workers -----------------------------------------------------------------------------------------------------------------
+
+
+def logged(folder: Path, *events: tuple[float, str, dict[str, str]]) -> None:
+    with (folder / "log.jsonl").open("a") as stream:
+        for at, event, details in events:
+            when = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(at))
+            stream.write(json.dumps({"time": when, "event": event, **details}) + "\n")
+
+
+def started(at: float, job: str, node: str, worker: str) -> tuple[float, str, dict[str, str]]:
+    return at, "started", {"job_id": job, "node": node, "worker": worker}
+
+
+@pytest.fixture
+def training(folder: Path) -> Path:
+    """The job in work is a training in its third epoch; its worker is the second of the node ``a``, beside one of ``b``."""
+    put = ResultsFolder(folder).put_facts
+    variant = {
+        "family": "spikformer",
+        "stem": {"name": "scs", "patch_size": 2},
+        "attention": "ssa",
+        "depth": 2,
+        "dim": 64,
+        "T": 4,
+    }
+    plain = {"dataset": "digits", "training": None, "pretraining": None, "weights": None}
+    put("cells", "c", {"schema": 1, "cell_id": "c", "group_id": "g", "variant": variant, "seed": 7, **plain})
+    (partial,) = (folder / "jobs/unfinished").iterdir()
+    rows = [
+        Record(metric, value, unit, conditions={"epoch": epoch}).to_json()
+        for epoch in (1, 2, 3, 4)
+        for metric, value, unit in (("epoch_loss", 1 / epoch, "nat"), ("epoch_accuracy", epoch / 10, "1"))
+    ]
+    partial.write_text("\n".join([json.dumps({"schema": 2, **header("job4"), "harness": "train"}), *rows]) + "\n")
+    os.utime(partial, (BEGAN + 55, BEGAN + 55))
+    logged(
+        folder,
+        (BEGAN - 9, "run", {}),
+        started(BEGAN - 9, "job0", "a", "9"),  # a worker of an earlier driver
+        (BEGAN, "run", {}),
+        started(BEGAN + 1, "job1", "a", "10"),
+        started(BEGAN + 2, "job4", "b", "1"),  # lost there, begun again below
+        started(BEGAN + 20, "job4", "a", "2"),
+    )
+    with (folder / "log.jsonl").open("a") as stream:
+        stream.write(
+            '[]\n{"event": "started"}\n{"time": "now", "event": "started", "job_id": "x", "node": "n", "worker": "1"}\n{"ti'
+        )
+    return folder
+
+
+WORKED = ["    epoch 2: loss 0.500, val. accuracy 20.0 %", "    epoch 3: loss 0.333, val. accuracy 30.0 %",
+          "    epoch 4: loss 0.250, val. accuracy 40.0 %"]  # fmt: skip
+
+
+def test_a_line_for_each_worker_with_what_it_does_since_when_and_its_last_epochs(training: Path) -> None:
+    said = list(lines(training, state_of(training, BEGAN + 60), BEGAN + 60))
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(BEGAN + 20))
+    assert said[2] == (
+        f"  a/2: train job4 scs/ssa 2-64 T=4 seed=7 since {when}, for 0:40: 8 records, the last 0:05 ago,"
+        f" by process {os.getppid()} on {host()}"
+    )
+    assert said[3:6] == WORKED
+    assert said[6:8] == ["  a/10: between jobs, last job1", "  b/1: between jobs, last job4"]
+
+
+def test_a_driver_that_died_leaves_what_its_workers_did(training: Path) -> None:
+    (partial,) = (training / "jobs/unfinished").iterdir()
+    gone = Process(host(), 2**22 + 1, 1)
+    partial.rename(partial.with_name(f"job4-m.{gone}.partial"))
+    held = json.loads((training / lock.FILE).read_text())
+    (training / lock.FILE).write_text(json.dumps({**held, "pid": gone.pid, "start": gone.start}))
+    said = list(lines(training, state_of(training, BEGAN + 60), BEGAN + 60))
+    assert said[1] == "nobody works here; 1 job was begun and not finished: the next run goes on from there"
+    assert said[2].startswith("  a/2: train job4 scs/ssa 2-64 T=4 seed=7 since ")
+    assert said[2].endswith(f": 8 records, the last 0:05 ago, by process {gone.pid} on {host()}")
+    assert said[3:6] == WORKED
 
 
 def test_damage_is_named_and_another_folder_is_refused(folder: Path, tmp_path: Path) -> None:
