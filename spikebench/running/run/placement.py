@@ -45,7 +45,8 @@ def expect(suite: Suite, folder: Path, place: Place, fresh: bool) -> Expected:
     """
     from spikebench.running.run.estimate import estimate
 
-    launcher = REGISTRIES["launchers"].get(suite.launcher.name)(suite.launcher.resolve("launchers"))
+    options = suite.launcher.resolve("launchers")
+    launcher = REGISTRIES["launchers"].get(suite.launcher.name)(options)
     trained = {cell.group_id for cell in suite.cells if cell.training is not None}
     if launcher.alone or len(trained) < 2 or len(suite.cells) <= launcher.workers or launcher.workers < 2:
         return {}
@@ -56,7 +57,7 @@ def expect(suite: Suite, folder: Path, place: Place, fresh: bool) -> Expected:
     if len(trainings) < 2 or len(plan.shared_chains()) <= launcher.workers:
         return {}
     try:
-        guesses = estimate(plan, getattr(launcher.options, "threads", 0), SHARE)
+        guesses = estimate(plan, getattr(options, "threads", 0), SHARE)
     except Exception:
         return {}
     return {cell_id: guess.seconds for cell_id, guess in guesses.cells.items() if guess.seconds is not None}
