@@ -1,9 +1,10 @@
-"""Data sets that are folders of classes of images: ``train``, ``val``, and ``test`` if there is one."""
+"""Data sets that are folders of classes of images: ``train``, ``val``, and ``test`` if there is one, or classes alone."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,8 +16,8 @@ from spikebench.core.variant import InputSpec
 from spikebench.data import RESIDENT_BYTES, SplitName, check_split
 from spikebench.data._bounds import outside
 from spikebench.data._files import root_of, same_content
-from spikebench.data._listing import Listing, class_problems, classes_of, list_folder, listing_content
-from spikebench.data._splits import cut
+from spikebench.data._listing import Listing, class_problems, classes_of, list_folder, listing_content, why_no_classes
+from spikebench.data._splits import cut, thirds
 
 if TYPE_CHECKING:
     from spikebench.data import Split
@@ -26,13 +27,18 @@ FIGURES = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation of ImageNet's training images, by channel."""
 GREY = ((0.449,), (0.226,))
 """The means of these."""
+RULE = "70/10/20"
+"""Percent of each class for training, validation and test, where no folder says what is for which (``thirds``)."""
+LEAST = 3
+"""Images of a class that is divided: one for each split."""
 
 
 class Folders:
     """A subclass says how large its validation is and whether its files are asked for their sizes.
 
     With ``test``, ``val`` is the validation split. Without it, ``val`` is the test split, as ImageNet's is in papers, and
-    validation is cut from ``train``.
+    validation is cut from ``train``. Where ``undivided`` folders will do, the classes may lie in ``root`` itself: each is then
+    divided by a rule, which ``settle`` stores as ``split``.
     """
 
     version: ClassVar[int] = 1
@@ -40,6 +46,7 @@ class Folders:
     """Folders of ``root`` that may hold the data set, where ``root`` does not itself."""
     share: ClassVar[float] = 0.1
     sized: ClassVar[bool] = True
+    undivided: ClassVar[bool] = False
     published: ClassVar[tuple[int, ...]] = ()
     """Classes, training and validation images of the one data set that needs no ``content``."""
 
@@ -48,27 +55,26 @@ class Folders:
 
     @property
     def inputs(self) -> InputSpec:
-        """As many classes as ``train`` has folders."""
-        classes = classes_of(self._root() / "train")
+        """As many classes as ``train`` has folders, or ``root`` where it is not divided."""
+        classes = classes_of(_training(self._root()))
         return InputSpec(self.options.channels, self.options.size, max(1, len(classes)))
 
     def settle(self, folder: Path) -> dict[str, Any]:
-        """``root`` as an absolute path, and ``content``, by the files' names and sizes. Raises InputError."""
+        """``root`` as an absolute path, ``content``, by the files' names and sizes, and ``split``. Raises InputError."""
         root = self._root(folder)
         listings = self._listings(root)
         problems = list(class_problems(listings))
-        if not problems and "test" not in listings and not self.options.full_train:
-            train = listings["train"]
-            counts = np.bincount(train.labels, minlength=len(train.classes))
-            single = next((name for name, count in zip(train.classes, counts, strict=True) if count < 2), None)
-            if single is not None:
-                message = f"{train.folder}: validation is cut from it, and class {single} has a single image"
-                problems.append(Problem(message, key="root"))
+        divided = len(listings) > 1
+        if not problems and "test" not in listings and not (divided and self.options.full_train):
+            problems += _too_few(listings["train"], 2 if divided else LEAST)
+        if divided and self._rule():
+            problems.append(Problem(f"{root} has train: its folders say what is for which split; leave split out", key="split"))
         if problems:
             raise InputError(problems)
         content = self._content(listings)
         same_content(content, self.options.content, root)
-        return {"root": str(root), **({"content": content} if content else {})}
+        rule = {} if divided else {"split": RULE}
+        return {"root": str(root), **({"content": content} if content else {}), **rule}
 
     def split(self, name: SplitName) -> Split:
         """x (channels, size, size) float32, normalised; y int64: the number of the class in the order of names.
@@ -96,16 +102,26 @@ class Folders:
         listing, chosen = self._chosen(self._root(), name)
         return _shared(self._root(), listing, tuple(chosen))
 
+    def _rule(self) -> str:
+        return str(getattr(self.options, "split", ""))
+
     def _root(self, folder: Path = Path()) -> Path:
         root = root_of(self.options.root, folder)
         found = next((place for place in (root, *(root / name for name in self.names)) if (place / "train").is_dir()), None)
         if found is None:
             there = sorted(path.name for path in root.iterdir() if path.is_dir())
-            wanted = f"expected {root / 'train'}/CLASS/* and {root / 'val'}/CLASS/*: there is no train"
-            raise InputError(Problem(f"{wanted}{nearest('train', there) if there else ' and no other folder'}", key="root"))
+            why = why_no_classes(root) if self.undivided else f"there is no train{nearest('train', there)}"
+            if not why:
+                return root
+            either = f", or {root}/CLASS/* to be divided {RULE}" if self.undivided else ""
+            wanted = f"expected {root / 'train'}/CLASS/* and {root / 'val'}/CLASS/*{either}"
+            raise InputError(Problem(f"{wanted}: {why if there else 'there is no folder in it'}", key="root"))
         return found
 
     def _listings(self, root: Path) -> dict[str, Listing]:
+        """By split; ``train`` alone where classes lie in ``root`` itself."""
+        if not (root / "train").is_dir():
+            return {"train": list_folder(root)}
         if not (root / "val").is_dir() and not (root / "test").is_dir():
             there = sorted(path.name for path in root.iterdir() if path.is_dir())
             raise InputError(Problem(f"expected {root / 'val'}/CLASS/*: there is no val{nearest('val', there)}", key="root"))
@@ -118,6 +134,9 @@ class Folders:
     def _chosen(self, root: Path, name: SplitName) -> tuple[Listing, Any]:
         """The listing that a split is from, and the indices of its files there."""
         listings = self._listings(root)
+        if len(listings) == 1:
+            listing = listings["train"]
+            return listing, thirds(np.array(listing.labels), name, self.options.full_train)
         own = "val" if "val" in listings else "test"
         if name == "test":
             listing = listings.get("test", listings[own])
@@ -128,6 +147,22 @@ class Folders:
             if len(listings) == 2:
                 return listing, cut(np.array(listing.labels), name, self.options.full_train, self.share)
         return listing, np.arange(len(listing))
+
+
+def _training(root: Path) -> Path:
+    """Where the classes lie that all splits have."""
+    return root / "train" if (root / "train").is_dir() else root
+
+
+def _too_few(train: Listing, least: int) -> Iterator[Problem]:
+    """The first class that cannot be divided."""
+    counts = np.bincount(train.labels, minlength=len(train.classes))
+    for name, count in zip(train.classes, counts, strict=True):
+        if count < least:
+            what = "validation is cut from it" if least == 2 else "it is divided into three splits"
+            has = "a single image" if count == 1 else f"{count} images"
+            yield Problem(f"{train.folder}: {what}, and class {name} has {has}", key="root")
+            return
 
 
 @lru_cache(maxsize=6)
@@ -156,7 +191,7 @@ def _shared(root: Path, listing: Listing, chosen: tuple[int, ...]) -> list[str]:
     sizes = dict(listing.sizes())
     for file in files:
         mine[sizes[file]].append(listing.folder / file)
-    train = list_folder(root / "train")
+    train = list_folder(_training(root))
     own = set(files) if train.folder == listing.folder else set()
     for file, size in train.sizes():
         if size in mine and file not in own:

@@ -11,6 +11,8 @@ from pathlib import Path
 from spikebench.core.errors import MOST_NAMES, Problem, nearest
 from spikebench.data._files import content_of
 
+SPLIT_WORDS = ("train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval")
+"""A folder of such a name is no class of images."""
 IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -59,6 +61,25 @@ def list_folder(folder: Path, suffixes: tuple[str, ...] = IMAGES) -> Listing:
     return Listing(folder, classes, tuple(files), tuple(labels))
 
 
+def why_no_classes(root: Path) -> str:
+    """Why the folders in ``root`` cannot be the classes of a data set; "" if they can."""
+    classes = classes_of(root)
+    split = next((name for name in classes if name.lower() in SPLIT_WORDS), None)
+    if split is not None:
+        return f"there is no train{nearest('train', classes)}" if split != "train" else ""
+    if len(classes) == 1:
+        deeper = f"; is {root / classes[0]} the root?" if classes_of(root / classes[0]) else ""
+        return f"there is one folder alone, {classes[0]}, and one class is nothing to learn{deeper}"
+    if not any(_has_images(root / name) for name in classes):
+        return f"no image lies in {_some('folder', classes)} directly; are the classes one folder deeper?"
+    return ""
+
+
+def _has_images(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.name.lower().endswith(IMAGES) and entry.is_file() for entry in entries)
+
+
 def _below(folder: Path, prefix: str, suffixes: tuple[str, ...]) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -91,7 +112,8 @@ def class_problems(listings: Mapping[str, Listing]) -> Iterator[Problem]:
 
 def _some(what: str, names: Sequence[str]) -> str:
     shown, more = ", ".join(names[:MOST_NAMES]), len(names) - MOST_NAMES
-    return f"the {what}{'es' if len(names) > 1 else ''} {shown}{f' and {more} more' if more > 0 else ''}"
+    plural = "" if len(names) == 1 else "es" if what.endswith("s") else "s"
+    return f"the {what}{plural} {shown}{f' and {more} more' if more > 0 else ''}"
 
 
 def listing_content(listings: Mapping[str, Listing], sized: bool) -> str:

@@ -1,7 +1,8 @@
-"""Any folder of images by class: ``root/train/CLASS/*`` and ``root/val/CLASS/*``, resized and cropped (ImageFolder's layout).
+"""Any folder of images by class, resized and cropped: ``root/CLASS/*``, or ``root/train/CLASS/*`` and ``root/val/CLASS/*``.
 
-With ``root/test/CLASS/*``, ``val`` is the validation split; without it, ``val`` is the test split and a tenth of each class of
-``train`` is validation. Up to 1 GiB of pixels a split is held in memory; what is larger is read file by file.
+Classes in ``root`` itself are divided: about 70 % of each for training, 10 % for validation, 20 % for test, the same files on
+every machine. With ``train`` and ``val``, ``val`` is the test split and a tenth of each class of ``train`` is validation; with
+``test`` too, ``val`` is the validation split. Up to 1 GiB of pixels a split is in memory; what is larger is read file by file.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from spikebench.data._folders import Folders, problems_of
 class Dataset(Folders):
     """JPEG, PNG, WebP, BMP, TIFF and PNM; greyscale, palette, CMYK and 16-bit images become 8-bit RGB."""
 
+    undivided = True
+
     @dataclass(frozen=True)
     class Options:
-        """``root``: where ``train`` and ``val`` are; empty: the folder in ``SPIKEBENCH_DATA``.
+        """``root``: where the classes, or ``train`` and ``val``, are; empty: the folder in ``SPIKEBENCH_DATA``.
 
         ``size``: the image's shorter side becomes this long, and its middle is cut out; with ``crop`` below 1 that share of it.
         ``channels``: 3 or 1. ``normalise``: ``imagenet`` subtracts ImageNet's mean and divides by its deviation, ``none`` leaves
         0..1. ``skip``: the share of a split's files that may be unreadable and are left out; above it the job fails.
-        ``full_train``: train on all of ``train``; validation is then a part of it. ``content``: what the files are, filled in.
+        ``full_train``: train on validation too, which is then a part of it. ``content``: what the files are, and ``split``: how
+        classes in ``root`` itself are divided; both are filled in.
         """
 
         root: str = ""
@@ -33,6 +37,7 @@ class Dataset(Folders):
         full_train: bool = False
         skip: float = 0.01
         content: str = ""
+        split: Literal["", "70/10/20"] = ""
 
         def __post_init__(self) -> None:
             if wrong := problems_of(self):

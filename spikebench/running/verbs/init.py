@@ -86,9 +86,7 @@ def suite_text(name: str, folder: Path | None, beside: Path) -> str:
     if learns:
         question = f"Which stem and which attention{' on my images' if folder else ''}?" if compares else "What does it achieve?"
     title = re.sub(r"[^A-Za-z0-9._-]", "-", folder.resolve().name if folder else name).lstrip(".-_")[:100] or "images"
-    batch, epochs = _steps(
-        sum(path.is_file() for path in (folder / "train").rglob("*")) if folder else samples_of(dataset, "train")
-    )
+    batch, epochs = _steps(_training_files(folder) if folder else samples_of(dataset, "train"))
     lines = [
         "# Every key is explained by `spikebench guide suite`, every name listed by `spikebench list`.",
         f"suite: {title}",
@@ -121,12 +119,23 @@ def _steps(samples: int | None) -> tuple[int, int]:
     return batch, max(12, math.ceil(LEAST_STEPS * batch / known))
 
 
+def _training_files(folder: Path) -> int:
+    """About how many; a folder of classes alone is divided."""
+    divided = (folder / "train").is_dir()
+    files = sum(path.is_file() for path in (folder / "train" if divided else folder).rglob("*"))
+    return files if divided else round(0.7 * files)
+
+
 def _dataset(name: str, folder: Path | None, beside: Path) -> tuple[Choice, Sequence[str]]:
     """The data that a suite about this preset can have at once, with what to say of them."""
     inputs = guess_inputs(name)
     if folder is not None:
         size = 32 if inputs.size == 8 else inputs.size
         said = [f"Each image's shorter side becomes {size} pixels. All options: spikebench list datasets folder"]
+        if not (folder / "train").is_dir():
+            said.append(
+                "Of each class about 70 % are trained on, 10 % are for validation and 20 % for test: always the same files."
+            )
         root = str(folder) if folder.is_absolute() else os.path.relpath(folder, beside)
         return Choice("folder", {"root": root, "size": size}), said
     if inputs.size == 8:

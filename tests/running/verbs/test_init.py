@@ -64,9 +64,24 @@ def test_it_is_about_a_folder_of_images_wherever_the_suite_lies(tmp_path: Path, 
     assert steps >= 240  # however few the images are
 
 
-def test_a_folder_that_is_not_split_is_told_where_it_says_how(tmp_path: Path) -> None:
+def test_a_folder_of_classes_alone_is_divided_and_the_suite_says_how(tmp_path: Path) -> None:
+    for number in range(40):
+        image(tmp_path / "photos" / ("day", "night")[number % 2] / f"{number}.png")
+    write_suite([str(tmp_path / "photos")], tmp_path / "suite.yaml")
+    suite = read(tmp_path / "suite.yaml")
+    assert suite.inputs.classes == 2
+    assert "# Of each class about 70 % are trained on, 10 % are for validation and 20 % for test" in (
+        tmp_path / "suite.yaml"
+    ).read_text(encoding="utf-8")
+    assert suite.training is not None
+    assert suite.training.options["epochs"] * 28 / suite.training.options["batch_size"] >= 240
+
+
+def test_a_folder_that_is_no_data_set_is_told_where_it_says_how(tmp_path: Path) -> None:
     image(tmp_path / "photos" / "day" / "1.png")
-    with pytest.raises(InputError, match=r"(?s)there is no train .*spikebench guide data"):
+    with pytest.raises(
+        InputError, match=r"(?s)one folder alone, day, and one class is nothing to learn\n.*spikebench guide data"
+    ):
         write_suite([str(tmp_path / "photos")], tmp_path / "suite.yaml")
 
 
