@@ -132,7 +132,8 @@ def _load(path: Path, stamps: Stamps) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # somebody else's code: whatever it raises is bad input to us
         del sys.modules[name]
-        raise InputError(f"{path}{_line(error, path)}: cannot be imported: {error!r}") from error
+        why = str(error) if isinstance(error, InputError) else f"cannot be imported: {error!r}"
+        raise InputError(f"{path}{_line(error, path)}: {why}") from error
     finally:
         sys.path.remove(folder)
     return module

@@ -43,7 +43,12 @@ class InputSpec:
     def __post_init__(self) -> None:
         for name in ("channels", "size", "classes", "T"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is None and name == "T":
+                continue
+            if isinstance(value, bool) or not hasattr(value, "__index__"):
+                hint = " (height and width are equal: crop or pad)" if name == "size" and isinstance(value, tuple | list) else ""
+                raise InputError(Problem(f"expected a whole number, got {value!r}{hint}", key=name))
+            if value < 1:
                 raise InputError(Problem(f"must be at least 1, got {value}", key=name))
 
 

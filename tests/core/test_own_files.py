@@ -227,6 +227,10 @@ def test_a_field_that_no_network_of_the_suite_takes_is_told(folder: Path) -> Non
         ("import nothing_such\nclass Attention: ...\n", ":1: cannot be imported: ModuleNotFoundError"),
         ("a = 1\n", "mine.py offers no component: expected a class called one of Attention, "),
         ("class Attention: ...\n", "it lacks forward"),
+        (
+            "from spikebench import InputSpec\nclass Attention:\n    shape = InputSpec(3, (8, 16), 3)\n    def f(self): ...\n",
+            "mine.py:3: size: expected a whole number, got (8, 16) (height and width are equal: crop or pad)",
+        ),
         ("class Attention: ...\nraise SystemExit\n", "cannot be imported: SystemExit()"),
     ],
 )

@@ -12,6 +12,7 @@ from spikebench.core.errors import StorageError
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES, is_stage
 from spikebench.core.suite import inputs_of
+from spikebench.data._checked import Checked
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +40,8 @@ class Subject:
     @cached_property
     def dataset(self) -> Any:
         choice = self.job.cell.dataset
-        return REGISTRIES["datasets"].get(choice.name)(choice.resolve("datasets"))
+        found = REGISTRIES["datasets"].get(choice.name)(choice.resolve("datasets"))
+        return found if type(found).__module__.startswith("spikebench.data.") else Checked(found, choice.name)
 
     @cached_property
     def model(self) -> nn.Module:
