@@ -43,6 +43,20 @@ def t_quantile(probability: float, degrees: float) -> float:
     return float(stdtrit(degrees, probability))
 
 
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """95 % interval of the median from order statistics, without assuming a distribution (Conover 1999, section 3.2).
+
+    The ranks are those of the binomial's normal approximation. Six values are the fewest that can cover 95 %.
+    """
+    n = len(values)
+    if n < 6:
+        return -math.inf, math.inf
+    ordered = sorted(values)
+    reach = 1.96 * math.sqrt(n) / 2
+    low, high = math.floor(n / 2 - reach), math.ceil(n / 2 + reach)
+    return ordered[max(low, 0)], ordered[min(high, n - 1)]
+
+
 def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:
     """Kendall's tau-b of two rankings of the same things: 1 if they order all pairs alike, -1 if none; None where one of them
     orders nothing.

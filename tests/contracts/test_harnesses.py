@@ -22,6 +22,7 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "loader": {"seconds": 0.01},
     "latency": {"batch_sizes": [1, 2], "modes": ["eager"], "seconds": 0.01},
     "memory": {"batch_sizes": [2]},
+    "work": {"batch_sizes": [2], "phases": ["inference", "training"]},
     "power": {"batch_sizes": [2], "seconds": 0.05},
     "kernel": {"shapes": [[2, 1, 4, 2, 2]], "backends": ["torch", "spikingjelly"], "seconds": 0.01},
 }

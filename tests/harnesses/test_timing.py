@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
+from spikebench.derived.statistics import median_interval
 from spikebench.harnesses._timing import observe
 from spikebench.harnesses._timing.race import Race
-from spikebench.harnesses._timing.rule import Rule, Sample, Series, median_interval, warm_up
+from spikebench.harnesses._timing.rule import Rule, Sample, Series, warm_up
 
 
 class World:

@@ -41,7 +41,25 @@ def peak(run: Callable[[], None], device: torch.device, alive: int) -> Peak:
     return Peak(allocated, torch.cuda.max_memory_reserved(device))
 
 
+def count(run: Callable[[], object], device: torch.device) -> int:
+    """How many times ``run`` asks torch's allocator for memory."""
+    if device.type != "cuda":
+        return sum(change > 0 for change in _changes_on_cpu(run))
+    before = torch.cuda.memory_stats(device)["allocation.all.allocated"]
+    run()
+    torch.cuda.synchronize(device)
+    return int(torch.cuda.memory_stats(device)["allocation.all.allocated"] - before)
+
+
 def _peak_on_cpu(run: Callable[[], None]) -> int:
+    now = highest = 0
+    for change in _changes_on_cpu(run):
+        now += change
+        highest = max(highest, now)
+    return highest
+
+
+def _changes_on_cpu(run: Callable[[], object]) -> list[int]:
     """The profiler reports every allocation and release of torch's CPU allocator with its size; their running sum has a peak."""
     from torch.profiler import ProfilerActivity, profile
 
@@ -49,12 +67,7 @@ def _peak_on_cpu(run: Callable[[], None]) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         run()
     events: Any = profiled.profiler.kineto_results.events()
-    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
-    now = highest = 0
-    for _, change in changes:
-        now += change
-        highest = max(highest, now)
-    return highest
+    return [change for _, change in sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")]
 
 
 class Saved:

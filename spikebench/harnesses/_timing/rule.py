@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
 
+from spikebench.derived.statistics import median_interval
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -67,20 +69,6 @@ class Series:
         """Half of the 95 % interval of the median, as a fraction of it; infinite below six calls."""
         low, high = median_interval(self.clean)
         return (high - low) / 2 / self.median
-
-
-def median_interval(values: list[float]) -> tuple[float, float]:
-    """95 % interval of the median from order statistics, without assuming a distribution (Conover 1999, section 3.2).
-
-    The ranks are those of the binomial's normal approximation. Six values are the fewest that can cover 95 %.
-    """
-    n = len(values)
-    if n < 6:
-        return -math.inf, math.inf
-    ordered = sorted(values)
-    reach = 1.96 * math.sqrt(n) / 2
-    low, high = math.floor(n / 2 - reach), math.ceil(n / 2 + reach)
-    return ordered[max(low, 0)], ordered[min(high, n - 1)]
 
 
 def warm_up(call: Call, seconds: float, clock: Clock = time.perf_counter) -> bool:
