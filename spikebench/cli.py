@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from spikebench.cli_errors import guarded
+from spikebench.cli_gate import check
 from spikebench.cli_networks import audit, eval_, export
 
 app = typer.Typer(
@@ -221,24 +222,7 @@ def doctor() -> None:
     examine()
 
 
-@app.command()
-@guarded
-def check(
-    suite: SuitePath,
-    against: Annotated[Path, typer.Option("--against", metavar="RESULTS", help="The baseline: a results folder.")],
-    markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="Write the verdicts as Markdown.")] = None,
-    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write the verdicts as JUnit XML.")] = None,
-    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the verdicts as JSON.")] = None,
-    github: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub Actions.")] = False,
-) -> None:
-    """Measure SUITE anew and compare with kept results: exit 0 pass, 1 regression, 3 cannot tell."""
-    from spikebench.running.verbs.check import check_suite, outputs
-
-    gate = check_suite(suite, against)
-    _print(gate.document())
-    for line in outputs(gate, markdown, junit, json, github):
-        print(line)
-    raise typer.Exit(gate.exit_code)
+app.command()(check)
 
 
 baseline = typer.Typer(name="baseline", help="Keep results as the reference that `check` compares with.", no_args_is_help=True)

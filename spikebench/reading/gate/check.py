@@ -54,6 +54,12 @@ class Gate:
     judgements: tuple[Judgement, ...]
     notices: tuple[str, ...] = ()
     frames: tuple[Frame, Frame] | None = dataclasses.field(default=None, repr=False, compare=False)
+    blocks: tuple[Block, ...] = ()
+    """What a document has beside the verdicts."""
+
+    def with_times(self, judgements: Sequence[Judgement], blocks: tuple[Block, ...]) -> Gate:
+        """With verdicts on times that were measured in pairs, which decide like any other."""
+        return dataclasses.replace(self, judgements=_sorted((*self.judgements, *judgements)), blocks=(*self.blocks, *blocks))
 
     @cached_property
     def exit_code(self) -> int:
@@ -95,6 +101,7 @@ class Gate:
         if skipped:
             more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
             blocks.append(Text("not judged: " + "; ".join(skipped[:5]) + more))
+        blocks += self.blocks
         return Document(f"check {self.suite}", tuple(blocks))
 
     # -- outputs ---------------------------------------------------------------------------------------------------------
@@ -142,9 +149,7 @@ def check(old: Frame, new: Frame) -> Gate:
     said = (*old.notices, *old.remarks, *new.notices, *new.remarks)
     notices = [*said, *(f"{name} is not in the baseline and was not judged; {UPDATE}" for name in added)]
     found = [judgement for pair in pairs(old, new) if (judgement := judge(pair, tolerances)) is not None]
-    order = {"fail": 0, "inconclusive": 1, "pass": 2, "skipped": 3}
-    found.sort(key=lambda judgement: (not judgement.gating, order[judgement.outcome], _rank(judgement)))
-    return Gate(new.suite.name, tuple(found), tuple(notices), (old, new))
+    return Gate(new.suite.name, _sorted(found), tuple(notices), (old, new))
 
 
 def shared_groups(old: Frame, new: Frame) -> dict[str, str]:
@@ -165,6 +170,12 @@ def require_whole(old: Frame, shared: Mapping[str, str]) -> None:
 
 
 HEADS = (("variant", "variant", False), ("metric", "metric", False), ("old", "old", True), ("new", "new", True))
+
+
+def _sorted(judgements: Sequence[Judgement]) -> tuple[Judgement, ...]:
+    """Those that decide first, the worst of them first."""
+    order = {"fail": 0, "inconclusive": 1, "pass": 2, "skipped": 3}
+    return tuple(sorted(judgements, key=lambda judgement: (not judgement.gating, order[judgement.outcome], _rank(judgement))))
 
 
 def _rank(judgement: Judgement) -> int:
@@ -222,7 +233,8 @@ def _value(judgement: Judgement, gate: Gate, value: float | None) -> Cell:
     if value is None or gate.frames is None:
         return Absent()
     name = judgement.address.partition("{")[0]
-    frame = next(frame for frame in reversed(gate.frames) if any(record.metric == name for record in frame.records))
+    known = (frame for frame in reversed(gate.frames) if any(record.metric == name for record in frame.records))
+    frame = next(known, gate.frames[-1])
     display = display_for(frame.metric(name), [v for v in (judgement.old, judgement.new) if v is not None])
     return Label(f"{display.number(value)} {display.unit}".rstrip())
 

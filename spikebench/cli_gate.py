@@ -1,0 +1,86 @@
+"""The verb ``check`` as the command line has it: against kept results, or against other code in this session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spikebench.cli_errors import guarded
+
+if TYPE_CHECKING:
+    from spikebench.reading.reports.document import Document
+
+PANEL = "Pairs of one session"
+
+
+@guarded
+def check(
+    suite: Annotated[Path, typer.Argument(metavar="SUITE", help="A suite file (YAML).")],
+    against: Annotated[Path | None, typer.Option("--against", metavar="RESULTS", help="The baseline: a results folder.")] = None,
+    against_ref: Annotated[
+        str | None,
+        typer.Option(
+            "--against-ref", metavar="REF", help="A commit, branch or tag, measured here and now.", rich_help_panel=PANEL
+        ),
+    ] = None,
+    against_python: Annotated[
+        Path | None,
+        typer.Option("--against-python", metavar="PYTHON", help="Another environment's interpreter.", rich_help_panel=PANEL),
+    ] = None,
+    against_dir: Annotated[
+        Path | None,
+        typer.Option("--against-dir", metavar="DIR", help="Another checkout of this project.", rich_help_panel=PANEL),
+    ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="Record this machine's noise and say what can be held.", rich_help_panel=PANEL),
+    ] = False,
+    max_time: Annotated[
+        str | None,
+        typer.Option("--max-time", metavar="TIME", help="Of pairs or of a calibration: 45 min.", rich_help_panel=PANEL),
+    ] = None,
+    window: Annotated[
+        float, typer.Option("--window", metavar="SECONDS", help="Each process measures a job for so long.", rich_help_panel=PANEL)
+    ] = 0.5,
+    calibrations: Annotated[
+        Path, typer.Option("--calibrations", metavar="DIR", help="Where calibrations are kept.", rich_help_panel=PANEL)
+    ] = Path("results/calibration"),
+    markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="Write the verdicts as Markdown.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write the verdicts as JUnit XML.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the verdicts as JSON.")] = None,
+    github: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub Actions.")] = False,
+) -> None:
+    """Measure SUITE anew and compare, with kept results or with other code in pairs: exit 0 pass, 1 regression, 3 cannot tell."""
+    from spikebench.core.errors import InputError
+    from spikebench.running.pairs.against import Other
+    from spikebench.running.verbs.check import check_suite, outputs
+    from spikebench.running.verbs.check_pairs import Effort, check_against, seconds_of
+
+    others = [against_ref, against_python, against_dir]
+    asked = sum(each is not None for each in (against, *others)) + calibrate
+    if asked != 1:
+        names = "--against RESULTS, --against-ref REF, --against-python PYTHON, --against-dir DIR or --calibrate"
+        raise InputError(f"compare with {'what' if not asked else 'one thing'}? Give one of {names}")
+    effort = Effort(seconds_of(max_time), window, calibrations)
+    if calibrate:
+        from spikebench.running.verbs.calibrate import calibrate as record
+
+        _print(record(suite, effort))
+        return
+    if against is not None:
+        gate = check_suite(suite, against)
+    else:
+        gate = check_against(suite, Other(against_ref, against_python, against_dir), effort)
+    _print(gate.document())
+    for line in outputs(gate, markdown, junit, json, github):
+        print(line)
+    raise typer.Exit(gate.exit_code)
+
+
+def _print(document: Document) -> None:
+    from spikebench.core.console import standard_output
+    from spikebench.reading.reports.formats.terminal import show
+
+    show(document, standard_output())

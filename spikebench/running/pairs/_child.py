@@ -1,0 +1,190 @@
+"""What one fresh process does: a file that any version of spikebench can be made to run, so it is named by its path.
+
+``python -P _child.py ORDER`` reads an order (JSON) and writes an answer (JSON) beside it. It asks the version that it finds for
+no more than what ``run`` has always been made of: reading a suite, its cells and jobs, and executing a job.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+FIRST = ("first_call",)
+"""Times of a single call: no median, so nothing that pairs could decide."""
+
+
+def main() -> None:
+    _end_with_parent()
+    order_file = Path(sys.argv[1])
+    order = json.loads(order_file.read_text(encoding="utf-8"))
+    try:
+        answer = {"timing": _time, "counting": _count}[order["task"]](order)
+    except ImportError as error:
+        answer = {"error": f"{sys.executable} cannot import what it needs: {error}"}
+    except Exception as error:
+        answer = {"error": _words(error)}
+    answer["files"] = _files(order["roots"])
+    part = order_file.with_suffix(".part")
+    part.write_text(json.dumps(answer), encoding="utf-8")
+    part.rename(order_file.with_suffix(".answer"))
+
+
+def _count(order: dict[str, Any]) -> dict[str, Any]:
+    """Everything but times, once: trainings, counts and, beside each timing job, the work that it does."""
+    suite, jobs = _suite(order)
+    folder = _folder(suite, order)
+    timing: list[list[Any]] = []
+    failures: list[str] = []
+    for (cell, place), job in jobs.items():
+        if _exclusive(job):
+            timing.append([cell, place, job.harness.name])
+            extra = _work(job, {one.name: one.options for one in suite.measure})
+            if isinstance(extra, str):
+                failures.append(extra)
+            else:
+                failures += [f"{one.harness.name}: {reason}" for one in extra if (reason := _run(one, folder / "work")[1])]
+        else:
+            _run(job, folder / "results")
+    return {"timing": timing, "cells": len(suite.cells), "work": list(dict.fromkeys(failures)), **_identity()}
+
+
+def _time(order: dict[str, Any]) -> dict[str, Any]:
+    """The medians of the timing jobs that are asked for, each measured for ``window`` seconds."""
+    from spikebench.core.cells import Job
+    from spikebench.core.choice import Choice
+
+    suite, jobs = _suite(order)
+    folder = _folder(suite, order)
+    medians: list[list[Any]] = []
+    failures: dict[str, str] = {}
+    for cell, place in order["jobs"]:
+        job = jobs[cell, place]
+        options = dict(job.harness.options)
+        if hasattr(job.harness.resolve("harnesses"), "seconds"):
+            options["seconds"] = order["window"]
+        records, reason = _run(Job(job.cell, Choice(job.harness.name, options), job.device), folder / "results")
+        if reason:
+            failures[job.harness.name] = reason
+        for record in records:
+            if record.unit == "s" and record.value and not record.scope and record.metric not in FIRST:
+                conditions = {name: str(value) for name, value in record.conditions.items()}
+                medians.append([cell, record.metric, conditions, float(record.value)])
+    return {"medians": medians, "failures": failures}
+
+
+def _suite(order: dict[str, Any]) -> tuple[Any, dict[tuple[int, int], Any]]:
+    """The suite, and its jobs by cell and place in the cell."""
+    from spikebench.core import own_files, yaml_nodes
+    from spikebench.core.suite_reader import from_document
+    from spikebench.running.jobs import rules
+    from spikebench.running.jobs.plan import resolve_device
+
+    suite = from_document(yaml_nodes.parse(order["text"], order["suite"]), rules)
+    own_files.use(suite.own)
+    device = resolve_device(suite.device)
+    return suite, {(c, j): job for c, cell in enumerate(suite.cells) for j, job in enumerate(suite.jobs(cell, device))}
+
+
+def _folder(suite: Any, order: dict[str, Any]) -> Path:
+    """Where results go, made as a run makes it."""
+    import yaml
+
+    from spikebench.core.store import ResultsFolder
+
+    folder = Path(order["folder"])
+    for name in ("results", "work"):
+        store = ResultsFolder(folder / name).create()
+        if store.suite_text() is None:
+            store.put_suite(yaml.safe_dump(dict(suite.data), sort_keys=False, allow_unicode=True))
+            for cell in suite.cells:
+                store.put_facts("cells", cell.cell_id, cell.to_plain())
+    return folder
+
+
+def _run(job: Any, folder: Path) -> tuple[list[Any], str]:
+    """A job's records, and why it failed if it did."""
+    from spikebench.running.jobs.events import JobEnded, Measured
+    from spikebench.running.jobs.execute import execute
+
+    records, reason = [], ""
+    for event in execute(job, folder, fresh=True):
+        if isinstance(event, Measured):
+            records.append(event.record)
+        elif isinstance(event, JobEnded):
+            reason = event.failure
+    return records, reason
+
+
+def _exclusive(job: Any) -> bool:
+    from spikebench.core.registry import REGISTRIES
+
+    return bool(REGISTRIES["harnesses"].get(job.harness.name).exclusive)
+
+
+def _work(job: Any, asked_for: dict[str, Any]) -> list[Any] | str:
+    """Jobs that count what a timing job does, with the same batches and ways; why there are none. How instructions are counted is
+    what the suite's own ``work`` says."""
+    from spikebench.core.cells import Job
+    from spikebench.core.choice import Choice
+    from spikebench.core.registry import REGISTRIES
+
+    if "work" not in REGISTRIES["harnesses"]:
+        return "this version of spikebench has no harness `work`"
+    asked = job.harness.resolve("harnesses")
+    found = []
+    for name in ("work", "memory"):
+        fields = {field.name for field in dataclasses.fields(REGISTRIES["harnesses"].options(name))}
+        shared = [field for field in ("batch_sizes", "dtypes", "backends", "phases") if field in fields]
+        if not all(hasattr(asked, field) for field in shared):
+            return f"the work of {job.harness.name} cannot be counted: it has no batch sizes and ways"
+        how = {key: value for key, value in asked_for.get(name, {}).items() if key == "instructions"}
+        options = {**how, **{field: list(getattr(asked, field)) for field in shared}}
+        found.append(Job(job.cell, Choice(name, options), job.device))
+    return found
+
+
+def _identity() -> dict[str, Any]:
+    import torch
+
+    from spikebench.core.source import source
+    from spikebench.running.jobs.identity import here
+
+    return {"machine_id": here().machine_id, "source": source(), "torch": torch.__version__, "threads": torch.get_num_threads()}
+
+
+def _files(roots: list[str]) -> dict[str, str]:
+    """Modules that were imported from below the roots, this file apart."""
+    places = [os.path.realpath(root) + os.sep for root in roots]
+    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    real = {name: os.path.realpath(file) for name, file in files.items() if file and os.path.isabs(file)}
+    own = os.path.realpath(__file__)
+    return {name: file for name, file in real.items() if file != own and any(file.startswith(place) for place in places)}
+
+
+def _words(error: Exception) -> str:
+    """What a user can act upon: our errors are whole sentences, others get their kind and place."""
+    if any(base.__name__ == "SpikebenchError" for base in type(error).__mro__):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+
+
+def _end_with_parent() -> None:
+    """The parent holds the other end of standard input; when that closes, whatever ended it, nobody waits for an answer."""
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()
