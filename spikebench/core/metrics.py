@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from spikebench.core import own_files
 from spikebench.core.errors import InputError, nearest
@@ -65,33 +67,80 @@ VALUE_FREE = frozenset(
 
 def catalogue() -> Mapping[str, Metric]:
     """Every metric that any harness or derivation declares, by name, those in a suite's own files too. Imports those modules, but
-    no torch.
+    no torch. After them those that results folders declare of code that is not here, see ``learn``.
 
     Raises InputError if two declare the same name with different meanings.
     """
-    return _catalogue(own_files.state())
+    return ChainMap(_catalogue(own_files.state()), _learned)
 
 
 @cache
-def _catalogue(own: State) -> Mapping[str, Metric]:
+def _catalogue(own: State) -> dict[str, Metric]:
     found: dict[str, Metric] = {}
-    named = [f"{path.name}:{name}" for path in own_files.in_use().named for name in own_files.emitters(path)]
     for registry in ("harnesses", "derivations"):
-        for member in [*REGISTRIES[registry], *(named if registry == "harnesses" else [])]:
+        for member in [*REGISTRIES[registry], *(_named() if registry == "harnesses" else [])]:
             for metric in REGISTRIES[registry].get(member).metrics:
                 if found.setdefault(metric.name, metric) != metric:
                     raise InputError(f"metric {metric.name!r} is declared twice with different meanings, once by {member!r}")
     return found
 
 
+def _named() -> Iterator[str]:
+    """The harnesses of own files that a suite names one by one."""
+    for path in own_files.in_use().named:
+        for name in own_files.emitters(path):
+            yield f"{path.name}:{name}"
+
+
+_learned: dict[str, Metric] = {}
+
+
+def foreign() -> list[dict[str, Any]]:
+    """The metrics that harnesses of other packages and of a suite's own files declare, as JSON: who reads the results later need
+    not have that code, and must not run it to learn what a number is called.
+
+    A harness that cannot be loaded is left out: who uses it hears why.
+    """
+    found: dict[str, Metric] = {}
+    registry = REGISTRIES["harnesses"]
+    for member in [*registry, *_named()]:
+        if registry.origin(member) != "spikebench":
+            try:
+                found |= {metric.name: metric for metric in registry.get(member).metrics}
+            except InputError:
+                continue
+    return [dataclasses.asdict(metric) for metric in found.values()]
+
+
+def learn(declarations: Iterable[Mapping[str, Any]]) -> None:
+    """Know these metrics too, as ``foreign`` gave them: where no code here declares the same name, and until another folder says
+    otherwise. What does not fit a ``Metric`` is passed over: the metric is then known by its records alone.
+    """
+    for declaration in declarations:
+        metric = _declared(declaration)
+        if metric is not None:
+            _learned[metric.name] = metric
+
+
+def _declared(facts: Mapping[str, Any]) -> Metric | None:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        metric = TypeAdapter(Metric).validate_python(dict(facts))
+    except ValidationError:
+        return None
+    factor, tolerance = metric.display_factor, metric.tolerance
+    fits = math.isfinite(factor) and factor > 0 and math.isfinite(tolerance) and tolerance >= 0 and 0 <= metric.digits <= 12
+    return metric if fits else None
+
+
 def headline() -> tuple[str, ...]:
     """The names of the metrics that stand in the first table, in their order."""
-    return _headline(own_files.state())
+    return _headline(tuple((metric.headline, name) for name, metric in catalogue().items() if metric.headline is not None))
 
 
 @cache
-def _headline(own: State) -> tuple[str, ...]:
-    placed = [(metric.headline, name) for name, metric in _catalogue(own).items() if metric.headline is not None]
+def _headline(placed: tuple[tuple[int, str], ...]) -> tuple[str, ...]:
     return tuple(name for _, name in sorted(placed))
 
 

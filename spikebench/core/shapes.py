@@ -80,6 +80,10 @@ def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict) and is_plain(value)
 
 
+def _is_mappings(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_mapping, value))
+
+
 _SHAPES: Mapping[str, Mapping[str, Check]] = {
     "cells": {
         "cell_id": _is_text,
@@ -96,6 +100,10 @@ _SHAPES: Mapping[str, Mapping[str, Check]] = {
         "instructions": _is_texts,
         **dict.fromkeys(("cpu", "threads", "cores", "torch", "cuda"), is_scalar),
     },
-    "sources": {"plugins": _is_mapping, **dict.fromkeys(("spikebench", "commit", "dirty", "python"), is_scalar)},
+    "sources": {
+        "plugins": _is_mapping,
+        "metrics": _is_mappings,
+        **dict.fromkeys(("spikebench", "commit", "dirty", "python"), is_scalar),
+    },
 }
 """kind -> key -> whether a value fits; a cell needs its group_id, nothing else has to be there."""

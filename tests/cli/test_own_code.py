@@ -145,6 +145,7 @@ def test_the_report_needs_none_of_the_files(folder: Path, first: subprocess.Comp
         report = spikebench(tmp_path, "report", "results/own", "-f", "terminal")
         assert report.returncode == 0, report.stderr
         assert "net.py:make(hidden=4)" in report.stdout
+        assert "Weight tensors" in report.stdout  # in the first table, under its title
     finally:
         (tmp_path / "results").rename(folder / "results")
 

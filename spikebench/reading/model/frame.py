@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from spikebench.core.errors import InputError, StorageError, nearest
 from spikebench.core.garbage import not_searched
 from spikebench.core.job_files import JobFile
-from spikebench.core.metrics import Metric, catalogue
+from spikebench.core.metrics import Metric, catalogue, learn
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
@@ -198,8 +198,9 @@ def load_results(*folders: str | Path) -> Frame:
     """Read results folders into one frame, derived records (energy) included.
 
     The first folder's suite says how to report. A record that two folders share (same job, machine, metric, conditions and scope)
-    is kept once, of the first. Raises StorageError for what is no results folder, and if of what is there no job can be read;
-    else damaged files are left out and named in ``notices``.
+    is kept once, of the first. Metrics of plugins and own files that are not here mean what the folders say. Raises StorageError
+    for what is no results folder, and if of what is there no job can be read; else damaged files are left out and named in
+    ``notices``.
     """
     if not folders:
         raise InputError("no results folder given")
@@ -223,6 +224,8 @@ def load_results(*folders: str | Path) -> Frame:
         more = f" (and {len(notices) - 1} more)" if len(notices) > 1 else ""
         raise StorageError(f"{', '.join(map(str, folders))}: nothing here can be read: {notices[0]}{more}")
     headers = {str(file.header["job_id"]): file.header for file in files}
+    measured_by = dict.fromkeys(str(file.header["source_id"]) for file in files)
+    learn(declared for name in measured_by for declared in sources.get(name, {}).get("metrics") or ())
     distinct = Distinct()
     whole = {file.header["job_id"] for file in files if file.done}
     for file in files:

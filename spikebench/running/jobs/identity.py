@@ -7,6 +7,7 @@ from typing import Any
 
 from spikebench.core.cells import Job
 from spikebench.core.machine import machine
+from spikebench.core.metrics import foreign
 from spikebench.core.source import source
 from spikebench.core.store import ResultsFolder
 
@@ -29,10 +30,11 @@ def here(threads: int = 0) -> Identity:
 
 
 def put_identity(store: ResultsFolder) -> Identity:
-    """Of this process, once the folder has the facts behind both ids. Raises StorageError."""
+    """Of this process, once the folder has the facts behind both ids, and what metrics of others mean. Raises StorageError."""
     identity = here()
     store.put_facts("machines", identity.machine_id, _machine())
-    store.put_facts("sources", identity.source_id, source())
+    declared = foreign()
+    store.put_facts("sources", identity.source_id, {**source(), **({"metrics": declared} if declared else {})})
     return identity
 
 

@@ -1,15 +1,19 @@
 import dataclasses
+import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from spikebench.core import metrics
 from spikebench.core.errors import InputError, StorageError
+from spikebench.core.metrics import Metric
 from spikebench.core.records import Record
 from spikebench.reading.model.frame import Frame, load_results
 from spikebench.reading.model.suite_facts import SuiteFacts
 from spikebench.reading.model.summary import quantities, summarise
+from spikebench.reading.reports.sections.comparison import Section
 
 
 def test_a_row_per_record_with_factors_conditions_and_ids(grid, store):
@@ -153,3 +157,17 @@ def test_quantities_belong_to_their_frame_and_may_be_changed(frame, make_frame, 
     found[first].clear()
     assert quantities(frame)[first]
     assert len(next(iter(quantities(make_frame(grid[:4])).values()))) == len({one["group_id"] for one in grid[:4]})
+
+
+def test_a_metric_of_others_is_called_what_its_code_called_it(grid, store, monkeypatch):
+    """The code is not here: title, unit, direction and place in the first table come with the results."""
+    monkeypatch.setattr(metrics, "_learned", {})
+    declared = Metric(
+        "weight_norm", "s", "lower", "measured", "Norm of weights", display_unit="ms", headline=70, display_factor=1e3
+    )
+    folder = store(grid, alter=lambda one, r: dataclasses.replace(r, metric="weight_norm") if r.metric == "latency" else r)
+    assert load_results(folder).metric("weight_norm").title == "weight norm"
+    (folder / "sources" / "s1.json").write_text(json.dumps({"spikebench": "0.1.0", "metrics": [dataclasses.asdict(declared)]}))
+    frame = load_results(folder)
+    assert frame.metric("weight_norm") == declared
+    assert "Norm of weights [ms]" in [column.title for column in Section()(frame)[0].columns]
