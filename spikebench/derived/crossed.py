@@ -5,6 +5,17 @@ is estimated from its own mean square. Two seeds that get the same number right 
 zero. Degrees of freedom after Satterthwaite (1946). What seeds do is learned from all variants of a table together: the spread of
 one difference is moderated by the pooled one as in Smyth (2004), by as much as the variants' spreads are alike. Sources and
 simulated coverage: references.md 9.
+
+**Two variants with two seeds** have no others to learn from, and no interval of theirs is always within 1.5 times that of an
+oracle who knows the variances. The two differences by seed give one degree of freedom: where images matter little, t = 12.7
+makes the mean width 5.2 times the oracle's. The variants' own spreads give two and are not too small as long as a seed moves
+both the same way if at all, so of accuracies these are taken up to three seeds: t = 4.30 and, in simulations of 359 images, 1.6
+to 1.9 times the oracle's in the mean (paired: 3.0 to 4.6), 1.2 to 1.7 in the median, at most 1.4 with three seeds; a seed that
+moves both alike makes them wider than need be. Less cannot be had: as images matter less the problem becomes that of a mean
+with unknown scale, where of all intervals that cover at every scale none is, at its worst, narrower in the mean than a multiple
+of the estimated spread (Hunt and Stein): with two degrees of freedom 1.94 oracles for 95 %, and still 1.62 for 93 %. Simulated
+coverage is 94 to 99 % (paired: 90 to 99), and 91 % where seeds move one of the two six times as much as the other. Numbers
+without images keep their pairs: unequal spreads would cover 87 % there.
 """
 
 from __future__ import annotations
@@ -22,6 +33,8 @@ from spikebench.derived.statistics import Interval, t_quantile
 Values = Mapping[int, float]
 Answers = Mapping[int, Sequence[int | float]]
 """seed -> for every test image 1 (right) or 0."""
+FEW = 3
+"""Seeds up to which the differences of two variants alone say less of seeds than the variants' own spreads."""
 MOST = 8
 """Degrees of freedom at most, for each that the spread between seeds has: by chance it looks like none."""
 Name = Hashable
@@ -130,7 +143,10 @@ class Crossed:
         if n == 1:
             return Contrast(estimate, n, images if m else None, max(1, m - 1), images, own=True)
         raw, degrees = variance(by_seed), float(n - 1)
-        if self._prior is not None:
+        if m and n <= FEW and len(self.values) == 2 and math.prod(weights.values()) < 0:
+            raw = sum(weight**2 * variance([self.values[name][seed] for seed in seeds]) for name, weight in weights.items())
+            degrees = 2 * degrees
+        elif self._prior is not None:
             raw, degrees = self._prior.moderated(raw, degrees, noise, list(weights.values()))
         beyond = max(0.0, raw - noise)
         whole = images + beyond / n
