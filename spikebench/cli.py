@@ -7,13 +7,14 @@ spikebench itself, 130 interrupted.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from spikebench.cli_errors import guarded
 from spikebench.cli_gate import check
 from spikebench.cli_networks import audit, eval_, export
+from spikebench.cli_results import baseline, compare, explain
 
 app = typer.Typer(
     name="spikebench",
@@ -36,13 +37,6 @@ StallOption = Annotated[
     typer.Option("--stall", metavar="TIME", help="End a job that records nothing for 15 min; the suite's own if left out."),
 ]
 ResultsOption = Annotated[Path, typer.Option("--results", metavar="DIR", help="Results go to DIR/<suite>/.")]
-
-
-def _print(document: Any) -> None:
-    from spikebench.core.console import standard_output
-    from spikebench.reading.reports.formats.terminal import show
-
-    show(document, standard_output())
 
 
 @app.callback(invoke_without_command=True)
@@ -223,80 +217,8 @@ def doctor() -> None:
 
 
 app.command()(check)
-
-
-baseline = typer.Typer(name="baseline", help="Keep results as the reference that `check` compares with.", no_args_is_help=True)
 app.add_typer(baseline)
-RootOption = Annotated[Path, typer.Option("--root", metavar="DIR", help="Where baselines are kept: DIR/<suite>/.")]
-ResultsPath = Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder.")]
-ROOT = Path("results/reference")
-
-
-@baseline.command("update")
-@guarded
-def baseline_update(results: ResultsPath, root: RootOption = ROOT) -> None:
-    """Make RESULTS the baseline of its suite, sorted and rounded so that a reviewer can read the diff."""
-    from spikebench.reading.gate.baseline import update
-
-    print(update(results, root))
-
-
-@baseline.command("show")
-@guarded
-def baseline_show(suite: Annotated[str, typer.Argument(metavar="NAME", help="A suite's name.")], root: RootOption = ROOT) -> None:
-    """Print the baseline of a suite."""
-    from spikebench.reading.gate.baseline import show as document
-
-    _print(document(suite, root))
-
-
-@baseline.command("diff")
-@guarded
-def baseline_diff(results: ResultsPath, root: RootOption = ROOT) -> None:
-    """Say what `update` would change. Exit codes as of `check`."""
-    from spikebench.reading.gate.baseline import diff
-
-    gate = diff(results, root)
-    _print(gate.document())
-    raise typer.Exit(gate.exit_code)
-
-
-@app.command()
-@guarded
-def compare(
-    old: Annotated[Path, typer.Argument(metavar="A", help="A results folder.")],
-    new: Annotated[Path, typer.Argument(metavar="B", help="Another one of the same suite.")],
-) -> None:
-    """Compare two results folders: every difference with its interval, then what the gate would say. Measures nothing."""
-    from spikebench.reading.gate.check import check as judge
-    from spikebench.reading.gate.check import shared_groups
-    from spikebench.reading.gate.differences import compare as differences
-    from spikebench.reading.model.frame import load_results
-
-    frames = load_results(old), load_results(new)
-    shared_groups(*frames)
-    _print(differences(*frames))
-    gate = judge(*frames)
-    _print(gate.document())
-    raise typer.Exit(gate.exit_code)
-
-
-@app.command()
-@guarded
-def explain(
-    results: ResultsPath,
-    metric: Annotated[str, typer.Option("--metric", help="A metric or selector.")] = "energy",
-    group: Annotated[
-        str | None,
-        typer.Option("--group", help="The row: factors (stem=sps,attention=ssa) or a group id; the baseline's if left out."),
-    ] = None,
-) -> None:
-    """Say where a number comes from: by stage, layer and kind, the formula with the numbers put in, and other conventions."""
-    from spikebench.reading.model.frame import load_results
-    from spikebench.reading.reports.explain import explain as document
-
-    _print(document(load_results(results), metric, group))
-
-
+app.command()(compare)
+app.command()(explain)
 app.command()(export)
 app.command("eval")(eval_)
