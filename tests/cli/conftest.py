@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests import warm
+from tests.warm import environment
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -38,20 +39,9 @@ def command(tmp_path: Path) -> Command:
     """``command("run", suite)`` runs ``spikebench run suite`` in a temporary folder."""
 
     def run(*arguments: object, check: bool = False) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "spikebench", *map(str, arguments)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=check,
-            timeout=300,
-            env=environment(),
-        )
+        done = warm.run(*arguments, cwd=tmp_path, env=environment())
+        if check:
+            done.check_returncode()
+        return done
 
     return run
-
-
-def environment() -> dict[str, str]:
-    """One thread, and this checkout rather than an installed copy."""
-    root = str(Path(__file__).resolve().parents[2])
-    return {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "COLUMNS": "140", "NO_COLOR": "1"}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.cli.conftest import Command, environment
+from tests import warm
+from tests.cli.conftest import Command
 
 SUITE = """
 suite: gate
@@ -36,9 +35,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("measured")
     (folder / "gate.yaml").write_text(SUITE)
     for words in (["run", "gate.yaml"], ["baseline", "update", "results/gate"]):
-        subprocess.run(
-            [sys.executable, "-m", "spikebench", *words], cwd=folder, env=environment(), check=True, capture_output=True
-        )
+        warm.run(*words, cwd=folder).check_returncode()
     return folder
 
 

@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,8 @@ from typing import Any
 import pytest
 
 from spikebench.core.metrics import catalogue
-from tests.cli.conftest import TINY, Command, environment
+from tests import warm
+from tests.cli.conftest import TINY, Command
 
 KILLS = 10
 
@@ -33,17 +32,8 @@ def records(folder: Path) -> dict[tuple[Any, ...], Any]:
     return found
 
 
-def start(suite: Path, results: str, folder: Path, said: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-    words = [sys.executable, "-m", "spikebench", "run", str(suite), "--results", results]
-    # A background job of a shell ignores Ctrl-C, and so would all that it starts.
-    return subprocess.Popen(
-        words,
-        cwd=folder,
-        env=environment(),
-        stdout=said,
-        stderr=subprocess.STDOUT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+def start(suite: Path, results: str, folder: Path) -> warm.Running:
+    return warm.start("run", suite, "--results", results, cwd=folder, merged=True)
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +79,14 @@ def test_a_stopped_worker_is_ended_and_what_it_had_measured_is_kept(command: Com
     whole = tiny.read_text().replace("epochs: 3", "epochs: 40")
     tiny.write_text(whole + "launcher: {processes: {workers: 2}}\nstall: 40 s\n")
     folder = tmp_path / "stopped/tiny"
-    process = start(tiny, "stopped", tmp_path, said=subprocess.PIPE)
+    process = start(tiny, "stopped", tmp_path)
     deadline = time.monotonic() + 300
     begun = folder / "jobs/unfinished"
     while sum('"epoch": 2' in path.read_text() for path in begun.glob("*.partial")) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     for worker in children(process.pid):
         os.kill(worker, signal.SIGSTOP)
-    said = process.communicate(timeout=180)[0].decode()
+    said = process.communicate(timeout=180)[0]
     assert process.returncode == 4, said
     assert said.count("nothing was heard of the job for as long as stall, 40 s") == 2
     before = measured(folder)
@@ -133,7 +123,7 @@ def children(pid: int) -> list[int]:
 @pytest.mark.parametrize("launcher", ["inline", "{processes: {workers: 2}}"])
 def test_ctrl_c_held_down_leaves_a_resumable_folder_at_once(tiny: Path, tmp_path: Path, launcher: str) -> None:
     tiny.write_text(tiny.read_text().replace("epochs: 3", "epochs: 400") + f"launcher: {launcher}\n")
-    process = start(tiny, "results", tmp_path, said=subprocess.PIPE)
+    process = start(tiny, "results", tmp_path)
     deadline = time.monotonic() + 300
     while not list(tmp_path.glob("results/tiny/weights/*/checkpoint-*.pt")) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -141,7 +131,7 @@ def test_ctrl_c_held_down_leaves_a_resumable_folder_at_once(tiny: Path, tmp_path
     while process.poll() is None and time.monotonic() < deadline:
         process.send_signal(signal.SIGINT)
         time.sleep(0.02)
-    said = process.communicate(timeout=60)[0].decode()
+    said = process.communicate(timeout=60)[0]
     assert process.returncode == 130, said
     assert "the same command goes on from there" in said
     assert "Traceback" not in said

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import environment
+from tests import warm
 
 MODULE = '''"""Queries alone (an example, 2026)."""
 
@@ -44,10 +42,9 @@ def plugin(tmp_path: Path) -> Path:
 
 
 def run(plugin: Path) -> str:
-    env = environment()
+    env = warm.environment()
     env["PYTHONPATH"] = os.pathsep.join([str(plugin.parent), env["PYTHONPATH"]])
-    words = [sys.executable, "-m", "spikebench", "run", "tiny.yaml"]
-    done = subprocess.run(words, cwd=plugin.parents[1], env=env, capture_output=True, text=True, timeout=300)
+    done = warm.run("run", "tiny.yaml", cwd=plugin.parents[1], env=env)
     assert done.returncode == 0, done.stderr
     return " ".join(done.stderr.split())
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import environment
+from tests import warm
 
 FILES = {
     "blobs.py": '''"""Bright and dark squares (an example)."""
@@ -97,8 +96,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def spikebench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "spikebench", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment())
+    return warm.run(*arguments, cwd=folder)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,6 +11,7 @@ import pytest
 
 from spikebench.core.errors import StorageError
 from spikebench.reading.model.trials import Trials, load_trials
+from tests import warm
 
 SUITE = """\
 suite: tiny
@@ -33,18 +31,8 @@ search:
 """
 
 
-def start(folder: Path, results: str = "results") -> subprocess.Popen[str]:
-    root = str(Path(__file__).resolve().parents[3])
-    return subprocess.Popen(
-        [sys.executable, "-m", "spikebench", "search", "tiny.yaml", "--results", results],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "140"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A background job of a shell ignores Ctrl-C, and so would all that it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+def start(folder: Path, results: str = "results") -> warm.Running:
+    return warm.start("search", "tiny.yaml", "--results", results, cwd=folder)
 
 
 def wait_for(folder: Path, trials: int) -> None:
