@@ -17,9 +17,19 @@ def main() -> None:
     _interrupt_once()
     try:
         try:
-            from spikebench.cli import app
+            from spikebench.training import ranks
 
-            app()
+            others = ranks.join()
+            if others is not None and others.rank:
+                others.help_out()
+                return
+            try:
+                from spikebench.cli import app
+
+                app()
+            finally:
+                if others is not None:
+                    others.release()
         except KeyboardInterrupt:  # before the command began, or after it ended
             sys.exit(INTERRUPTED)
     except SystemExit as end:

@@ -141,13 +141,14 @@ class Harness:
         With ``epochs: 0`` the weights stay as they are initialised. Raises FloatingPointError if the training diverges,
         RuntimeError for what ``stop_on`` names, and StorageError if a checkpoint cannot be used or written.
         """
+        from spikebench.training import ranks
         from spikebench.training.devices import OnDevices
         from spikebench.training.epochs import known
         from spikebench.training.loop import Training
         from spikebench.training.whole import train
 
         training: Training | OnDevices
-        if options.devices > 1:
+        if options.devices > 1 or ranks.here() is not None:
             training = OnDevices(subject, options)
             epochs = iter(training)
         else:

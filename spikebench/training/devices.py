@@ -17,11 +17,13 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from spikebench.core import own_files
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.protocols import Subject
 from spikebench.training.epochs import Epoch
 from spikebench.training.interruption import deferred
 from spikebench.training.options import TrainingOptions
+from spikebench.training.ranks import here
 
 LEAVING = 50.0
 """Seconds that the processes have to end their step and write the checkpoint, when all shall end."""
@@ -31,7 +33,8 @@ START = "from spikebench.training.devices import serve; serve()"
 class OnDevices:
     """What ``Training`` says of itself, as the first of ``options.devices`` processes tells it; iterating trains.
 
-    Raises what a process raised, RuntimeError for one that died, and InputError for more GPUs than there are.
+    Under torchrun these are the processes that it has started, and this is the first. Raises what a process raised, RuntimeError
+    for one that died, and InputError for more GPUs, or other processes, than there are.
     """
 
     def __init__(self, subject: Subject, options: TrainingOptions) -> None:
@@ -43,26 +46,49 @@ class OnDevices:
         self.unreadable: dict[str, dict[str, str]] = {}
 
     def __iter__(self) -> Iterator[Epoch]:
-        for message in processes(_train, (self.subject, self.options), self.options.devices, self.subject.device.type):
+        for message in self._messages():
             epoch, self.precision, self.first_step_loss, self.best, self.unreadable = message
             if epoch is not None:
                 yield epoch
 
+    def _messages(self) -> Iterator[Any]:
+        given, kind = (self.subject, self.options, own_files.in_use()), self.subject.device.type
+        ranks = here()
+        if ranks is None:
+            yield from processes(_train, given, self.options.devices, kind)
+            return
+        if self.options.devices != ranks.world and (self.options.devices > 1 or not self.options.sync_batchnorm):
+            message = f"torchrun has started {ranks.world} processes here, got {self.options.devices}"
+            raise InputError(Problem(message, key="devices"))
+        with ranks.training(_help, *given, device=kind) as group:
+            yield from _trained(group, *given)
 
-def _train(group: Any, tell: Callable[[Any], None], subject: Subject, options: TrainingOptions) -> None:
+
+def _train(group: Any, tell: Callable[[Any], None], *given: Any) -> None:
+    for message in _trained(group, *given):
+        if group.rank == 0:
+            tell(message)
+
+
+def _help(group: Any, *given: Any) -> None:
+    _train(group, print, *given)
+
+
+def _trained(group: Any, subject: Subject, options: TrainingOptions, own: own_files.OwnFiles) -> Iterator[Any]:
+    """What ``OnDevices`` says, after each epoch and at the end; ``own``: the suite's own files, of which its network may be."""
     from spikebench.training.loop import Training
     from spikebench.training.whole import train
 
+    own_files.use(own)
     training = Training(subject.model, subject.dataset, options, seed=subject.job.cell.seed, device=subject.device, group=group)
 
-    def report(epoch: Epoch | None) -> None:
-        if group.rank == 0:
-            best = None if training.best is None else {"epoch": training.best["epoch"]}
-            tell((epoch, training.precision, training.first_step_loss, best, training.unreadable))
+    def said(epoch: Epoch | None) -> Any:
+        best = None if training.best is None else {"epoch": training.best["epoch"]}
+        return epoch, training.precision, training.first_step_loss, best, training.unreadable
 
     for epoch in train(training, subject.weights_folder, subject.job.job_id):
-        report(epoch)
-    report(None)
+        yield said(epoch)
+    yield said(None)
 
 
 def processes(function: Callable[..., None], arguments: tuple[Any, ...], count: int, device: str) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ class Group:
         """Over all ranks; its gradient is the sum of theirs."""
         from torch.distributed.nn.functional import all_reduce
 
-        found: Tensor = all_reduce(tensor)  # type: ignore[no-untyped-call]
+        with _old_names():
+            found: Tensor = all_reduce(tensor)  # type: ignore[no-untyped-call]
         return found
 
     def gather(self, value: Any) -> list[Any]:
@@ -177,4 +179,14 @@ def distributed(model: nn.Module, objective: Any, device: torch.device) -> nn.Mo
     from torch.nn.parallel import DistributedDataParallel
 
     ids: Sequence[int] | None = [torch.cuda.current_device()] if device.type == "cuda" else None
-    return DistributedDataParallel(Step(model, objective), device_ids=ids, broadcast_buffers=False, find_unused_parameters=True)
+    step = Step(model, objective)
+    with _old_names():
+        return DistributedDataParallel(step, device_ids=ids, broadcast_buffers=False, find_unused_parameters=True)
+
+
+@contextmanager
+def _old_names() -> Iterator[None]:
+    """The newest torch has other names for these, which 2.6 has not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

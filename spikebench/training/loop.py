@@ -201,7 +201,7 @@ class Training:
         return judged
 
     def _evaluate(self, split: Split, precision: Precision) -> Evaluation:
-        batch_size = max(self.options.batch_size // self.options.accumulate, 256)
+        batch_size = max(self.options.batch_size // self.options.passes, 256)
         return evaluate(self.kept, split, self.device, batch_size, precision, self.options.workers)
 
     def _step(self, batch: Batch, rate: float) -> Tensor:

@@ -62,7 +62,9 @@ class TrainingOptions:
     it after each of five epochs. Both are recorded in any case. ``test_epochs``: the test split is looked at after every epoch,
     which decides nothing; ``accuracy: {published_rule: true}`` sets it. ``tensorboard``: event files beside the weights (extra
     ``tensorboard``). ``devices``: GPUs (on a CPU, processes) that share every step and end with what one would have, up to
-    rounding. ``activation_checkpointing``: ``blocks`` keeps of each encoder block and stem stage its input alone, and computes
+    rounding; under torchrun its processes are meant. ``sync_batchnorm``: BatchNorm sees the samples of a pass on all devices; if
+    not, those of each alone, as papers' code has it, and it is the training with ``accumulate`` x ``devices`` passes.
+    ``activation_checkpointing``: ``blocks`` keeps of each encoder block and stem stage its input alone, and computes
     the rest again in the backward pass: less memory, more time, the same weights to the bit; ``spikingjelly`` is SpikingJelly's
     memory optimisation of its own Spikformer (family ``sj``). Either is a way to train of its own, so that it can be compared
     (``recipes``). ``workers``: loader processes for data sets that do not fit into memory. ``checkpoint_minutes``: how much of an
@@ -107,6 +109,7 @@ class TrainingOptions:
     stop_on: tuple[Literal["dead_layer", "memory"], ...] = ()
     tensorboard: bool = False
     devices: int = 1
+    sync_batchnorm: bool = True
     activation_checkpointing: Checkpointing = "off"
     workers: int = 0
     checkpoint_minutes: float = 10.0
@@ -118,6 +121,11 @@ class TrainingOptions:
                 ("epochs", "at least 0", self.epochs >= 0),
                 ("batch_size", "at least 1", self.batch_size >= 1),
                 ("accumulate", f"between 1 and batch_size ({self.batch_size})", 1 <= self.accumulate <= max(1, self.batch_size)),
+                (
+                    "sync_batchnorm",
+                    f"true where batch_size ({self.batch_size}) is less than devices x accumulate",
+                    self.devices < 1 or self.passes in (self.accumulate, *range(self.batch_size + 1)),
+                ),
                 ("lr", "above 0", self.lr > 0),
                 ("min_lr", f"between 0 and lr ({self.lr})", 0 <= self.min_lr <= self.lr),
                 ("weight_decay", "at least 0", self.weight_decay >= 0),
@@ -167,6 +175,11 @@ class TrainingOptions:
             raise ValueError("\n".join(wrong))
 
     @property
+    def passes(self) -> int:
+        """How many passes, each with BatchNorm of its own, a step takes through the network, all devices together."""
+        return self.accumulate * (1 if self.sync_batchnorm else self.devices)
+
+    @property
     def crops(self) -> bool:
         """Whether random parts of images are trained on."""
         return self.crop_scale != (1.0, 1.0) or self.crop_ratio is not None
@@ -177,6 +190,10 @@ class TrainingOptions:
         return self.crop_ratio or SIDES
 
     def identity(self) -> Self:
-        """The same training, with all that changes how it runs but not what comes out as it is by default."""
+        """The same training, with all that changes how it runs but not what comes out as it is by default.
+
+        Devices whose BatchNorm is their own compute what one does in as many passes: it is that training.
+        """
         best_epoch: Literal["ignore", "use"] = "use" if self.best_epoch == "use" else "ignore"
-        return replace(self, best_epoch=best_epoch, stop_on=(), tensorboard=False, devices=1, workers=0, checkpoint_minutes=10.0)
+        same = replace(self, accumulate=self.passes, sync_batchnorm=True, devices=1)
+        return replace(same, best_epoch=best_epoch, stop_on=(), tensorboard=False, workers=0, checkpoint_minutes=10.0)

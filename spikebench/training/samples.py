@@ -57,7 +57,7 @@ class Samples:
             if self.cropped:  # under another number the same file has another part
                 order = order + torch.arange(len(self)) % options.repeats * len(self)
         steps = order.split(options.batch_size)[done:]  # type: ignore[no-untyped-call]
-        plans = [parts_of(len(numbers), options.accumulate, self.group) for numbers in steps]
+        plans = [parts_of(len(numbers), options.passes, self.group) for numbers in steps]
         mine = [numbers[own] for numbers, (own, _) in zip(steps, plans, strict=True)]
         found = batches(self.of_epoch(epoch), options.batch_size, self.device, mine, options.workers)
         for (x, y), numbers, (own, parts) in zip(found, steps, plans, strict=False):
@@ -65,5 +65,5 @@ class Samples:
             if len(y) != len(own):  # what cannot be read was left out
                 if self.group.world > 1:
                     raise InputError("on several devices every sample must be readable: train on one, or remove what is not")
-                n, (own, parts) = len(y), parts_of(len(y), options.accumulate)
+                n, (own, parts) = len(y), parts_of(len(y), options.passes)
             yield Batch(x, y, n, own, parts)

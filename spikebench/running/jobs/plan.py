@@ -14,6 +14,7 @@ from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite
 from spikebench.running.jobs.identity import Identity, here
 from spikebench.running.jobs.subject import has_weights
+from spikebench.training import ranks
 
 Finished = Mapping[str, Sequence[Path]]
 """job_id -> its finished files."""
@@ -85,10 +86,16 @@ class Plan:
         return [chain for chain in chains if chain]
 
 
+def launcher_of(suite: Suite) -> Choice:
+    """What runs the other jobs: the suite's launcher, but under torchrun this process, which has the others' help."""
+    return suite.launcher if ranks.here() is None else ALONE
+
+
 def timing_launcher(suite: Suite) -> Choice:
     """What runs the jobs that run alone: the suite's launcher if it can keep other jobs away, else this process."""
-    member = REGISTRIES["launchers"].get(suite.launcher.name)
-    return suite.launcher if member.alone or times_elsewhere(suite) else ALONE
+    launcher = launcher_of(suite)
+    member = REGISTRIES["launchers"].get(launcher.name)
+    return launcher if member.alone or times_elsewhere(suite) else ALONE
 
 
 def times_elsewhere(suite: Suite) -> bool:

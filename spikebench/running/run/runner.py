@@ -20,7 +20,7 @@ from spikebench.running.jobs.care import care_of
 from spikebench.running.jobs.deaths import Deaths
 from spikebench.running.jobs.events import Event, JobEnded
 from spikebench.running.jobs.execute import Executor, log
-from spikebench.running.jobs.plan import Place, Plan, make_plan, place_of, timing_launcher
+from spikebench.running.jobs.plan import Place, Plan, launcher_of, make_plan, place_of, timing_launcher
 from spikebench.running.run.limits import AS_THE_SUITE, Limits
 from spikebench.running.run.placement import Expected, longest_first
 from spikebench.running.run.survey import survey
@@ -75,8 +75,8 @@ class Run:
         work, deaths = Executor(self.store.path, self.fresh, self.suite.own), Deaths(self.store.path)
         care = care_of(self.suite, (job.harness for job in jobs.values()), self._device, work)
         phases = (
-            (self.suite.launcher, self.plan.pretraining_chains(), care),
-            (self.suite.launcher, longest_first(self.plan.shared_chains(), self.expected), care),
+            (launcher_of(self.suite), self.plan.pretraining_chains(), care),
+            (launcher_of(self.suite), longest_first(self.plan.shared_chains(), self.expected), care),
             (timing_launcher(self.suite), self.plan.exclusive_chains(), dataclasses.replace(care, exclusive=True)),
         )
         for launcher, chains, cared in phases:
@@ -99,7 +99,7 @@ class Run:
     @property
     def workers(self) -> int:
         """How many jobs run side by side. Raises InputError where there is nothing to run them on."""
-        launcher = self.suite.launcher
+        launcher = launcher_of(self.suite)
         member = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers"))
         if not hasattr(member, "workers_for"):
             return int(member.workers)

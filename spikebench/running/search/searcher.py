@@ -24,7 +24,7 @@ from spikebench.running.jobs.care import care_of
 from spikebench.running.jobs.deaths import Deaths
 from spikebench.running.jobs.events import Event, JobEnded, Measured, Notice
 from spikebench.running.jobs.execute import Executor
-from spikebench.running.jobs.plan import PlannedJob, place_of, plan_cell, timing_launcher
+from spikebench.running.jobs.plan import PlannedJob, launcher_of, place_of, plan_cell, timing_launcher
 from spikebench.running.search.outcome import Outcome, Running, State, constrain, report_epoch, state_of
 from spikebench.running.search.study import SearchStudy
 from spikebench.running.search.trial import JobStopped, RefusedError, StoppableWork, Trials
@@ -69,7 +69,7 @@ class Searcher:
         self._keep_plan()
         if self.study.is_new:
             self.study.begin(self._first())
-        launcher = timing_launcher(self.trials.suite) if self.trials.exclusive else self.trials.suite.launcher
+        launcher = timing_launcher(self.trials.suite) if self.trials.exclusive else launcher_of(self.trials.suite)
         member = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers"))
         executor = Executor(self.store.path, own=self.trials.suite.own)
         work = StoppableWork(executor, self._signals)
