@@ -63,6 +63,10 @@ def run(
         str | None,
         typer.Option("--max-time", metavar="TIME", help="Stop after 45 min or 8 h; the same command goes on from there."),
     ] = None,
+    max_weights: Annotated[
+        str | None,
+        typer.Option("--max-weights", metavar="SIZE", help="Keep at most 20 GiB of weights; finished networks' go first."),
+    ] = None,
     job_timeout: JobTimeoutOption = None,
     stall: StallOption = None,
 ) -> None:
@@ -72,7 +76,7 @@ def run(
 
     if plan:
         show_plan(suite, results, fresh)
-    elif run_suite(suite, results, fresh, max_time, job_timeout, stall):
+    elif run_suite(suite, results, fresh, max_time, job_timeout, stall, max_weights):
         raise typer.Exit(FAILED_CELLS)
 
 

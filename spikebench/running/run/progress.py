@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from spikebench.core.cells import Job
-from spikebench.running.jobs.events import Event, JobEnded, Measured
+from spikebench.running.jobs.events import Event, JobEnded, Measured, Notice
 from spikebench.running.run.forecast import Forecast
 
 
@@ -42,6 +42,8 @@ def show(events: Iterator[Event], jobs: Iterable[Job], workers: int, console: An
             standing.note(event)
             if isinstance(event, JobEnded):
                 _line(event, forecast, console, total)
+            elif isinstance(event, Notice):
+                console.print(f"notice: {event.text}", soft_wrap=True, markup=False, highlight=False)
             left = forecast.remaining(now)
             eta = "" if left is None else f"{clock(left)} left"
             progress.update(task, completed=forecast.completed, eta=eta)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
 from spikebench.core import lock, yaml_nodes
+from spikebench.core.cells import Job
 from spikebench.core.errors import StorageError, storage_errors
 from spikebench.core.plans import Plans, lines_of
 from spikebench.core.registry import REGISTRIES
@@ -18,12 +19,13 @@ from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite
 from spikebench.running.jobs.care import care_of
 from spikebench.running.jobs.deaths import Deaths
-from spikebench.running.jobs.events import Event, JobEnded
+from spikebench.running.jobs.events import Event, JobEnded, Notice
 from spikebench.running.jobs.execute import Executor, log
 from spikebench.running.jobs.plan import Place, Plan, launcher_of, make_plan, place_of, timing_launcher
 from spikebench.running.run.limits import AS_THE_SUITE, Limits
 from spikebench.running.run.placement import Expected, longest_first
 from spikebench.running.run.survey import survey
+from spikebench.running.run.weights_budget import WeightsBudget
 
 
 @dataclasses.dataclass
@@ -31,7 +33,8 @@ class Run:
     """A suite bound to its results folder. ``failures``: job id -> reason, and ``changed``: whether anything new was
     written, are known when ``events`` has run. ``whole``: the plan is all that the suite wants of its folder. ``locked``: this
     process keeps other drivers out already. ``seen``: when the folder's jobs were last changed before the plan was made.
-    ``expected``: how long cells take, by which the longest are begun first."""
+    ``expected``: how long cells take, by which the longest are begun first.
+    ``max_weights``: bytes that weights may take (``weights_budget``)."""
 
     suite: Suite
     store: ResultsFolder
@@ -44,6 +47,7 @@ class Run:
     seen: int | None = None
     place: Place | None = None
     expected: Expected = dataclasses.field(default_factory=dict)
+    max_weights: int | None = None
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -79,6 +83,9 @@ class Run:
             (launcher_of(self.suite), longest_first(self.plan.shared_chains(), self.expected), care),
             (timing_launcher(self.suite), self.plan.exclusive_chains(), dataclasses.replace(care, exclusive=True)),
         )
+        left = {planned.job.job_id: planned.job for planned in self.plan.pending}
+        budget = WeightsBudget(self.store, self.max_weights)
+        yield from self._kept(budget, left, deaths)
         for launcher, chains, cared in phases:
             if not chains:
                 continue
@@ -89,8 +96,17 @@ class Run:
                     self.failures[event.job_id] = event.failure
                 if event is not None:
                     yield event
+                if isinstance(event, JobEnded) and not event.failure:
+                    left.pop(event.job_id, None)
+                    yield from self._kept(budget, left, deaths)
         if pending:
             log(self.store.path, "ended", suite=self.suite.name, seconds=round(time.perf_counter() - started, 1))
+
+    def _kept(self, budget: WeightsBudget, left: Mapping[str, Job], deaths: Deaths) -> Iterator[Event]:
+        for text in budget.keep(left.values()):
+            event = deaths.settle(Notice(text), left.get)
+            if event is not None:
+                yield event
 
     @property
     def _device(self) -> str:

@@ -13,6 +13,7 @@ from spikebench.core.source import changed, source
 from spikebench.core.store import ResultsFolder
 from spikebench.running.jobs.identity import Identity
 from spikebench.running.jobs.plan import Plan, place_of
+from spikebench.running.run import weights_budget
 from spikebench.running.run.deadline import Deadline, deadline
 from spikebench.running.run.limits import Limits, seconds
 from spikebench.running.run.progress import show
@@ -27,15 +28,19 @@ def run_suite(
     max_time: str | None = None,
     job_timeout: str | None = None,
     stall: str | None = None,
+    max_weights: str | None = None,
 ) -> bool:
     """Run a suite, write its reports and print the table. Returns whether a job failed. ``max_time``: ``8 h``, ``45 min``;
-    ``job_timeout`` and ``stall`` too, in place of the suite's own.
+    ``job_timeout`` and ``stall`` too, in place of the suite's own. ``max_weights``: ``20 GiB`` (``run.weights_budget``).
 
     Raises InputError, StorageError; KeyboardInterrupt after saying how to go on, when the time is up too.
     """
     limits = Limits.parse(job_timeout=job_timeout, stall=stall)
+    budget = weights_budget.parse(max_weights)
     with deadline(seconds("--max-time", max_time)) as limit:
-        return finish(open_run(path, results, fresh, limits), limit)
+        run = open_run(path, results, fresh, limits)
+        run.max_weights = budget
+        return finish(run, limit)
 
 
 def finish(run: Run, limit: Deadline | None = None) -> bool:
