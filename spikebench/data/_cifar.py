@@ -15,7 +15,7 @@ import numpy as np
 from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.variant import InputSpec
 from spikebench.data import SplitName, check_split
-from spikebench.data._download import Archive, fetch
+from spikebench.data._download import Archive, damaged, fetch
 from spikebench.data._files import content_of, md5_of, root_of, same_content, unpickle
 from spikebench.data._splits import cut
 
@@ -158,8 +158,7 @@ def _unpacked(published: Published, place: Path) -> dict[str, bytes]:
                 if stream is not None:
                     found[wanted[member.name]] = stream.read()
     except (tarfile.TarError, EOFError, OSError) as error:
-        message = f"{place}: ends early or is damaged ({error}; {place.stat().st_size:,} bytes): remove it and download it again"
-        raise InputError(Problem(message, key="root")) from error
+        raise InputError(damaged(place, error)) from error
     missing = sorted(set(wanted.values()) - set(found))
     if missing:
         raise InputError(Problem(f"{place}: has no {', '.join(missing)}", key="root"))

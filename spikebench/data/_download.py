@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import tarfile
 import urllib.request
+import zipfile
+import zlib
+from functools import lru_cache
 from pathlib import Path
 
 from spikebench.core.errors import InputError, Problem, storage_errors
@@ -19,6 +23,35 @@ class Archive:
     name: str
     url: str
     md5: str
+
+
+def require_whole(archive: Archive, path: Path) -> None:
+    """Raises InputError for a file that ends early. A zip says at its end what is in it; any other is read, once as it is now."""
+    facts = path.stat()
+    _require_whole(archive, path, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _require_whole(archive: Archive, path: Path, size: int, changed: int) -> None:
+    try:
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as found:
+                found.namelist()
+            return
+        with path.open("rb") as stream:
+            if md5_of(stream) == archive.md5:
+                return
+        with tarfile.open(path, "r|*") as members:
+            for _ in members:
+                pass
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise InputError(damaged(path, error)) from error
+
+
+def damaged(path: Path, error: Exception) -> Problem:
+    """Of an archive that cannot be read to its end."""
+    what = f"{path}: ends early or is damaged ({error}; {path.stat().st_size:,} bytes): remove it and download it again"
+    return Problem(what, key="root")
 
 
 def fetch(archive: Archive, folder: Path) -> Path:

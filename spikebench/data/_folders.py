@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +15,7 @@ from spikebench.data import RESIDENT_BYTES, SplitName, check_split
 from spikebench.data._bounds import outside
 from spikebench.data._files import root_of, same_content
 from spikebench.data._listing import Listing, class_problems, classes_of, list_folder, listing_content, why_no_classes
+from spikebench.data._shared import shared
 from spikebench.data._splits import cut, thirds
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Folders:
     @property
     def inputs(self) -> InputSpec:
         """As many classes as ``train`` has folders, or ``root`` where it is not divided."""
-        classes = classes_of(_training(self._root()))
+        classes = self._classes(self._root())
         return InputSpec(self.options.channels, self.options.size, max(1, len(classes)))
 
     def settle(self, folder: Path) -> dict[str, Any]:
@@ -93,14 +92,15 @@ class Folders:
         return _files(kind, self.options, self._root(), name)
 
     def shared(self, name: SplitName) -> list[str] | None:
-        """Files of this split that are in ``train`` too, whatever they are called there: their contents are equal.
+        """Files of this split that lie in ``train`` too, whatever they are called there: their contents are equal.
 
-        None where nobody has looked: at the training split itself, and at data sets whose files are too many to ask.
+        None where nobody has looked: at the training split itself, and at a data set that is as published.
         """
-        if name == "train" or not self.sized:
+        root = self._root()
+        if name == "train" or (self.published and not self._content(self._listings(root))):
             return None
-        listing, chosen = self._chosen(self._root(), name)
-        return _shared(self._root(), listing, tuple(chosen))
+        kind: Any = type(self)
+        return list(_shared_of(kind, self.options, root, name))
 
     def _rule(self) -> str:
         return str(getattr(self.options, "split", ""))
@@ -117,6 +117,9 @@ class Folders:
             wanted = f"expected {root / 'train'}/CLASS/* and {root / 'val'}/CLASS/*{either}"
             raise InputError(Problem(f"{wanted}: {why if there else 'there is no folder in it'}", key="root"))
         return found
+
+    def _classes(self, root: Path) -> tuple[str, ...]:
+        return classes_of(_training(root))
 
     def _listings(self, root: Path) -> dict[str, Listing]:
         """By split; ``train`` alone where classes lie in ``root`` itself."""
@@ -177,35 +180,22 @@ def _files(kind: Any, options: Any, root: Path, name: SplitName) -> ImageFiles:
 
     listing, chosen = kind(options)._chosen(root, name)
     files = np.array(listing.files)[chosen].tolist()
+    places = None if listing.places is None else listing.places[chosen]
     labels = np.array(listing.labels)[chosen].tolist()
     normal = None if options.normalise == "none" else FIGURES if options.channels == 3 else GREY
     reading = Reading(options.size, options.channels, options.crop)
-    return ImageFiles(listing.folder, files, labels, reading, normal, options.skip)
+    return ImageFiles(listing.folder, files, labels, reading, normal, options.skip, places)
 
 
 @lru_cache(maxsize=8)
-def _shared(root: Path, listing: Listing, chosen: tuple[int, ...]) -> list[str]:
-    """By size first: only files of equal size are read."""
-    mine, theirs = defaultdict(list), defaultdict(list)
-    files = [listing.files[index] for index in chosen]
-    sizes = dict(listing.sizes())
-    for file in files:
-        mine[sizes[file]].append(listing.folder / file)
-    train = list_folder(_training(root))
-    own = set(files) if train.folder == listing.folder else set()
-    for file, size in train.sizes():
-        if size in mine and file not in own:
-            theirs[size].append(train.folder / file)
-    found = []
-    for size, others in theirs.items():
-        known = {_digest(path) for path in others}
-        found += [str(path) for path in mine[size] if _digest(path) in known]
-    return sorted(found)
-
-
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
+def _shared_of(kind: Any, options: Any, root: Path, name: SplitName) -> tuple[str, ...]:
+    """Every job of a run asks for the same ones."""
+    made = kind(options)
+    listing, chosen = made._chosen(root, name)
+    train = made._listings(root)["train"]
+    mine = {listing.files[index] for index in chosen}
+    others = [file for file in train.files if listing != train or file not in mine]
+    return tuple(shared(((listing, file) for file in mine), ((train, file) for file in others)))
 
 
 def problems_of(options: Any) -> str:

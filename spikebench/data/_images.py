@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from spikebench.data._files import check_limit
+from spikebench.data._listing import read_place
 from spikebench.data._pixels import Pixels
 from spikebench.data._streams import Unreadable
 
@@ -46,14 +49,14 @@ class Reading:
     crop: float = 1.0
     random: Crop | None = None
 
-    def read(self, path: Path, number: int = 0) -> NDArray[np.uint8]:
-        """``number``: of the sample, which decides its random part. Raises Unreadable, saying why, for what is no image, ends
-        early, or has no pixels.
+    def read(self, path: Path, number: int = 0, content: bytes | None = None) -> NDArray[np.uint8]:
+        """``number``: of the sample, which decides its random part. ``content``: of the file, where it lies in an archive. Raises
+        Unreadable, saying why, for what is no image, ends early, or has no pixels.
         """
         from PIL import Image
 
         try:
-            with warnings.catch_warnings(), Image.open(path) as opened:
+            with warnings.catch_warnings(), Image.open(path if content is None else io.BytesIO(content)) as opened:
                 warnings.simplefilter("ignore")  # of damaged metadata, which nothing here reads
                 # JPEGs are decoded at a fraction of their size, never below twice what is needed.
                 if self.random is None:
@@ -114,13 +117,21 @@ class ImageFiles(Dataset[Any]):
     """A split that is read when it is needed: sample i is file i, in ``float32`` as ``Pixels`` would have it.
 
     ``unreadable``: file -> why it was left out, filled as files are met. ``skip``: the share of the split that may be.
+    ``places``: of the files, if ``folder`` is an archive (``_listing``).
     """
 
     def __init__(
-        self, folder: Path, files: Sequence[str], labels: Sequence[int], reading: Reading, normal: Normal | None, skip: float
+        self,
+        folder: Path,
+        files: Sequence[str],
+        labels: Sequence[int],
+        reading: Reading,
+        normal: Normal | None,
+        skip: float,
+        places: NDArray[np.int64] | None = None,
     ) -> None:
         self.folder, self.files, self.labels = folder, np.array(files), np.array(labels, dtype=np.int64)
-        self.reading, self.normal, self.skip = reading, normal, skip
+        self.reading, self.normal, self.skip, self.places = reading, normal, skip, places
         self.unreadable: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -130,16 +141,26 @@ class ImageFiles(Dataset[Any]):
         """Sample ``number`` is file ``number % len``: a file that comes again in an epoch has another random part. Raises
         Unreadable."""
         index = number % len(self)
-        x = torch.from_numpy(self.reading.read(self.folder / str(self.files[index]), number))
+        x = torch.from_numpy(self._read(index, number))
         y = torch.tensor(self.labels[index])
         return Pixels(x[None], y[None], normal=self.normal)[0]  # type: ignore[return-value]
 
     def cropped(self, scale: tuple[float, float], ratio: tuple[float, float], seed: tuple[int, ...]) -> ImageFiles:
         """The same split with a random part of each original image; ``seed`` and the sample's number alone decide which."""
         reading = replace(self.reading, random=Crop(scale, ratio, seed))
-        other = ImageFiles(self.folder, self.files, self.labels, reading, self.normal, self.skip)  # type: ignore[arg-type]
-        other.unreadable = self.unreadable
+        other = copy.copy(self)
+        other.reading = reading
         return other
+
+    def _read(self, index: int, number: int = 0) -> NDArray[np.uint8]:
+        path = self.folder / str(self.files[index])
+        if self.places is None:
+            return self.reading.read(path, number)
+        try:
+            content = read_place(self.folder, *self.places[index].tolist())
+        except OSError as error:
+            raise Unreadable(str(path), str(error)) from error
+        return self.reading.read(path, number, content)
 
     def leave_out(self, file: str, why: str) -> None:
         """Count a file that cannot be read. Raises InputError above the limit, with the first few."""
@@ -154,7 +175,7 @@ class ImageFiles(Dataset[Any]):
 
         def read(index: int) -> Unreadable | None:
             try:
-                x[index] = torch.from_numpy(self.reading.read(self.folder / str(self.files[index])))
+                x[index] = torch.from_numpy(self._read(index))
             except Unreadable as error:
                 return error
             return None

@@ -3,43 +3,84 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spikebench.core.errors import MOST_NAMES, Problem, nearest
 from spikebench.data._files import content_of
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 SPLIT_WORDS = ("train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval")
 """A folder of such a name is no class of images."""
+FEW = 256
+"""Bytes in the middle of a file."""
 IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
 class Listing:
-    """``files``: paths below the folder with forward slashes, sorted; ``labels``: the number of each one's class."""
+    """``files``: paths below the folder with forward slashes, sorted; ``labels``: the number of each one's class.
+
+    ``places``: where they lie in an archive, which ``folder`` then is: offset and size, (n, 2) int64; None: each is a file.
+    """
 
     folder: Path
     classes: tuple[str, ...]
     files: tuple[str, ...]
     labels: tuple[int, ...]
+    places: NDArray[np.int64] | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.files)
 
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Each file's size in bytes; 0 for one that has gone."""
+        if self.places is not None:
+            yield from zip(self.files, self.places[:, 1].tolist(), strict=True)
+            return
         for file in self.files:
             try:
                 yield file, (self.folder / file).stat().st_size
             except OSError:
                 yield file, 0
 
+    def content(self, file: str) -> bytes:
+        """All of a file; nothing for one that has gone."""
+        return self._bytes(file, 0, None)
+
+    def middle(self, file: str, size: int) -> bytes:
+        """A few bytes of a file of this size, which tell most files of equal size apart."""
+        return self._bytes(file, max(0, size // 2 - FEW), FEW)
+
+    def _bytes(self, file: str, start: int, count: int | None) -> bytes:
+        try:
+            if self.places is None:
+                with (self.folder / file).open("rb") as stream:
+                    stream.seek(start)
+                    return stream.read(-1 if count is None else count)
+            offset, size = self.places[bisect_left(self.files, file)].tolist()
+            return read_place(self.folder, offset + start, size - start if count is None else count)
+        except OSError:
+            return b""
+
     def empty(self) -> list[str]:
         """Classes without a file."""
         there = set(self.labels)
         return [name for number, name in enumerate(self.classes) if number not in there]
+
+
+def read_place(archive: Path, offset: int, size: int) -> bytes:
+    """What lies there in an archive. Raises OSError."""
+    with archive.open("rb") as stream:
+        stream.seek(offset)
+        return stream.read(size)
 
 
 def classes_of(folder: Path) -> tuple[str, ...]:

@@ -14,11 +14,12 @@ from spikebench.core.errors import InputError, Problem, nearest
 from spikebench.core.variant import InputSpec
 from spikebench.data import SPLITS, SplitName, check_split
 from spikebench.data._bounds import outside
-from spikebench.data._download import Archive, fetch
+from spikebench.data._download import Archive, damaged, fetch, require_whole
 from spikebench.data._events import SENSOR, frames_of, read_events
 from spikebench.data._files import alone, root_of, same_content
 from spikebench.data._frames import cached
 from spikebench.data._listing import Listing, class_problems, list_folder, listing_content
+from spikebench.data._shared import shared
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,8 +81,14 @@ class Recordings:
         x = torch.from_numpy(frames[start:end])
         return Pixels(x, torch.from_numpy(labels[start:end]), scale=1.0, unreadable=unreadable[name])
 
-    def shared(self, name: SplitName) -> None:
-        """Nobody has looked."""
+    def shared(self, name: SplitName) -> list[str] | None:
+        """Recordings of this split that are in the others too, under other names. None of the training split itself."""
+        if name == "train":
+            return None
+        listings = self.listings(self._root())
+        chosen = self.cut(listings)
+        files = {of: [(listings[part], listings[part].files[index]) for part, index in found] for of, found in chosen.items()}
+        return shared(files.pop(name), [file for others in files.values() for file in others])
 
     def cut(self, listings: Sequence[Listing]) -> dict[SplitName, list[tuple[int, int]]]:
         """Which files are in which split: numbers of a part and of a file in it. Depends on their names alone."""
@@ -118,6 +125,9 @@ class Recordings:
             return "extract"
         missing = [archive for archive in self.archives if self._archive(root, archive) is None]
         if not missing:
+            for archive in self.archives:
+                if (path := self._archive(root, archive)) is not None:
+                    require_whole(archive, path)
             return "archives"
         if getattr(self.options, "download", False):
             return "download"
@@ -175,8 +185,8 @@ class Recordings:
             try:
                 extract_archive(path, partial)
             except Exception as error:  # of zip and tar alike
-                what = f"{path}: ends early or is damaged ({error}): remove it and download it again"
-                raise InputError(Problem(what, key="root")) from error
+                assert path is not None
+                raise InputError(damaged(path, error)) from error
         partial.rename(target)
 
 

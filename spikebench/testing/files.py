@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import shutil
 import struct
@@ -54,6 +55,50 @@ def write_images(
                 pixels[height // 4 : -height // 4, left : left + width // classes] += 120
                 Image.fromarray(pixels).save(folder / f"{split}{index}.jpg", quality=95)
     return root
+
+
+def write_imagenet_archives(unpacked: Path, root: Path) -> Path:
+    """``unpacked/train|val/CLASS/*.JPEG`` in the three archives of ILSVRC 2012: of archives, of files, and the development kit.
+
+    The kit's table has a class more, of which the others are kinds, as the published one has. Returns ``root``.
+    """
+    from scipy.io import savemat
+
+    from spikebench.data._imagenet import DEVKIT, TRAIN, VAL
+
+    root.mkdir(parents=True)
+    classes = sorted(path.name for path in (unpacked / "train").iterdir())
+    with tarfile.open(root / TRAIN, "w") as outer:
+        for name in classes:
+            content = io.BytesIO()
+            with tarfile.open(fileobj=content, mode="w") as inner:
+                for file in sorted((unpacked / "train" / name).iterdir()):
+                    inner.add(file, file.name)
+            _add(outer, f"{name}.tar", content.getvalue())
+    images = {file.name: (number, file) for number, name in enumerate(classes) for file in (unpacked / "val" / name).iterdir()}
+    with tarfile.open(root / VAL, "w") as outer:
+        for name, (_, file) in sorted(images.items()):
+            outer.add(file, name)
+    kinds = [("ILSVRC2012_ID", "f8"), ("WNID", "O"), ("num_children", "f8")]
+    table = np.zeros((len(classes) + 1, 1), dtype=kinds)
+    # Numbers of the kit are not in the order of the names.
+    for row, (number, name, children) in enumerate(
+        [*((len(classes) - index, name, 0) for index, name in enumerate(classes)), (len(classes) + 1, "n99999999", len(classes))]
+    ):
+        table[row, 0] = (number, name, children)
+    meta: Any = io.BytesIO()
+    savemat(meta, {"synsets": table})
+    truth = "".join(f"{len(classes) - number}\n" for _, (number, _) in sorted(images.items()))
+    with tarfile.open(root / DEVKIT, "w:gz") as kit:
+        _add(kit, "ILSVRC2012_devkit_t12/data/meta.mat", meta.getvalue())
+        _add(kit, "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt", truth.encode())
+    return root
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    archive.addfile(info, io.BytesIO(content))
 
 
 def _events(label: int, seed: int, count: int = 300) -> dict[str, Any]:

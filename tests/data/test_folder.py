@@ -46,7 +46,7 @@ def streamed(root: Path, monkeypatch: pytest.MonkeyPatch, **options: object) -> 
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> None:
-    for kept in (_folders._loaded, _folders._shared, _folders.list_folder):
+    for kept in (_folders._loaded, _folders._shared_of, _folders.list_folder):
         kept.cache_clear()
 
 
@@ -227,7 +227,7 @@ def test_content_is_what_the_files_are_and_not_where(pets: Path, tmp_path: Path)
 def test_test_images_that_are_in_train_too_are_found_whatever_their_names(pets: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(pets, tmp_path / "shared"))
     assert opened(root).shared("test") == []
-    _folders._shared.cache_clear()
+    _folders._shared_of.cache_clear()
     _folders.list_folder.cache_clear()
     shutil.copy(root / "val" / "class0" / "val1.jpg", root / "train" / "class2" / "another.jpg")
     assert opened(root).shared("test") == [str(root / "val" / "class0" / "val1.jpg")]

@@ -215,6 +215,32 @@ def test_a_half_downloaded_archive_is_told(tmp_path: Path) -> None:
     assert not (root / "events_np").exists()
 
 
+@pytest.mark.parametrize("name", ["cifar10-dvs", "dvs128-gesture"])
+def test_and_before_anything_runs(name: str, tmp_path: Path) -> None:
+    if name == "cifar10-dvs":
+        path = write_cifar10_dvs(tmp_path, form="zip", count=2) / "truck.zip"
+    else:
+        path = write_dvs128_gesture(tmp_path, form="tar") / "DvsGesture.tar.gz"
+    text = SUITE.format(root=".").replace("cifar10-dvs", name)
+    (tmp_path / "suite.yaml").write_text(text)
+    suite_reader.load(tmp_path / "suite.yaml")
+    whole = path.read_bytes()
+    for share in (0.3, 0.95):
+        path.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(InputError, match=rf"root: {path}: ends early or is damaged .* remove it and download it again"):
+            suite_reader.load(tmp_path / "suite.yaml")
+
+
+def test_recordings_of_train_among_those_of_the_test_are_found(recordings: Path, tmp_path: Path) -> None:
+    assert opened(recordings).shared("test") == []
+    root = Path(shutil.copytree(recordings, tmp_path / "same", ignore=shutil.ignore_patterns("frames")))
+    folder = root / "events_np" / "dog"
+    shutil.copy(folder / "cifar10_dog_3.npz", folder / "cifar10_dog_9.npz")
+    list_folder.cache_clear()
+    assert opened(root).shared("test") == [str(folder / "cifar10_dog_9.npz")]
+    assert opened(root).shared("train") is None
+
+
 def test_time_steps_must_be_the_frames(recordings: Path, tmp_path: Path) -> None:
     from spikebench.running.jobs import rules
 

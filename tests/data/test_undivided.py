@@ -34,7 +34,7 @@ def pets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> None:
-    for kept in (_folders._loaded, _folders._shared, _folders.list_folder):
+    for kept in (_folders._loaded, _folders._shared_of, _folders.list_folder):
         kept.cache_clear()
 
 
