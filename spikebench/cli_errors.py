@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 
+from spikebench.core import allocator
 from spikebench.core.errors import INTERRUPTED, SpikebenchError, StorageError
 from spikebench.core.text import printable
 
@@ -24,6 +25,7 @@ def guarded(command: Command) -> Command:
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> Any:
         try:
+            allocator.keep()
             return command(*arguments, **options)
         except SpikebenchError as error:
             _fail(error)

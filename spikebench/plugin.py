@@ -179,10 +179,11 @@ class Bench:
         benchmark.extra_info.update(extra_info(job, records))
 
     def _run(self, job: Job) -> list[Record]:
-        from spikebench.core import own_files
+        from spikebench.core import allocator, own_files
         from spikebench.running.jobs.events import JobEnded, Measured
         from spikebench.running.jobs.execute import execute
 
+        allocator.keep()
         own_files.use(self.suite.own)
         records: list[Record] = []
         for event in execute(job, self.folder):

@@ -69,7 +69,7 @@ def test_latency_is_the_harness_own_samples(ran: Any) -> None:
         assert benchmark["stats"]["rounds"] == len(record.samples)
         assert benchmark["stats"]["min"] == pytest.approx(min(record.samples))
         assert benchmark["stats"]["median"] == pytest.approx(sorted(record.samples)[len(record.samples) // 2], rel=0.2)
-        label = f"latency{{batch_size={size}, dtype=fp32, phase=inference, mode=eager, backend=spikebench}}"
+        label = f"latency{{batch_size={size}, dtype=fp32, phase=inference, mode=eager, backend=spikebench, malloc=kept}}"
         assert benchmark["extra_info"][label] == record.value
 
 

@@ -8,7 +8,7 @@ import sys
 from functools import cache
 from typing import Any
 
-from spikebench.core import instructions
+from spikebench.core import allocator, instructions
 from spikebench.core.cells import digest
 from spikebench.core.source import package_version
 
@@ -33,7 +33,8 @@ def machine(threads: int) -> dict[str, Any]:
         "numba": _minor(package_version("numba")),
         **_cuda(),
     }
-    return {"machine_id": digest(facts), **facts}
+    # Not identity: the machine is the same, and its counts stay comparable. Records of times carry the setting as a condition.
+    return {"machine_id": digest(facts), **facts, "malloc": allocator.library()}
 
 
 def _minor(version: str | None) -> str | None:

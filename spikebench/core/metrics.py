@@ -47,6 +47,11 @@ class Metric:
     headline: int | None = None
 
     @property
+    def timed(self) -> bool:
+        """Whether it depends on how fast the process allocates memory: times and what goes with them."""
+        return not self.portable and not self.exact and self.unit != "B"
+
+    @property
     def heading(self) -> str:
         """Title with its display unit, as a table's column head."""
         return f"{self.title} [{self.display_unit}]" if self.display_unit else self.title

@@ -10,8 +10,6 @@ each is not.
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -22,11 +20,11 @@ from torch import nn
 
 import spikebench
 from spikebench.activity import ActivityObserver
+from spikebench.core import allocator
 from spikebench.core.variant import InputSpec
 from spikebench.networks.shortcuts import without_shortcuts
 
 ROUNDS = 4
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 TARGET = 1.10
 LIMIT = 1.25
 """What fails: the loops that count wait for memory, and the layers beside them for arithmetic, so a busy machine spoils the
@@ -37,10 +35,7 @@ ratio.
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """And memory that is kept when it is freed: else page faults, up to a fifth of either time, come and go by chance."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-            libc.mallopt(parameter, 2**31 - 1)
+    allocator.keep()
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

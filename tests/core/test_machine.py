@@ -22,7 +22,7 @@ def test_no_load_clock_or_path_is_identity() -> None:
     facts = machine(1)
     assert facts.keys() == {
         *("machine_id", "schema", "cpu", "instructions", "cores", "architecture", "system", "threads"),
-        *("torch", "triton", "numba", "gpus", "cuda"),
+        *("torch", "triton", "numba", "gpus", "cuda", "malloc"),
     } | ({"tf32"} if facts["gpus"] else set())
 
 

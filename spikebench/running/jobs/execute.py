@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from spikebench.core import own_files
+from spikebench.core import allocator, own_files
 from spikebench.core.cells import Job
 from spikebench.core.errors import DiskError, StorageError, storage_errors
 from spikebench.core.job_files import JobWriter
@@ -22,6 +22,9 @@ from spikebench.core.store import ResultsFolder
 from spikebench.running.jobs.events import Event, JobEnded, JobStarted, Measured
 from spikebench.running.jobs.identity import Identity, here, put_identity
 from spikebench.running.jobs.subject import Subject
+
+MALLOC = "malloc"
+"""The condition of whatever is timed: ``allocator.setting()``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +64,7 @@ def execute(job: Job, folder: Path, fresh: bool = False) -> Iterator[Event]:
     except StorageError as error:
         failure = explain(error)
         log(folder, "failed", job_id=job.job_id, reason=failure)
+    allocator.trim()
     yield JobEnded(job.job_id, time.perf_counter() - started, failure)
 
 
@@ -77,7 +81,9 @@ def _run(job: Job, folder: Path, fresh: bool) -> Generator[Event, None, str]:
     writer = store.writer(header, keep=previous)
     try:
         yield JobStarted(job.job_id, identity)
-        failure = yield from _record(job, harness, Subject(job, store.weights_folder(job.cell.cell_id), previous), writer, header)
+        failure = yield from _record(
+            job, harness, Subject(job, store.weights_folder(job.cell.cell_id), _as_measured(previous)), writer, header
+        )
         writer.finish()
     finally:
         writer.close()
@@ -168,11 +174,23 @@ def _forget(store: ResultsFolder, job: Job) -> None:
 
 def _measure(harness: Any, subject: Subject, job: Job) -> Iterator[Record]:
     options = job.harness.resolve("harnesses")
-    known = {metric.name for metric in harness.metrics}
+    known = {metric.name: metric for metric in harness.metrics}
     for record in harness.run(subject, options):
-        if record.metric not in known:
+        metric = known.get(record.metric)
+        if metric is None:
             raise RuntimeError(f"harness {job.harness.name} emitted {record.metric!r}, which it does not declare")
+        if metric.timed:
+            record = dataclasses.replace(record, conditions={**record.conditions, MALLOC: allocator.setting()})
         yield record
+
+
+def _as_measured(previous: tuple[Record, ...]) -> tuple[Record, ...]:
+    """``previous`` as the harness emitted it; times under another setting of the allocator are no answer to what is asked now."""
+    return tuple(
+        dataclasses.replace(record, conditions={name: value for name, value in record.conditions.items() if name != MALLOC})
+        for record in previous
+        if record.conditions.get(MALLOC, allocator.setting()) == allocator.setting()
+    )
 
 
 def _traceback() -> str:

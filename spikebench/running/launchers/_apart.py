@@ -8,6 +8,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from spikebench.core import allocator
 from spikebench.running.launchers._worker import GRACE, Raised, end, end_with_parent, portable
 
 Answer = TypeVar("Answer")
@@ -39,6 +40,7 @@ def apart(function: Callable[..., Answer], *arguments: Any) -> Answer:
 def _answer(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent ends this process
     end_with_parent()
+    allocator.keep()
     try:
         answer = function(*arguments)
     except Exception as error:

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from spikebench.core import allocator
 from spikebench.core.cells import Job
 from spikebench.core.errors import InputError
 from spikebench.core.process import is_stopped
@@ -166,6 +167,7 @@ def _serve(connection: Connection, answer: Connection, work: Work, seat: Seat) -
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides what it means
     answer_with_stack(answer)
     end_with_parent()
+    allocator.keep()
     _sit(seat)
     try:
         while True:

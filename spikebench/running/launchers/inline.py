@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from spikebench.core import allocator
 from spikebench.core.cells import Job
 from spikebench.core.process import host
 from spikebench.core.protocols import NO_CARE, Care
@@ -36,6 +37,7 @@ class Launcher:
     def run(self, chains: Iterable[Sequence[Job]], work: Callable[[Job], Iterator[Any]], care: Care = NO_CARE) -> Iterator[Any]:
         import torch
 
+        allocator.keep()
         before = torch.get_num_threads()
         threads = self.options.threads or before
         # No seat of its own: it sees the devices that this process sees.

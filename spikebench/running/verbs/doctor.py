@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from spikebench.core import instructions
+from spikebench.core import allocator, instructions
 from spikebench.core.choice import Choice
 from spikebench.core.console import standard_output
 from spikebench.core.errors import InputError
@@ -71,9 +71,19 @@ def _hardware() -> Iterator[Finding]:
     else:
         built = torch.version.cuda
         yield "GPU", "no", f"torch {'was built for CUDA ' + built if built else 'is a CPU build'} and sees no CUDA device"
+    yield _memory()
     yield _bf16()
     yield _convolutions()
     yield _patches()
+
+
+def _memory() -> Finding:
+    if allocator.setting() == "kept":
+        how = f"until a job ends, by mallopt; {allocator.VARIABLE}=system leaves it to the system. Times say which (malloc=kept)"
+        return "freed memory is kept", "yes", f"{allocator.library()}: {how}"
+    asked = os.environ.get(allocator.VARIABLE)
+    why = f"{allocator.VARIABLE}={asked}" if asked else "only glibc's malloc can be told to"
+    return "freed memory is kept", "no", f"{allocator.library()}: {why}; large tensors may cost page faults (malloc=system)"
 
 
 def _bf16() -> Finding:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from spikebench.core import allocator
 from spikebench.core.cells import Cell, Job
 from spikebench.core.choice import Choice
 from spikebench.core.metrics import Metric
@@ -295,3 +296,44 @@ def test_a_training_that_other_code_began_is_said_to_start_again(tmp_path: Path,
     assert begun_with_other_code(planned(one), store, here()) == 1
     checkpoints.write(begun.begun(store.weights_folder(cell.cell_id), one.job_id), {})
     assert begun_with_other_code(planned(one), store, here()) == 0
+
+
+SPEED = Metric("speed", "s", "lower", "measured", "Speed", portable=False)
+
+
+def test_what_is_timed_says_how_memory_was_allocated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is measured again under another setting, while counts are not."""
+    given = []
+
+    class Timer(Clock):
+        metrics = (TICKS, SPEED)  # type: ignore[assignment]
+
+        def run(self, subject: Any, options: Any) -> Iterator[Record]:
+            given.append([(record.metric, dict(record.conditions)) for record in subject.previous])
+            yield Record.of(TICKS, 1, conditions={"n": 1})
+            yield Record.of(SPEED, 2.0, conditions={"n": 1})
+            if options.fail:
+                raise RuntimeError("broke")
+
+    real = Registry.get
+    monkeypatch.setattr(Registry, "get", lambda self, name: Timer if name == "clock" else real(self, name))
+    ResultsFolder(tmp_path).create()
+    for setting in ("kept", "kept", "system"):
+        monkeypatch.setattr(allocator, "setting", lambda setting=setting: setting)
+        list(execute(job(fail="yes"), tmp_path))
+    assert given[:2] == [[], [("ticks", {"n": 1}), ("speed", {"n": 1})]]
+    assert {metric for metric, _ in given[2]} == {"ticks"}
+    stored = {(record.metric, record.conditions.get("malloc")) for record in ResultsFolder(tmp_path).records()}
+    assert ("ticks", None) in stored
+    assert ("speed", "system") in stored
+    assert ("speed", None) not in stored
+
+
+def test_what_a_job_has_freed_is_given_back_when_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back = []
+    monkeypatch.setattr(allocator, "trim", lambda: given_back.append(True))
+    ResultsFolder(tmp_path).create()
+    for fail in ("", "memory"):
+        events = execute(job(fail=fail), tmp_path)
+        assert not any(isinstance(event, JobEnded) and not given_back for event in events)
+    assert len(given_back) == 2
