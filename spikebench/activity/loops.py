@@ -76,8 +76,9 @@ def _spikes_by_row(x, outer, inner, R, inners, start, stop, scale, nonzero, wron
 
 
 @_compiled
-def _values_by_column(x, outer, reduce, R, inners, start, stop, inverse, tolerance, nonzero, total, magnitude, wrong):  # type: ignore[no-untyped-def]
+def _values_by_column(x, outer, reduce, R, inners, start, stop, inverse, tolerance, nonzero, total, magnitude, high, wrong):  # type: ignore[no-untyped-def]
     zero, one, half, bad, first = np.float32(0), np.float32(1), np.float32(0.5), np.float64(0), start
+    tops = np.full(_BLOCK, -np.inf, np.float32)  # by place in the row: a maximum of neighbours would not be vectorised
     while first < stop:
         o, i = first // inners, first % inners
         n = min(min(inners - i, stop - first), _BLOCK)
@@ -93,14 +94,17 @@ def _values_by_column(x, outer, reduce, R, inners, start, stop, inverse, toleran
                 sums[j] += value
                 sizes[j] += abs(whole)
                 off += zero if abs(units - whole) <= tolerance else one
+                tops[j] = value if value > tops[j] else tops[j]
             bad += off
         first += n
+    high[0] = tops.max()
     wrong[0] = bad
 
 
 @_compiled
-def _values_by_row(x, outer, inner, R, inners, start, stop, inverse, tolerance, nonzero, total, magnitude, wrong):  # type: ignore[no-untyped-def]
+def _values_by_row(x, outer, inner, R, inners, start, stop, inverse, tolerance, nonzero, total, magnitude, high, wrong):  # type: ignore[no-untyped-def]
     zero, one, half, bad = np.float32(0), np.float32(1), np.float32(0.5), np.float64(0)
+    tops = np.full(R, -np.inf, np.float32)
     for place in range(start, stop):
         base = (place // inners) * outer + (place % inners) * inner
         row = x[base : base + R]
@@ -113,8 +117,10 @@ def _values_by_row(x, outer, inner, R, inners, start, stop, inverse, tolerance, 
             sums += value
             sizes += abs(whole)
             off += zero if abs(units - whole) <= tolerance else one
+            tops[r] = value if value > tops[r] else tops[r]
         nonzero[place], total[place], magnitude[place] = count, sums, sizes
         bad += off
+    high[0] = tops.max()
     wrong[0] = bad
 
 
@@ -165,17 +171,20 @@ def spikes(x: Tensor, dim: int, scale: float) -> tuple[Tensor, Tensor]:
     return nonzero.reshape(_without(x, dim)), wrong
 
 
-def values(x: Tensor, dim: int, scale: float, tolerance: float, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(nonzero, sum, sum of |whole numbers| in units of ``scale``, number of elements that are none, 0-d).
+def values(
+    x: Tensor, dim: int, scale: float, tolerance: float, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """(nonzero, sum, sum of |whole numbers| in units of ``scale``, number of elements that are none, 0-d, the largest, 0-d).
 
-    ``dtype`` of the two sums: float32 is twice as fast, where it holds them exactly.
+    ``dtype`` of the two sums: float32 is twice as fast, where it holds them exactly. The largest: if all of them are numbers.
     """
     three = axes(x, dim)
     nonzero, total, magnitude = (torch.zeros(three.shape[0] * three.shape[2], dtype=d) for d in (torch.float32, dtype, dtype))
     parts = (np.float32(1 / scale), np.float32(tolerance), nonzero.numpy(), total.numpy(), magnitude.numpy())
-    wrong = _run(three, _values_by_column, _values_by_row, parts)
+    tops: list[Any] = []  # list.append is atomic
+    wrong = _run(three, _values_by_column, _values_by_row, parts, tops)
     shape = _without(x, dim)
-    return nonzero.reshape(shape), total.reshape(shape), magnitude.reshape(shape), wrong
+    return nonzero.reshape(shape), total.reshape(shape), magnitude.reshape(shape), wrong, torch.tensor(max(tops))
 
 
 def firing(x: Tensor, scale: float, by_neuron: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,8 +205,10 @@ def firing(x: Tensor, scale: float, by_neuron: Tensor) -> tuple[Tensor, Tensor]:
     return found[:rows], found[rows]
 
 
-def _run(x: Tensor, by_column: Callable[..., None], by_row: Callable[..., None], parts: tuple[Any, ...]) -> Tensor:
-    """Whichever kernel walks along memory, over all (outer, inner) places."""
+def _run(
+    x: Tensor, by_column: Callable[..., None], by_row: Callable[..., None], parts: tuple[Any, ...], tops: list[Any] | None = None
+) -> Tensor:
+    """Whichever kernel walks along memory, over all (outer, inner) places; each thread's largest number goes to ``tops``."""
     (outers, R, inners), (outer, reduce, inner) = x.shape, x.stride()
     flat = _flat(x)
     columns = inner == 1 and inners > 1
@@ -205,7 +216,12 @@ def _run(x: Tensor, by_column: Callable[..., None], by_row: Callable[..., None],
 
     def work(start: int, stop: int) -> float:
         wrong = np.zeros(1)
-        kernel(flat, outer, stride, R, inners, start, stop, *parts, wrong)
+        if tops is None:
+            kernel(flat, outer, stride, R, inners, start, stop, *parts, wrong)
+        else:
+            high = np.full(1, -np.inf, np.float32)
+            kernel(flat, outer, stride, R, inners, start, stop, *parts, high, wrong)
+            tops.append(float(high[0]))
         return float(wrong[0])
 
     return torch.tensor(float(sum(_on_threads(work, outers * inners, x.numel()))), dtype=torch.float64)

@@ -90,14 +90,13 @@ def _real(x: Tensor, dim: int) -> Measure:
 
 def _values(x: Tensor, dim: int, scale: float, tolerance: float, slack: float, declared: bool) -> Measure:
     if declared and loops.fits(x):
-        nonzero, total, magnitude, wrong = loops.values(x, dim, scale, tolerance, torch.float32)
+        nonzero, total, magnitude, wrong, high = loops.values(x, dim, scale, tolerance, torch.float32)
         # Magnitudes of counts only grow: below 2**24 at the end, every float32 sum on the way was exact.
         if float(magnitude.max()) < 1 << 24 and not (slack and float(wrong)):
-            high = x.amax()
             return Measure(nonzero.double(), total.double(), magnitude.double(), high, high, wrong, x.numel())
     low, high = torch.aminmax(x)
     if loops.fits(x) and not slack:
-        nonzero, total, magnitude, wrong = loops.values(x, dim, scale, tolerance, torch.float64)
+        nonzero, total, magnitude, wrong, _ = loops.values(x, dim, scale, tolerance, torch.float64)
     else:
         units = x / scale
         whole = (units + 0.5).floor_()

@@ -19,6 +19,7 @@ from spikebench.activity.sums import KINDS, Host
 from spikebench.activity.tracking import Fired
 from spikebench.core.values import ValueKind, Values
 from spikebench.derived.sites import NeuronLayer
+from spikebench.kernels.lif import Counts
 from spikebench.networks.neurons._base import SpikingNeuron
 
 
@@ -152,9 +153,18 @@ class NeuronSums:
     """Where the state belongs that the last call has left."""
 
     def fired(
-        self, inputs: Sequence[Tensor], spikes: Tensor, values: Values | None, steps: Steps, places: Places, track: int | None
+        self,
+        inputs: Sequence[Tensor],
+        spikes: Tensor,
+        values: Values | None,
+        steps: Steps,
+        places: Places,
+        track: int | None,
+        told: Counts | None = None,
     ) -> Fired:
-        """One call, whose spikes belong to ``places``; the samples are on ``track``. Returns what readers may reuse."""
+        """One call, whose spikes belong to ``places``; the samples are on ``track``. ``told``: what their kernel has counted, so
+        that they need not be read. Returns what readers may reuse.
+        """
         multi_step = steps.multi
         self.declared &= steps.declared
         whole = Grid(tuple(spikes.shape), places)
@@ -169,7 +179,11 @@ class NeuronSums:
             self.neurons, self.chances = x.shape[2], 0
             with torch.inference_mode(False):  # later passes may run outside of it, and add to this
                 self.by_neuron = torch.zeros(self.neurons, device=x.device)
-        fired, off = _firing(x.flatten(0, 1).contiguous(), 1.0 if values is None else values.scale, self.by_neuron)
+        if told is not None and apart is spikes:
+            fired, off = told.by_run.sum(2, dtype=torch.float64).flatten(), told.by_run.new_zeros((), dtype=torch.float64)
+            self.by_neuron += told.by_neuron
+        else:
+            fired, off = _firing(x.flatten(0, 1).contiguous(), 1.0 if values is None else values.scale, self.by_neuron)
         self.pending.append(_Call(fired.view(x.shape[:2]), grid, steps.known, low, high, wrong))
         self.chances += x.shape[0] * x.shape[1]
         self.updates += x.numel()
@@ -178,7 +192,7 @@ class NeuronSums:
             self._widen(values.kind)
         self.bytes_read += sum(tensor.numel() * tensor.element_size() for tensor in inputs)
         self.bytes_written += spikes.numel() * spikes.element_size()
-        return Fired(fired, grid, off, spikes.numel())
+        return Fired(fired, grid, off, spikes.numel(), told)
 
     def steps_in_pass(self) -> int:
         return sum(call.grid.shape[0] for call in self.pending)

@@ -24,9 +24,11 @@ from spikebench.activity.recorder import Frame, Recorder
 from spikebench.activity.state import BeforeWrite
 from spikebench.activity.steps import by_interface, placed, stepped, steps_of
 from spikebench.activity.sums import to_host, unevenly_read
+from spikebench.activity.told import Told
 from spikebench.activity.tracking import WEIGHT, Origin
 from spikebench.core.values import Values, listening
 from spikebench.derived.sites import PRODUCTS, SYNAPTIC
+from spikebench.kernels.lif import Counts, counting_spikes
 from spikebench.networks.neurons._base import SpikingNeuron
 from spikebench.networks.shortcuts import without_shortcuts
 
@@ -61,6 +63,7 @@ class ActivityObserver:
         self._neurons = (*neurons, *getattr(model, "neuron_classes", ()))
         self._inside_neuron = 0
         self._called = False
+        self._told = Told()
         self.before_write: BeforeWrite | None = None
         self._stack = ExitStack()
         mode = ModeBesideCompiler if "torch._dynamo" in sys.modules else Mode
@@ -80,6 +83,7 @@ class ActivityObserver:
         self._stack.enter_context(without_shortcuts())
         self._stack.enter_context(as_defined())
         self._stack.enter_context(listening(self._declared))
+        self._stack.enter_context(counting_spikes(self._counted))
         neuron_classes = (*known_neurons(), *self._neurons)
         for name, module in self._parts:
             scope = ".".join(part for part in name.split(".") if part != "_orig_mod")
@@ -134,6 +138,7 @@ class ActivityObserver:
         self._forget()
 
     def _forget(self) -> None:
+        self._told.forget()
         self._recorder.forget()
         for site in self.analysis.site_sums.values():
             site.forget()
@@ -228,7 +233,7 @@ class ActivityObserver:
         left, sums.before = stepped(places, steps.multi, sums.before), None if isinstance(module, SpikingNeuron) else places
         if getattr(module, "mixes_samples", False):
             left = MIXED
-        fired = sums.fired(inputs, outputs[0], values, steps, left, layout.track)
+        fired = sums.fired(inputs, outputs[0], values, steps, left, layout.track, self._told.of(outputs[0], values))
         for output in outputs[1:]:  # a membrane, say
             tracker.set(output, Origin(True))
             tracker.put(output, left if output.shape == outputs[0].shape else MIXED, written=True)
@@ -249,6 +254,10 @@ class ActivityObserver:
     def _declared(self, tensor: Any, values: Values) -> None:
         if self._recorder.frames and not self._inside_neuron and isinstance(tensor, Tensor):
             self._recorder.tracker.declare(tensor, values)
+
+    def _counted(self, spikes: Tensor, counts: Counts) -> None:
+        if self._recorder.frames and self._inside_neuron:
+            self._told.take(spikes, counts)
 
     @property
     def watching(self) -> bool:

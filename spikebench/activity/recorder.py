@@ -22,7 +22,7 @@ from spikebench.activity.moves import tensors_in
 from spikebench.activity.opaque import why_opaque
 from spikebench.activity.provenance import MIXED, NOWHERE, Grid, Places
 from spikebench.activity.sums import Call, SiteSums
-from spikebench.activity.tracking import WEIGHT, Origin, Tracker, merged
+from spikebench.activity.tracking import WEIGHT, Fired, Origin, Tracker, merged
 from spikebench.core.values import Values
 
 RULES: Mapping[Any, moves.Rule] = {**moves.RULES, **elementwise.RULES, **synaptic.RULES}
@@ -165,20 +165,38 @@ class Recorder:
         storage = x.untyped_storage()
         key = (storage._cdata, x.storage_offset(), x.shape, x.stride(), x.dtype, dim % x.dim(), values)
         if key not in self._measures:
+            # What is gone is not asked for again, and its sums would break up the heap between larger tensors.
+            self._measures = {key: found for key, found in self._measures.items() if not found[1].expired()}  # type: ignore[no-untyped-call]
+            found = self._told(x, dim, values) or measure(x, dim, values)
             # A weak reference keeps the address from being given away, but not the memory.
-            self._measures[key] = (measure(x, dim, values), StorageWeakRef(storage))  # type: ignore[no-untyped-call]
+            self._measures[key] = (found, StorageWeakRef(storage))  # type: ignore[no-untyped-call]
         return self._measures[key][0]
+
+    def _told(self, x: Tensor, dim: int, values: Values | None) -> Measure | None:
+        """``measure`` over channels that lie side by side, of spikes that their kernel has counted position by position."""
+        known = self._whole(x, values)
+        if known is None or values is None or known.counts is None or known.counts.run != x.shape[dim]:
+            return None
+        if not (x.stride(dim) == 1 and x.movedim(dim, -1).is_contiguous()):
+            return None
+        nonzero = known.counts.by_run.reshape(x.movedim(dim, -1).shape[:-1])
+        return of_counts(nonzero, values.scale, known.wrong, known.elements)
 
     def fired(self, x: Tensor, values: Values | None) -> tuple[Measure, Grid] | None:
         """Spikes that their neuron has been looked at for, and that nothing has changed or cut since, by step and sample."""
+        known = self._whole(x, values)
+        if known is None or values is None:
+            return None
+        grid = Grid(known.grid.shape, MIXED) if self.tracker.read_by_python else known.grid
+        return of_counts(known.by_row, values.scale, known.wrong, known.elements), grid
+
+    def _whole(self, x: Tensor, values: Values | None) -> Fired | None:
+        """What is known of spikes that nothing has changed or cut since their neuron was looked at."""
         origin = self.tracker.get(x)
         if values is None or values.kind != "binary" or origin is None or origin.fired is None:
             return None
         known = origin.fired
-        if not known.elements == x.numel() == x.untyped_storage().nbytes() // x.element_size():
-            return None
-        grid = Grid(known.grid.shape, MIXED) if self.tracker.read_by_python else known.grid
-        return of_counts(known.by_row, values.scale, known.wrong, known.elements), grid
+        return known if known.elements == x.numel() == x.untyped_storage().nbytes() // x.element_size() else None
 
     def grid(self, x: Tensor) -> Grid:
         """All axes of ``x``."""

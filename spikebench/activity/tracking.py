@@ -17,18 +17,20 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from spikebench.activity.kinds import join
 from spikebench.activity.provenance import MIXED, NOWHERE, Grid, Labels, Places, combine, labels_of, places_in
 from spikebench.core.values import Values
+from spikebench.kernels.lif import Counts
 
 
 @dataclass(frozen=True, slots=True)
 class Fired:
     """Spikes of a neuron layer: ``by_row`` (T B,) nonzero outputs by step and sample, ``grid`` its axes (T, B), ``wrong`` as in
-    ``Measure``, ``elements`` in all.
+    ``Measure``, ``elements`` in all. ``counts``: by position too, where their kernel has counted them.
     """
 
     by_row: Tensor
     grid: Grid
     wrong: Tensor
     elements: int
+    counts: Counts | None = None
 
 
 @dataclass(frozen=True, slots=True)

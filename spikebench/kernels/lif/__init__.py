@@ -2,5 +2,6 @@
 
 from spikebench.kernels.lif._api import integrate_and_fire, lif, which_backend
 from spikebench.kernels.lif._choice import explain, use_backend
+from spikebench.kernels.lif._counts import Counts, counting_spikes
 
-__all__ = ["explain", "integrate_and_fire", "lif", "use_backend", "which_backend"]
+__all__ = ["Counts", "counting_spikes", "explain", "integrate_and_fire", "lif", "use_backend", "which_backend"]

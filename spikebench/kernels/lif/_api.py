@@ -12,8 +12,9 @@ from torch import Tensor
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError, Problem
 from spikebench.kernels.dynamics import Dynamics
+from spikebench.kernels.lif import _counts
 from spikebench.kernels.lif._choice import choose, constant_when_traced
-from spikebench.kernels.lif._op import lif_op
+from spikebench.kernels.lif._op import lif_counted_op, lif_op
 from spikebench.kernels.surrogates import Formula, resolve
 
 Surrogate = str | Mapping[str, Any] | Choice | Formula
@@ -54,6 +55,10 @@ def lif(
     name = choose(backend, x.device, x.dtype, neuron, learned is not None)
     if x.numel() == 0:
         return x * 0 if spike_dtype is None else torch.empty_like(x, dtype=spike_dtype)
+    if _counts.wanted() and (run := _counts.run_of(x)) and not _trained(x, learned):
+        spikes, counts = lif_counted_op(x, learned, name, neuron, spike_dtype, run)
+        _counts.tell(spikes, counts)
+        return spikes
     return lif_op(x, learned, name, neuron, spike_dtype)
 
 
@@ -146,9 +151,12 @@ def _encode(
     ).encode()
 
 
+def _trained(x: Tensor, tau: Tensor | None) -> bool:
+    return torch.is_grad_enabled() and (x.requires_grad or (tau is not None and tau.requires_grad))
+
+
 def _check_spike_dtype(x: Tensor, tau: Tensor | None, spike_dtype: torch.dtype | None) -> None:
     if spike_dtype is None or spike_dtype == x.dtype:
         return
-    trained = x.requires_grad or (tau is not None and tau.requires_grad)
-    if not spike_dtype.is_floating_point and trained and torch.is_grad_enabled():
+    if not spike_dtype.is_floating_point and _trained(x, tau):
         raise InputError(Problem(f"{spike_dtype} carries no gradient, but one is asked for", key="spike_dtype"))

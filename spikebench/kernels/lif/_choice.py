@@ -24,6 +24,9 @@ class Backend(Protocol):
 
     ``spikes`` and ``dx`` come uninitialised. The stride between x's rows may be 0 (an input repeated over T). ``tau``
     is a number, None (no leak), or a 0-d tensor (learned).
+
+    A backend may have ``forward_counted(x, dynamics, tau, spikes, by_run, by_neuron)`` too, which fills ``by_run`` (T, runs) and
+    ``by_neuron`` (N,) as well (``_counts.Counts``); of any other the spikes are counted when they are written.
     """
 
     def why_not(self, x: Tensor, dynamics: Dynamics, learned_tau: bool = False) -> str | None:

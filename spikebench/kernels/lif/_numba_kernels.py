@@ -48,6 +48,35 @@ def forward(x, x_row, spikes, T, M, start, stop, rate, threshold, rest, one):  #
                 v[j] = reset(h, threshold, rest)
 
 
+def counted(x, x_row, spikes, T, M, start, stop, rate, threshold, rest, one, run, by_run, by_neuron):  # type: ignore[no-untyped-def]
+    """``forward`` of whole runs; ``by_run`` (T, M / run) is zero, ``by_neuron`` (N,) added to."""
+    v = np.empty(BLOCK, np.float32)
+    fired = np.empty(BLOCK, np.float32)
+    zero, single, N = np.float32(0), np.float32(1), len(by_neuron)
+    first = start
+    while first < stop:
+        # As many whole runs as a block holds, or a part of one.
+        n = min(BLOCK // run * run, stop - first) if run <= BLOCK else min(BLOCK, run - first % run)
+        part = min(run, n)
+        v[:n] = rest
+        fired[:n] = zero
+        for t in range(T):
+            x_t = x[t * x_row + first : t * x_row + first + n]
+            s_t = spikes[t * M + first : t * M + first + n]
+            for j in range(n):
+                h = charge(v[j], load(x_t[j]), rate, rest)
+                s_t[j] = one if h >= threshold else one - one
+                fired[j] += single if h >= threshold else zero
+                v[j] = reset(h, threshold, rest)
+            for i in range(0, n, part):
+                by_run[t, (first + i) // run] += nm.how_many(s_t[i : i + part])
+        for i in range(0, n, part):
+            sums = by_neuron[(first + i) % N : (first + i) % N + part]
+            for j in range(part):
+                sums[j] += fired[i + j]
+        first += n
+
+
 def backward(x, x_row, grad, grad_row, dx, T, M, start, stop, rate, threshold, rest, leak, options, dtau):  # type: ignore[no-untyped-def]
     """dL/dx of the neurons start..stop, and -dL/dtau tau added to ``dtau`` (equations: ``reference.gradients``)."""
     v = np.empty(BLOCK, np.float32)
@@ -123,6 +152,12 @@ def leak_kind(tau: float | None) -> str:
 def forward_kernel(dynamics: Dynamics, dtype: torch.dtype, kind: str) -> Kernel:
     """``forward`` for this kind of neuron and input dtype; numbers are arguments, not constants."""
     return _bind(forward, ("forward", *_variant(dynamics, dtype, kind)), **_parts(dynamics, dtype, kind))
+
+
+@lru_cache(maxsize=256)
+def counted_kernel(dynamics: Dynamics, dtype: torch.dtype, kind: str) -> Kernel:
+    """``counted`` for this kind of neuron and input dtype."""
+    return _bind(counted, ("counted", *_variant(dynamics, dtype, kind)), **_parts(dynamics, dtype, kind))
 
 
 @lru_cache(maxsize=256)

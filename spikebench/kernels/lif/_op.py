@@ -16,10 +16,15 @@ from spikebench.core.errors import InputError
 from spikebench.kernels import _layout
 from spikebench.kernels.dynamics import Dynamics
 from spikebench.kernels.lif._choice import get
+from spikebench.kernels.lif._counts import Counts, count
 
 _library: Any = torch.library.Library("spikebench", "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define(
     "lif(Tensor x, Tensor? tau, str backend, str neuron, ScalarType? spike_dtype) -> Tensor",
+    tags=[torch.Tag.pt2_compliant_tag],
+)
+_library.define(
+    "lif_counted(Tensor x, Tensor? tau, str backend, str neuron, ScalarType? spike_dtype, int run) -> (Tensor, Tensor, Tensor)",
     tags=[torch.Tag.pt2_compliant_tag],
 )
 _library.define(
@@ -36,6 +41,14 @@ def lif_op(x: Tensor, tau: Tensor | None, backend: str, neuron: str, spike_dtype
     return spikes
 
 
+def lif_counted_op(
+    x: Tensor, tau: Tensor | None, backend: str, neuron: str, spike_dtype: torch.dtype | None, run: int
+) -> tuple[Tensor, Counts]:
+    """``lif_op`` without a gradient, and what it has counted; ``run``: ``run_of(x)``."""
+    spikes, by_run, by_neuron = torch.ops.spikebench.lif_counted.default(x, tau, backend, neuron, spike_dtype, run)
+    return spikes, Counts(by_run, by_neuron, run)
+
+
 def _forward(x: Tensor, tau: Tensor | None, backend: str, neuron: str, spike_dtype: torch.dtype | None) -> Tensor:
     dynamics = Dynamics.decode(neuron)
     x, rows = _layout.rows_of(x)
@@ -44,6 +57,23 @@ def _forward(x: Tensor, tau: Tensor | None, backend: str, neuron: str, spike_dty
     assert spike_rows is not None
     get(backend).forward(rows, dynamics, dynamics.tau if tau is None else tau, spike_rows)
     return spikes
+
+
+def _counted(
+    x: Tensor, tau: Tensor | None, backend: str, neuron: str, spike_dtype: torch.dtype | None, run: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    dynamics, kernels = Dynamics.decode(neuron), get(backend)
+    x, rows = _layout.rows_of(x)
+    spikes, by_run, by_neuron = _fake_counted(x, None, backend, neuron, spike_dtype, run)
+    spike_rows = _layout.as_rows(spikes)
+    assert spike_rows is not None
+    arguments = rows, dynamics, dynamics.tau if tau is None else tau, spike_rows
+    if hasattr(kernels, "forward_counted"):
+        kernels.forward_counted(*arguments, by_run.flatten(1), by_neuron)
+    else:
+        kernels.forward(*arguments)
+        count(spike_rows, by_run.flatten(1), by_neuron)
+    return spikes, by_run, by_neuron
 
 
 def _backward(x: Tensor, grad: Tensor, tau: Tensor | None, backend: str, neuron: str) -> tuple[Tensor, Tensor]:
@@ -62,6 +92,14 @@ def _backward(x: Tensor, grad: Tensor, tau: Tensor | None, backend: str, neuron:
 
 def _fake_forward(x: Tensor, tau: Tensor | None, backend: str, neuron: str, spike_dtype: torch.dtype | None) -> Tensor:
     return _layout.empty_like(_layout.dense(x), spike_dtype or x.dtype)
+
+
+def _fake_counted(
+    x: Tensor, tau: Tensor | None, backend: str, neuron: str, spike_dtype: torch.dtype | None, run: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    neurons = x[0, 0].numel()
+    by_run = x.new_empty(*x.shape[:2], neurons // run, dtype=torch.float32)
+    return _fake_forward(x, tau, backend, neuron, spike_dtype), by_run, x.new_empty(neurons, dtype=torch.float32)
 
 
 def _fake_backward(x: Tensor, grad: Tensor, tau: Tensor | None, backend: str, neuron: str) -> tuple[Tensor, Tensor]:
@@ -85,8 +123,10 @@ def no_second_derivative(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
 
 
 _library.impl("lif", _forward, "CompositeExplicitAutograd")
+_library.impl("lif_counted", _counted, "CompositeExplicitAutograd")
 _library.impl("lif_backward", _backward, "CompositeExplicitAutograd")
 torch.library.register_fake("spikebench::lif", _fake_forward, lib=_library)
+torch.library.register_fake("spikebench::lif_counted", _fake_counted, lib=_library)
 torch.library.register_fake("spikebench::lif_backward", _fake_backward, lib=_library)
 torch.library.register_autograd("spikebench::lif", _differentiate, setup_context=_save, lib=_library)
 torch.library.register_autograd("spikebench::lif_backward", no_second_derivative, lib=_library)

@@ -57,6 +57,29 @@ class Backend:
             M,
         )
 
+    def forward_counted(self, x: Tensor, dynamics: Dynamics, tau: Tau, spikes: Tensor, by_run: Tensor, by_neuron: Tensor) -> None:
+        """``forward``, and ``by_run`` (T, runs) and ``by_neuron`` (N,) counted from the same registers (``_counts.Counts``)."""
+        from spikebench.kernels.lif import _numba_kernels as kernels
+
+        tau = None if tau is None else float(tau)
+        kind = kernels.leak_kind(tau)
+        kernel = kernels.counted_kernel(dynamics, x.dtype, kind)
+        out = _flat(spikes)
+        one = out.dtype.type(_ONE.get(spikes.dtype, 1))
+        numbers = _numbers(dynamics, tau, kind)
+        T, M = x.shape
+        run = M // by_run.shape[1]
+        sums = by_run.zero_().numpy()
+        parts: list[Any] = []
+
+        def work(start: int, stop: int) -> None:
+            fired = np.zeros(len(by_neuron), np.float32)  # its own: other threads have other samples of the same neurons
+            kernel(_flat(x), x.stride(0), out, T, M, start, stop, *numbers, one, run, sums, fired)
+            parts.append(fired)
+
+        _on_threads(work, T, M, run)
+        by_neuron.copy_(torch.from_numpy(sum(parts)))
+
     def backward(self, x: Tensor, grad: Tensor, dynamics: Dynamics, tau: Tau, dx: Tensor) -> Tensor | None:
         """Fill ``dx`` (T, M) from ``grad`` (T, M); returns dL/dtau, 0-d float64, where ``tau`` is a tensor, else
         None.
@@ -102,11 +125,14 @@ def _numbers(dynamics: Dynamics, tau: float | None, kind: str) -> tuple[Any, ...
     return np.float32(rate), np.float32(dynamics.v_threshold), np.float32(dynamics.rest)
 
 
-def _on_threads(work: Callable[[int, int], None], T: int, M: int) -> None:
-    """``work(start, stop)`` over 0..M in equal parts; the calling thread does the first."""
+def _on_threads(work: Callable[[int, int], None], T: int, M: int, unit: int = 64) -> None:
+    """``work(start, stop)`` over 0..M in equal parts of whole ``unit``; the calling thread does the first.
+
+    Units of 64 are whole cache lines, so that no two threads write one.
+    """
     count = max(1, min(torch.get_num_threads(), T * M // GRAIN))
     share = -(-M // count)
-    share = -(-share // 64) * 64  # whole cache lines, so that no two threads write one
+    share = -(-share // unit) * unit
     starts = range(0, M, share)
     others = [_pool(os.getpid()).submit(work, start, min(start + share, M)) for start in starts[1:]]
     work(0, min(share, M))
