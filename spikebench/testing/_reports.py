@@ -185,7 +185,8 @@ class FormatContract(TorchFreeContract):
         code = (
             "import sys; from spikebench.core.registry import REGISTRIES; from pathlib import Path\n"
             "from spikebench.reading.reports.document import *\n"
-            "table = Table('t', '', (Column('n', 'n'),), (Row((Verdict('pass'),)),))\n"
+            "columns = Column('accuracy', 'n'), Column('v', 'v')\n"
+            "table = Table('t', '', columns, (Row((Number(1.0), Verdict('pass'))),))\n"
             f"REGISTRIES['formats'].get({self.name!r})().write(Document('d', (table,)), Path({str(tmp_path)!r}))\n"
             "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
         )

@@ -1,11 +1,13 @@
 """Every report format: writes any document, loses no word and no number, and fails with one clear error."""
 
 import csv
+import json
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from spikebench.core.errors import InputError
 from spikebench.core.registry import REGISTRIES
 from spikebench.reading.model.display import Display
 from spikebench.reading.reports.document import Absent, Column, Document, Heading, Label, Number, Row, Table, Text, Verdict
@@ -13,6 +15,8 @@ from spikebench.testing import FormatContract
 from spikebench.testing._reports import DOCUMENT, FIGURES, NASTY
 
 NAMES = REGISTRIES["formats"].names()
+WORDED = [name for name in NAMES if not getattr(REGISTRIES["formats"].get(name), "numbers_only", False)]
+"""Formats that write more than numbers."""
 
 
 @pytest.mark.parametrize("member", NAMES)
@@ -26,7 +30,7 @@ def write(name, folder, document=DOCUMENT):
     return list(REGISTRIES["formats"].get(name)().write(document, folder))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WORDED)
 def test_no_number_is_lost(name, tmp_path, capsys):
     plots = (".pdf",) if name == "picture" else (".pdf", ".svg")
     texts = [path.read_text() for path in write(name, tmp_path) if path.suffix not in plots]
@@ -152,14 +156,12 @@ def test_a_terminal_without_unicode_gets_ascii(tmp_path):
 
 
 def test_junit_refuses_a_document_without_verdicts(tmp_path):
-    from spikebench.core.errors import InputError
-
     with pytest.raises(InputError, match="no"):
         write("junit", tmp_path, Document("d", (Text("nothing"),)))
     assert not list(Path(tmp_path).iterdir())
 
 
-@pytest.mark.parametrize("name", sorted(REGISTRIES["formats"]))
+@pytest.mark.parametrize("name", WORDED)
 def test_no_escape_reaches_a_terminal_or_a_file(name, tmp_path, capsys):
     evil = "\x1b[31mred\x1b]0;title\x07\u202e"
     table = Table(
@@ -175,3 +177,42 @@ def test_no_escape_reaches_a_terminal_or_a_file(name, tmp_path, capsys):
     )
     assert "red" in written
     assert not set(written) & {"\x1b", "\x07", "\u202e"}
+
+
+def numbers():
+    """A row of one variant: an accuracy with an interval, an energy without, a difference and a metric that nobody declares."""
+    columns = (
+        Column("stem", "stem", numeric=False),
+        Column("accuracy", "Accuracy", Display("%", 100.0)),
+        Column("accuracy:difference", "difference", Display("pp", 100.0)),
+        Column("energy{profile=p}", "Energy", Display("µJ", 1e6)),
+        Column("latency{batch_size=1}", "Latency", Display("ms", 1e3)),
+        Column("seeds", "n"),
+    )
+    cells = (Label("sps \x1b[31m" + NASTY), Number(0.9, 0.0123), Number(0.1), Number(2e-6), Absent(), Number(3))
+    return Document("d", (Table("t", "", columns, (Row(cells),)),), {"machine": "a CPU"})
+
+
+def test_benchers_format_has_bounds_where_there_is_an_interval(tmp_path):
+    (path,) = write("bmf", tmp_path, numbers())
+    (benchmark, measures) = next(iter(json.loads(path.read_text()).items()))
+    assert benchmark == "sps " + NASTY
+    assert measures == {
+        "accuracy": {"value": 0.9, "lower_value": pytest.approx(0.8877), "upper_value": pytest.approx(0.9123)},
+        "energy{profile=p}": {"value": 2e-6},
+    }
+
+
+def test_github_action_benchmark_has_a_list_for_each_direction(tmp_path):
+    bigger, smaller = (json.loads(path.read_text()) for path in write("github_action_benchmark", tmp_path, numbers()))
+    assert bigger == [
+        {"name": f"sps {NASTY} accuracy", "unit": "1", "value": 0.9, "range": "± 0.0123", "extra": "machine: a CPU"}
+    ]
+    assert smaller == [{"name": f"sps {NASTY} energy{{profile=p}}", "unit": "J", "value": 2e-6, "extra": "machine: a CPU"}]
+
+
+@pytest.mark.parametrize("name", ["bmf", "github_action_benchmark"])
+def test_services_that_take_numbers_refuse_a_document_of_words(name, tmp_path):
+    with pytest.raises(InputError, match="numbers alone"):
+        write(name, tmp_path, Document("d", (Text("nothing"),)))
+    assert not list(tmp_path.iterdir())
