@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from spikebench.cli_errors import guarded
-from spikebench.cli_gate import check
+from spikebench.cli_gate import check, history
 from spikebench.cli_networks import audit, eval_, export
 from spikebench.cli_results import baseline, compare, explain
 
@@ -109,7 +109,7 @@ def status(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A resu
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Results folders; several are pooled.")],
     formats: Annotated[
-        list[str] | None, typer.Option("--format", "-f", help="terminal, markdown, csv, latex, html; may be given several times.")
+        list[str] | None, typer.Option("--format", "-f", help="terminal, markdown, csv, latex, html, bmf, ...; several times.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where files go; FOLDER/report by default.")] = None,
     sections: Annotated[list[str] | None, typer.Option("--section", help="Only these sections.")] = None,
@@ -221,6 +221,7 @@ def doctor() -> None:
 
 
 app.command()(check)
+app.command()(history)
 app.add_typer(baseline)
 app.command()(compare)
 app.command()(explain)

@@ -1,4 +1,4 @@
-"""The verb ``check`` as the command line has it: against kept results, or against other code in this session."""
+"""The verbs ``check`` and ``history`` as the command line has them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from spikebench.reading.reports.document import Document
 
 PANEL = "Pairs of one session"
+REGRESSION = 1
 
 
 @guarded
@@ -77,6 +78,35 @@ def check(
     for line in outputs(gate, markdown, junit, json, github):
         print(line)
     raise typer.Exit(gate.exit_code)
+
+
+@guarded
+def history(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER...", help="Results folders, oldest first; BMF and github-action-benchmark files too."),
+    ],
+    git: Annotated[bool, typer.Option("--git", help="One FOLDER as every commit of its repository has it.")] = False,
+    confirm: Annotated[
+        str | None, typer.Option("--confirm", metavar="COMMIT", help="What changed there is known, and stays quiet from now on.")
+    ] = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="terminal, html, json; several times.")] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where files go.")] = Path("results/history"),
+    store: Annotated[
+        Path, typer.Option("--store", metavar="DIR", help="Where summaries of commits and what is confirmed are kept.")
+    ] = Path("results/history"),
+) -> None:
+    """Show how each number went over many commits, and the commits that changed it: exit 1 if one got worse unconfirmed."""
+    from spikebench.running.verbs.history import read, write
+
+    found, folder = read(folders, git, store)
+    if confirm is not None:
+        for change in found.confirm(confirm, folder):
+            print(f"confirmed: {change.row.variant} {change.row.address} at {change.commit.short}")
+        return
+    for path in write(found, formats or ["terminal"], out):
+        print(path)
+    raise typer.Exit(REGRESSION if found.news else 0)
 
 
 def _print(document: Document) -> None:

@@ -23,15 +23,15 @@ class Repository:
     root: Path
 
     @classmethod
-    def around(cls, path: Path) -> Repository:
-        """Raises InputError where git is missing or ``path`` lies in no repository."""
+    def around(cls, path: Path, option: str = OPTION) -> Repository:
+        """Raises InputError, naming the option that asks, where git is missing or ``path`` lies in no repository."""
         folder = path.resolve().parent
         try:
             done = _git(folder, "rev-parse", "--show-toplevel")
         except OSError as error:
-            raise InputError(f"{OPTION} needs git, which cannot be started: {error.strerror}") from None
+            raise InputError(f"{option} needs git, which cannot be started: {error.strerror}") from None
         if done.returncode or not done.stdout.strip():
-            raise InputError(f"{OPTION}: {path} lies in no git repository: {_said(done)}")
+            raise InputError(f"{option}: {path} lies in no git repository: {_said(done)}")
         return cls(Path(done.stdout.strip()).resolve())
 
     def resolve(self, ref: str) -> str:
@@ -74,13 +74,23 @@ class Repository:
         done = _git(self.root, "show", f"{commit}:{name}")
         return done.stdout if done.returncode == 0 else None
 
-    def export(self, commit: str, folder: Path) -> Path:
-        """All files of ``commit`` into ``folder``, which is made. Raises StorageError with what git said."""
+    def log(self, below: str) -> list[tuple[str, str, str]]:
+        """Commit, date and subject of every commit that changed a folder, oldest first."""
+        done = _git(self.root, "log", "--reverse", "--format=%H%x09%cI%x09%s", "--", below)
+        return [(commit, when, subject) for commit, when, subject in (line.split("\t", 2) for line in done.stdout.splitlines())]
+
+    def export(self, commit: str, folder: Path, below: str = "") -> Path:
+        """The files of ``commit``, all or those below a path, into ``folder``, which is made.
+
+        Raises StorageError with what git said.
+        """
         folder.mkdir(parents=True)
         index = {"GIT_INDEX_FILE": str(folder.parent / f"{folder.name}.index")}
-        for words in (["read-tree", commit], ["checkout-index", "--all", f"--prefix={folder}{os.sep}"]):
+        tree = ["read-tree", f"--prefix={below}/", f"{commit}:{below}"] if below else ["read-tree", commit]
+        for words in (tree, ["checkout-index", "--all", f"--prefix={folder}{os.sep}"]):
             done = _git(self.root, *words, **index)
-            if done.returncode:
+            # A commit that took the folder away has none of it, which whoever reads it will see.
+            if done.returncode and not below:
                 raise StorageError(f"{OPTION}: git {words[0]} of {commit[:8]} failed: {_said(done)}")
         return folder
 
