@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from spikebench.core import yaml_nodes
+from spikebench.core.errors import InputError
+from spikebench.core.suite_reader import from_document
+from spikebench.running.jobs import rules
+from spikebench.running.jobs.subject import initial_model
+from spikebench.running.verbs.eval import evaluate
 from tests.cli.conftest import Command
 
 D, HEADS = 32, 2
@@ -90,6 +96,32 @@ def test_a_damaged_file_is_refused(command: Command, checkpoint: Path) -> None:
     done = command("eval", checkpoint, "--layout", "spikformer-cifar", "--dataset", "digits")
     assert done.returncode == 2
     assert "damaged" in done.stderr
+
+
+def test_a_data_set_of_other_classes_than_the_checkpoints_is_one_error_unless_it_is_trained_on(checkpoint: Path) -> None:
+    """Its head would be a random one. In a suite the line of the key that can change it, in `eval` the same words."""
+    text = f"""suite: other
+dataset: {{random: {{channels: 1, size: 8, classes: 7}}}}
+weights: {{path: {checkpoint.name}, layout: spikformer-cifar, num_heads: {HEADS}}}
+train: none
+"""
+    path = checkpoint.parent / "suite.yaml"
+    with pytest.raises(InputError) as caught:
+        from_document(yaml_nodes.parse(text, str(path)), rules)
+    (problem,) = caught.value.problems
+    told = "random(channels=1, classes=7, size=8) has 7 classes, the checkpoint 10: a new head needs training"
+    assert str(problem) == f"{path}:4:1: train: {told}"
+    with pytest.raises(InputError, match=r"has 7 classes, the checkpoint 10") as caught:
+        evaluate(
+            checkpoint, {"layout": "spikformer-cifar", "num_heads": HEADS}, "{random: {channels: 1, size: 8, classes: 7}}",
+            [], ["accuracy"], checkpoint.parent, False,
+        )  # fmt: skip
+    assert len(caught.value.problems) == 1
+    trained = from_document(yaml_nodes.parse(text.replace("train: none", "train: {epochs: 1}"), str(path)), rules)
+    network = initial_model(trained.cells[0])
+    assert network.head.linear.weight.shape == (7, D)
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    assert torch.equal(network.stem.stages[0].conv.weight, state["module.patch_embed.proj_conv.weight"])
 
 
 @pytest.fixture(scope="module")

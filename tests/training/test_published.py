@@ -21,6 +21,9 @@ from spikebench.reading.model.factors import flatten
 from spikebench.reading.reports.document import Footnotes
 from spikebench.reading.reports.sections.published import _verdict, fits
 from spikebench.running.jobs import rules
+from spikebench.running.run import estimate
+from spikebench.running.run.estimate import Guess
+from spikebench.running.verbs.plan import show_plan
 from spikebench.testing import make_subject
 from spikebench.testing.files import write_cifar, write_cifar10_dvs, write_images
 from spikebench.training import checkpoints
@@ -78,6 +81,23 @@ def test_each_published_suite_is_planned_and_takes_a_step(path: Path, root: Path
     assert len(training.time_steps(1)) == 1
     assert any(not torch.equal(old, new) for old, new in zip(before, training.model.parameters(), strict=True))
     assert all(bool(torch.isfinite(parameter).all()) for parameter in training.model.parameters())
+
+
+@pytest.mark.usefixtures("_found")
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_each_published_suite_passes_plan_as_it_stands(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The verb itself; only the clock is not asked, as steps of these networks take minutes on a CPU."""
+    asked = []
+    monkeypatch.setattr(estimate, "_time_cell", lambda cell, device: (asked.append(cell.cell_id), Guess(7_654_321, 60.0))[1])
+    show_plan(path, tmp_path / "results", fresh=False)
+    cells = load(path).cells
+    told = capsys.readouterr().out
+    assert f"{path.stem}: {len(cells)} cells, {3 * len(cells)} jobs" in told
+    assert told.count("train accuracy activity") == len(cells) == len(asked)
+    assert "7,654,321" in told
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
