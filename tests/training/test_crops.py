@@ -138,20 +138,35 @@ def test_part_of_the_labels_is_taken_of_files_too(pets: Path, monkeypatch: pytes
     assert sorted(own) == [0, 0, 1, 1, 2, 2]
 
 
-def test_killed_in_the_middle_of_an_epoch_it_goes_on_with_the_same_parts(pets: Path, tmp_path: Path) -> None:
-    undisturbed = training_of(pets)
-    list(train(undisturbed, tmp_path / "a", "me"))
-    stopped = training_of(pets, replace(CROPPED, checkpoint_minutes=0.0))
+MIXED = replace(
+    CROPPED, epochs=3, mixup=0.5, cutmix=1.0, mixup_off_epoch=2, hflip=0.5, rand_augment="m5-n1", erase=0.5, repeats=2, ema=0.9
+)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_killed_in_the_middle_of_an_epoch_it_goes_on_with_the_same_parts_mixed_with_the_same(
+    undisturbed: Training, pets: Path, tmp_path: Path, epoch: int, step: int
+) -> None:
+    stopped = training_of(pets, replace(MIXED, checkpoint_minutes=0.0))
 
     def stop() -> None:
-        if len(stopped.history) == 1 and stopped.progress.step == 2:
+        if len(stopped.history) == epoch and stopped.progress.step == step:
             raise KeyboardInterrupt
 
-    step = stopped._step
-    stopped._step = lambda batch, rate: (stop(), step(batch, rate))[1]
+    own = stopped._step
+    stopped._step = lambda batch, rate: (stop(), own(batch, rate))[1]
     with pytest.raises(KeyboardInterrupt):
-        list(train(stopped, tmp_path / "b", "me"))
-    resumed = training_of(pets)
-    list(train(resumed, tmp_path / "b", "me"))
-    for name, value in undisturbed.model.state_dict().items():
-        assert torch.equal(resumed.model.state_dict()[name], value)
+        list(train(stopped, tmp_path, "me"))
+    resumed = training_of(pets, MIXED)
+    list(train(resumed, tmp_path, "me"))
+    for name, value in undisturbed.kept.state_dict().items():
+        assert torch.equal(resumed.kept.state_dict()[name], value)
+        assert torch.equal(resumed.model.state_dict()[name], undisturbed.model.state_dict()[name])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(pets: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    training = training_of(pets, MIXED)
+    list(train(training, tmp_path_factory.mktemp("undisturbed"), "me"))
+    return training
