@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import pickle
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,9 +50,12 @@ def check_limit(unreadable: Mapping[str, str], files: int, skip: float) -> None:
     """Raises InputError, with the first few, if more than the share ``skip`` of the files cannot be read."""
     if len(unreadable) > skip * files:
         few = "".join(f"\n  {name}: {reason}" for name, reason in list(unreadable.items())[:5])
-        raise InputError(
-            Problem(f"{len(unreadable)} files cannot be read, more than {skip:.2%} of {files:,} (option skip):{few}", key="skip")
+        many = f"{len(unreadable)} file{'s' if len(unreadable) > 1 else ''} cannot be read, more than {skip:.2%} of {files:,}"
+        enough = math.ceil(100 * len(unreadable) / files) / 100
+        message = (
+            f"{many} (option skip): mend or remove what is damaged, or leave it out with `skip: {enough:g}` in dataset:{few}"
         )
+        raise InputError(Problem(message, key="skip"))
 
 
 def md5_of(stream: Any) -> str:
