@@ -13,7 +13,7 @@ from spikebench.kernels.lif import lif
 from spikebench.kernels.lif._api import Surrogate, prepare
 from spikebench.kernels.lif._choice import constant_when_traced, default_backend
 
-BACKENDS = ("triton", "unfused", "reference")
+BACKENDS = ("triton", "numba", "unfused", "reference")
 
 
 def bn_lif(
@@ -42,8 +42,8 @@ def bn_lif(
     ``training``; without running statistics the batch's are used always); those after it are ``lif``'s. Returns
     spikes in x's shape and dtype.
 
-    ``backend``: ``triton``, fused; ``unfused``, torch's BatchNorm and then ``lif``; ``reference``, plain torch from
-    the equations; or ``auto``, the first of them that can run. The fused kernels keep the normalised input in float32
+    ``backend``: ``triton`` or ``numba``, fused; ``unfused``, torch's BatchNorm and then ``lif``; ``reference``, plain
+    torch from the equations; or ``auto``, the first of them that can run. The fused kernels keep the normalised input in float32
     where torch rounds it to x's dtype, so in half precision a few spikes near the threshold differ; from the
     reference none does for given statistics.
 
@@ -78,6 +78,20 @@ def bn_lif(
     return bn_lif_op(x, ones, zeros, (mean, torch.rsqrt(variance + eps)), batch_statistics, name, neuron)
 
 
+def can_fuse(
+    x: Tensor,
+    tau: float | None = 2.0,
+    v_threshold: float = 1.0,
+    v_reset: float | None = 0.0,
+    decay_input: bool = True,
+    detach_reset: bool = True,
+    surrogate: Surrogate = "sigmoid",
+) -> bool:
+    """Whether ``bn_lif`` runs a fused kernel for these arguments. Raises as ``bn_lif`` does."""
+    neuron, _ = prepare(x, tau, v_threshold, v_reset, decay_input, detach_reset, surrogate)
+    return _choose("auto", default_backend(), x.shape[0], x.device, x.dtype, neuron) != "unfused"
+
+
 def why_not(backend: str, x: Tensor, dynamics: Dynamics | None = None) -> str | None:
     """Why this backend cannot run on ``x``, or None. Raises InputError for an unknown one."""
     if backend not in BACKENDS:
@@ -92,8 +106,9 @@ def why_not(backend: str, x: Tensor, dynamics: Dynamics | None = None) -> str | 
 def _choose(backend: str, default: str, T: int, device: torch.device, dtype: torch.dtype, neuron: str) -> str:
     x, dynamics = torch.empty(T, 0, 0, dtype=dtype, device=device), Dynamics.decode(neuron)
     if backend == "auto":
-        wanted = device.type == "cuda" and default in ("auto", "triton")  # use_backend("torch") must not meet Triton
-        return "triton" if wanted and why_not("triton", x, dynamics) is None else "unfused"
+        name = "triton" if device.type == "cuda" else "numba"
+        wanted = default in ("auto", name)  # use_backend("torch") must not meet Triton
+        return name if wanted and why_not(name, x, dynamics) is None else "unfused"
     reason = why_not(backend, x, dynamics)
     if reason is not None:
         raise InputError(Problem(f"the backend {backend!r} cannot run: {reason}", key="backend"))

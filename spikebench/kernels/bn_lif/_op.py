@@ -102,7 +102,7 @@ def _backward(
     grad_rows = _layout.rows_like(grad, x)
     affine, moments = _affine(weight, bias, mean, inverse), (mean, inverse)
     dynamics, kernels = Dynamics.decode(neuron), backend_of(backend)
-    dbias, dweight = kernels.backward_sums(rows(x), grad_rows, channels, affine, moments, dynamics)
+    dbias, dweight = kernels.backward_sums(rows(x), grad_rows, channels, affine, moments, dynamics, rows(dx))
     share = 1 / (x.shape[0] * channels.positions) if batch_statistics else 0.0
     means = dbias * share, dweight * share
     kernels.backward(rows(x), grad_rows, channels, affine, moments, means, dynamics, rows(dx))

@@ -36,9 +36,10 @@ class Backend:
         affine: tuple[Tensor, Tensor],
         moments: tuple[Tensor, Tensor],
         dynamics: Dynamics,
+        dy: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """dL/dbias = sum dy and dL/dweight = sum dy xhat, (C,) each, with dy = dL/dy and xhat the input before weight
-        and bias.
+        and bias. ``dy``: memory (T, M) in which a backend may leave dy; ``backward`` is given it as ``dx``.
         """
         dy = channels.split(self._dy(x, grad, channels, affine, dynamics))
         axes = channels.all_but_channels

@@ -70,8 +70,10 @@ class Backend:
                 **lif.LAUNCH,
             )
 
-    def backward_sums(self, x: Tensor, grad: Tensor, channels: Channels, affine: Pair, moments: Pair, dynamics: Dynamics) -> Pair:
-        """dL/dbias and dL/dweight, (C,) each."""
+    def backward_sums(
+        self, x: Tensor, grad: Tensor, channels: Channels, affine: Pair, moments: Pair, dynamics: Dynamics, dy: Tensor
+    ) -> Pair:
+        """dL/dbias and dL/dweight, (C,) each; ``dy`` is left alone, since storing it would cost more than computing it again."""
         from spikebench.kernels.bn_lif import _triton_kernels as kernels
 
         T, C = x.shape[0], channels.count

@@ -163,20 +163,24 @@ def counted_kernel(dynamics: Dynamics, dtype: torch.dtype, kind: str) -> Kernel:
 @lru_cache(maxsize=256)
 def backward_kernel(dynamics: Dynamics, dtype: torch.dtype, kind: str, learned: bool) -> Kernel:
     """``backward`` for this kind of neuron, surrogate and dtype."""
+    variant, parts = backward_parts(dynamics, dtype, kind)
+    pulled = nm.inlined(PULLED[dynamics.decay_input])
+    return _bind(backward, ("backward", *variant, learned), **parts, pulled=pulled, LEARNED=learned)
+
+
+def backward_parts(dynamics: Dynamics, dtype: torch.dtype, kind: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What tells a backward pass apart, and what it is written with."""
     surrogate, detached = dynamics.surrogate, dynamics.detach_reset
     code = type(surrogate).gradient.__code__
     formula = (surrogate.name, code.co_code, code.co_consts, code.co_names)
-    return _bind(
-        backward,
-        ("backward", *_variant(dynamics, dtype, kind), detached, learned, formula),
+    parts = {
         **_parts(dynamics, dtype, kind),
-        gradient=nm.gradient_of(surrogate),
-        store=STORE[dtype],
-        through_reset=nm.inlined(THROUGH_RESET[dynamics.soft, detached]),
-        input_share=nm.inlined(INPUT_SHARE[dynamics.decay_input and kind != "none"]),
-        pulled=nm.inlined(PULLED[dynamics.decay_input]),
-        LEARNED=learned,
-    )
+        "gradient": nm.gradient_of(surrogate),
+        "store": STORE[dtype],
+        "through_reset": nm.inlined(THROUGH_RESET[dynamics.soft, detached]),
+        "input_share": nm.inlined(INPUT_SHARE[dynamics.decay_input and kind != "none"]),
+    }
+    return (*_variant(dynamics, dtype, kind), detached, formula), parts
 
 
 def _variant(dynamics: Dynamics, dtype: torch.dtype, kind: str) -> tuple[Any, ...]:

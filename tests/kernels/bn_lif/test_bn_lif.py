@@ -20,7 +20,8 @@ from spikebench.kernels.lif import lif
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-BACKENDS = ["triton"] if INTERPRETED else ["reference", *(["triton"] if DEVICE == "cuda" else [])]
+BACKENDS = ["triton"] if INTERPRETED else ["reference", "triton"] if DEVICE == "cuda" else ["reference", "numba"]
+FUSED = [name for name in BACKENDS if name != "reference"]
 NEURONS: list[dict[str, Any]] = [
     {},
     {"tau": 3.0, "v_reset": None, "decay_input": False, "detach_reset": False, "surrogate": "atan"},
@@ -108,19 +109,21 @@ CASES = [(shape, torch.float32) for shape in SHAPES] + [(SHAPES[1], torch.bfloat
 
 @pytest.mark.parametrize(("shape", "dtype"), CASES, ids=str)
 @pytest.mark.parametrize("layout", [lambda x: x, innermost], ids=["contiguous", "innermost"])
-@pytest.mark.skipif("triton" not in BACKENDS, reason="no GPU here: the interpreter runs this")
-def test_fused_spikes_are_the_references_to_the_bit(layout: Any, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("backend", FUSED)
+def test_fused_spikes_are_the_references_to_the_bit(
+    backend: str, layout: Any, shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
     given = inputs(*shape, dtype=dtype)
     neuron = Dynamics(3.0).encode()
     vectors = (given["weight"], given["bias"], (given["mean"], given["var"].rsqrt()), False)
-    ours, theirs = (bn_lif_op(layout(given["x"]), *vectors, name, neuron) for name in ("triton", "reference"))
+    ours, theirs = (bn_lif_op(layout(given["x"]), *vectors, name, neuron) for name in (backend, "reference"))
     assert torch.equal(ours, theirs)
     assert ours.stride() == layout(given["x"]).stride()
-    mean, var = torch.ops.spikebench.bn_statistics(layout(given["x"]), "triton")
+    mean, var = torch.ops.spikebench.bn_statistics(layout(given["x"]), backend)
     folded = given["x"].double().movedim(2, 0).flatten(1)
     torch.testing.assert_close(mean.double(), folded.mean(1), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(var.double(), folded.var(1, correction=0), rtol=1e-4, atol=1e-5)
-    got, expected = (run(given, True, name, layout, {}) for name in ("triton", "reference"))
+    got, expected = (run(given, True, name, layout, {}) for name in (backend, "reference"))
     if torch.equal(got[0], expected[0]):
         for a, b in zip(got[1:], expected[1:], strict=True):
             tolerance = {torch.float32: 2e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3}[dtype]
@@ -136,11 +139,10 @@ def test_fires_at_the_threshold(backend: str) -> None:
     assert torch.equal(got, lif(x, backend="reference"))
 
 
-def test_variance_does_not_cancel_under_a_large_mean() -> None:
-    if "triton" not in BACKENDS:
-        pytest.skip("no GPU here: the interpreter runs this")
+@pytest.mark.parametrize("backend", FUSED)
+def test_variance_does_not_cancel_under_a_large_mean(backend: str) -> None:
     x = 1000 + 0.1 * torch.randn(4, 8, 6, 50, generator=torch.Generator().manual_seed(1)).to(DEVICE)
-    _, var = torch.ops.spikebench.bn_statistics(x, "triton")
+    _, var = torch.ops.spikebench.bn_statistics(x, backend)
     # E[x^2] - mean^2 in float32 would be off by more than the variance itself.
     torch.testing.assert_close(var.double(), x.double().var((0, 1, 3), correction=0), rtol=1e-3, atol=0)
 
@@ -155,17 +157,37 @@ def test_use_backend_keeps_the_fused_kernel_out(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.skipif(INTERPRETED, reason="needs no kernel")
-def test_auto_on_a_cpu_is_unfused_and_equals_the_two_calls() -> None:
+def test_auto_is_unfused_where_no_fused_kernel_runs_and_equals_the_two_calls() -> None:
     if DEVICE == "cuda":
-        pytest.skip("auto is fused here")
-    given = inputs(4, 3, 10, 6, 5)
+        pytest.skip("of a CPU")
+    given = double(inputs(4, 3, 10, 6, 5))
     folded = F.batch_norm(given["x"].flatten(0, 1), given["mean"], given["var"], given["weight"], given["bias"])
     expected = lif(folded.unflatten(0, (4, 3)), 3.0)
     got = bn_lif(given["x"], given["mean"], given["var"], given["weight"], given["bias"], tau=3.0)
     assert torch.equal(got, expected)
-    reason = why_not("triton", given["x"])
-    assert reason is not None
-    assert "CUDA" in reason
+    for name, says in (("triton", "CUDA"), ("numba", "float32")):
+        reason = why_not(name, given["x"])
+        assert reason is not None
+        assert says in reason
+    assert why_not("numba", given["x"].float()) is None
+
+
+@pytest.mark.skipif(INTERPRETED or DEVICE == "cuda", reason="of a CPU")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_and_an_image_repeated_over_time(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikebench.kernels.lif.numba.GRAIN", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        given = inputs(4, 6, 12, 5, 3)
+        given["x"] = given["x"][:1]
+        for layout in (lambda x: x.expand(4, -1, -1, -1, -1), lambda x: innermost(x).expand(4, -1, -1, -1, -1)):
+            got, expected = (run(given, True, name, layout, {}) for name in ("numba", "reference"))
+            assert torch.equal(got[0], expected[0])
+            for a, b in zip(got[1:], expected[1:], strict=True):
+                torch.testing.assert_close(a, b, rtol=2e-5, atol=2e-5 * b.abs().max().item())
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(
