@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from spikebench.core import own_files
+from spikebench.core import allocator, own_files
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.protocols import Subject
 from spikebench.training.epochs import Epoch
@@ -177,6 +177,7 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides what it means
     threading.Thread(target=_end_with_parent, daemon=True).start()
     connection = Connection(place, readable=False)
+    allocator.keep()
     import torch
 
     from spikebench.training.group import Group
