@@ -13,8 +13,17 @@ from typing import TypeAlias
 
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record
-from spikebench.harnesses._latency.metrics import FIRST_CALL, LATENCY, POWER_DRAW, SM_CLOCK, SPOILED, TEMPERATURE, THROUGHPUT
-from spikebench.harnesses._ways.ways import OURS, Dtype, Mode, Phase, Way, check_lists
+from spikebench.harnesses._latency.metrics import (
+    FIRST_CALL,
+    FLIPPED,
+    LATENCY,
+    POWER_DRAW,
+    SM_CLOCK,
+    SPOILED,
+    TEMPERATURE,
+    THROUGHPUT,
+)
+from spikebench.harnesses._ways.ways import OURS, SPIKINGJELLYS, Dtype, Mode, Phase, Way, check_lists
 
 Address: TypeAlias = tuple[Hashable, ...]
 
@@ -32,8 +41,11 @@ class Harness:
 
         ``backends``: ``spikebench`` chooses the fastest of ours that can run; ``reference``, ``torch``, ``numba`` ... are ours by
         name; ``spikingjelly`` is the same network with SpikingJelly's LIF; ``spikingjelly-compiled`` compiles that LIF.
-        ``dtypes``: bf16 and fp16 are autocast. ``phases``: training is forward, loss and backward. ``flush_l2``: a GPU's L2 cache
-        is overwritten before every latency sample.
+        ``dtypes``: bf16 and fp16 are autocast; tf32 is fp32 whose products a GPU makes in TF32. ``phases``: training is forward,
+        loss and backward. ``flush_l2``: a GPU's L2 cache is overwritten before each latency sample. ``fused``: beside each way of
+        ours the same with BatchNorm and LIF in one kernel, where one runs (condition ``fused=auto``). ``fold``: beside each
+        inference of ours the same with BatchNorm folded into weights (``fold=true``), and how many spikes that flips. Both round
+        differently from the network that is counted.
         """
 
         batch_sizes: tuple[int, ...] = (1, 32)
@@ -44,13 +56,15 @@ class Harness:
         seconds: float = 5.0
         precision: float = 0.01
         flush_l2: bool = False
+        fused: bool = False
+        fold: bool = False
 
         def __post_init__(self) -> None:
             check_lists(self.batch_sizes, self.backends, dtypes=self.dtypes, modes=self.modes, phases=self.phases)
             if not (self.seconds > 0 and self.precision > 0):
                 raise ValueError("seconds and precision must be above 0")
 
-    metrics = (LATENCY, THROUGHPUT, FIRST_CALL, SPOILED, SM_CLOCK, TEMPERATURE, POWER_DRAW)
+    metrics = (LATENCY, THROUGHPUT, FIRST_CALL, SPOILED, FLIPPED, SM_CLOCK, TEMPERATURE, POWER_DRAW)
     version = 1
     needs_weights = False
     exclusive = True
@@ -69,11 +83,22 @@ class Harness:
         for batch_size in options.batch_sizes:
             for phase in options.phases:
                 for dtype in options.dtypes:
-                    ways = [Way(backend, mode, dtype, phase) for backend, mode in product(options.backends, options.modes)]
+                    pairs = product(options.backends, options.modes)
+                    ways = [way for backend, mode in pairs for way in _twins(backend, mode, dtype, phase, options)]
                     missing = [way for way in ways if not _is_done(done, way, batch_size)]
                     if missing:
                         found = heat.race(subject, missing, batch_size, options.seconds, options.precision, options.flush_l2)
                         yield from (record for record in found if (record.metric, *_address(record)) not in done)
+
+
+def _twins(backend: str, mode: Mode, dtype: Dtype, phase: Phase, options: Harness.Options) -> Iterator[Way]:
+    """A way, and what ``fused`` and ``fold`` put beside it."""
+    yield Way(backend, mode, dtype, phase)
+    if backend not in SPIKINGJELLYS:
+        if options.fused:
+            yield Way(backend, mode, dtype, phase, fused=True)
+        if options.fold and phase == "inference":
+            yield Way(backend, mode, dtype, phase, fold=True)
 
 
 def _address(record: Record) -> Address:

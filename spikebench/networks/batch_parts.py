@@ -33,6 +33,11 @@ def whole(count: int) -> int:
     return int(_active[-1](torch.tensor(float(count), dtype=torch.float64))) if _active else count
 
 
+def active() -> bool:
+    """Whether the batch is computed in parts now."""
+    return bool(_active)
+
+
 @contextmanager
 def together(add: Sum) -> Iterator[None]:
     """See the module's first lines."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikebench.networks import batch_parts, onednn, visible
+from spikebench.networks import batch_parts, onednn, shortcuts, visible
 from spikebench.networks.shortcuts import is_static, over_steps
 
 
@@ -129,5 +129,10 @@ class Projection(nn.Module):
 
     def normalise(self, y: Tensor) -> Tensor:
         """BatchNorm, and the neuron where it comes after: (T, B, channels, N) from (T, B, N, channels)."""
+        if not self.neuron_first and shortcuts.fuses_bn_lif():
+            from spikebench.networks import fused
+
+            if self.neuron is not None and fused.applies(self.norm, self.neuron, y.transpose(2, 3)):
+                return fused.fire(self.norm, self.neuron, y.transpose(2, 3))
         y = torch.unflatten(self.norm(y.flatten(0, 2)), 0, y.shape[:3]).transpose(2, 3)
         return y if self.neuron is None or self.neuron_first else self.neuron(y)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 _off = 0
 _fusing = 0
+_fusing_bn_lif = 0
 
 
 def enabled() -> bool:
@@ -46,6 +47,25 @@ def fusing_qkv() -> Iterator[None]:
         yield
     finally:
         _fusing -= 1
+
+
+def fuses_bn_lif() -> bool:
+    """Whether BatchNorm and LIF are one kernel now, where one runs (``networks.fused``)."""
+    return enabled() and _fusing_bn_lif > 0
+
+
+@contextmanager
+def fusing_bn_lif() -> Iterator[None]:
+    """Inside the block BatchNorm and the LIF behind it are one kernel, equal up to rounding. For the whole process.
+
+    Not the default: a network is trained and evaluated as declared unless somebody asks, and then the record says so.
+    """
+    global _fusing_bn_lif
+    _fusing_bn_lif += 1
+    try:
+        yield
+    finally:
+        _fusing_bn_lif -= 1
 
 
 @contextmanager

@@ -245,3 +245,26 @@ def test_a_cuda_graph_computes_the_same(tmp_path: Path) -> None:
     timed()
     with torch.no_grad():
         assert subject.model(x).shape == (4, 4)
+
+
+def test_fused_and_folded_stand_beside_what_they_change(tmp_path: Path) -> None:
+    records = run(tmp_path, batch_sizes=[2], backends=["numba", "spikingjelly"], seconds=0.02, fused=True, fold=True)
+    times = [record for record in records if record.metric == "latency"]
+    found = {(r.conditions["backend"], r.conditions.get("fused"), r.conditions.get("fold")): r for r in times}
+    assert set(found) == {
+        *(("numba", None, None), ("numba", "auto", None), ("numba", None, True)),
+        ("spikingjelly", None, None),
+    }
+    assert all(record.value for record in times)
+    assert "numba with BatchNorm" in found["numba", "auto", None].reason
+    assert "with BatchNorm" not in found["numba", None, None].reason
+    (flipped,) = [record for record in records if record.metric == "flipped_spikes"]
+    assert flipped.conditions["fold"] is True
+    assert 0 <= flipped.value < 0.05
+    assert "BatchNorms folded" in flipped.reason
+
+
+def test_a_training_step_is_not_folded(tmp_path: Path) -> None:
+    records = run(tmp_path, batch_sizes=[2], phases=["training"], seconds=0.02, fold=True)
+    assert records
+    assert not any("fold" in record.conditions for record in records)

@@ -13,7 +13,16 @@ import torch
 
 from spikebench.core.protocols import Subject
 from spikebench.core.records import Record
-from spikebench.harnesses._latency.metrics import FIRST_CALL, LATENCY, POWER_DRAW, SM_CLOCK, SPOILED, TEMPERATURE, THROUGHPUT
+from spikebench.harnesses._latency.metrics import (
+    FIRST_CALL,
+    FLIPPED,
+    LATENCY,
+    POWER_DRAW,
+    SM_CLOCK,
+    SPOILED,
+    TEMPERATURE,
+    THROUGHPUT,
+)
 from spikebench.harnesses._timing.observe import Gpu
 from spikebench.harnesses._timing.outcome import absent, let_go, verdict
 from spikebench.harnesses._timing.race import Race
@@ -68,6 +77,10 @@ class Field:
                 continue
             self.contenders[way] = contender
             yield Record.of(FIRST_CALL, seconds, conditions=way.conditions(self.batch_size))
+            if way.fold:
+                changed, outputs = contender.flips(model)
+                remark = f"{changed} of {outputs}; {contender.folded} BatchNorms folded"
+                yield Record.of(FLIPPED, changed / outputs, conditions=way.conditions(self.batch_size), reason=remark)
 
     def warm_up(self, seconds: float) -> Iterator[Record]:
         for way, contender in list(self.contenders.items()):

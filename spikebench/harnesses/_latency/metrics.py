@@ -47,6 +47,18 @@ SPOILED = Metric(
     portable=False,
     note="latency samples left out of the median: steal, or more than one involuntary context switch per 0.1 s",
 )
+FLIPPED = Metric(
+    "flipped_spikes",
+    "1",
+    "lower",
+    "counted",
+    "Flipped spikes",
+    display_unit="%",
+    display_factor=100.0,
+    portable=False,
+    exact=True,
+    note="neuron outputs that folding BatchNorm into weights has changed, of all, on the batch that is timed",
+)
 SM_CLOCK = Metric(
     "sm_clock",
     "Hz",

@@ -21,6 +21,7 @@ from spikebench.harnesses._ways import spikingjelly
 from spikebench.harnesses._ways.compiler import compiled
 from spikebench.harnesses._ways.ways import COMPILED, OURS, SPIKINGJELLY, SPIKINGJELLYS, Way
 from spikebench.kernels.lif import use_backend
+from spikebench.networks import folding, shortcuts
 from spikebench.training.objective import Classification
 from spikebench.training.options import Checkpointing, TrainingOptions
 from spikebench.training.recomputing import recomputing
@@ -41,7 +42,12 @@ class Contender:
         self.checkpointing: Checkpointing = checkpointing if way.phase == "training" else "off"
         self.device = x.device
         self._check(model)
-        self.model = copy.deepcopy(model).train(way.phase == "training")
+        if way.fold:
+            self.model, self.folded = folding.fold(model)
+            if not self.folded:
+                raise UnavailableError("no BatchNorm of this network directly follows a layer that it can be folded into")
+        else:
+            self.model = copy.deepcopy(model).train(way.phase == "training")
         if way.backend in SPIKINGJELLYS:
             spikingjelly.swap(self.model, compiled=way.backend == COMPILED)
         self.x, self.y = x, y
@@ -77,8 +83,17 @@ class Contender:
             self.model(self.x)
         return ", ".join(sorted(seen.backends)) or "no LIF"
 
+    def flips(self, model: nn.Module) -> tuple[int, int]:
+        """Outputs of neurons that differ from those of ``model``, evaluated on the same batch, and how many there are."""
+        with self._context(), torch.no_grad(), self._autocast():
+            return folding.flips(copy.deepcopy(model).eval(), self.model, self.x)
+
     def _check(self, model: nn.Module) -> None:
         way, cuda = self.way, self.device.type == "cuda"
+        if (way.fused or way.fold) and way.backend in SPIKINGJELLYS:
+            raise UnavailableError("fused and folded are ways of ours")
+        if way.fold and way.phase == "training":
+            raise UnavailableError("BatchNorm is folded for evaluation alone: a training step needs its statistics")
         if way.mode == "cudagraph" and not cuda:
             raise UnavailableError("CUDA graphs need a CUDA device")
         if way.backend in SPIKINGJELLYS and (reason := spikingjelly.why_not(model)):
@@ -89,6 +104,8 @@ class Contender:
             )
         if (way.mode == "compile" or way.backend == COMPILED) and (reason := no_compiler(cuda)):
             raise UnavailableError(reason)
+        if way.dtype == "tf32" and not cuda:
+            raise UnavailableError("TF32 is a way of GPUs to multiply fp32")
         if way.dtype == "bf16" and cuda and torch.cuda.get_device_capability(self.device) < (8, 0):
             raise UnavailableError(f"{torch.cuda.get_device_name(self.device)} has no bfloat16")
 
@@ -96,12 +113,13 @@ class Contender:
     def _context(self) -> Iterator[None]:
         ours = self.way.backend not in SPIKINGJELLYS
         backend = use_backend("auto" if self.way.backend == OURS else self.way.backend) if ours else nullcontext()
+        fusing = shortcuts.fusing_bn_lif() if self.way.fused else nullcontext()
         # Past its limit the compiler falls back to eager in silence; a network has more LIF shapes than the default allows.
         limits = (
             torch._dynamo.config.patch(recompile_limit=256, fail_on_recompile_limit_hit=True) if self._compiles else nullcontext()
         )
         try:
-            with backend, limits, recomputing(self.model, self.checkpointing):
+            with backend, limits, fusing, _tf32(self.way.dtype == "tf32"), recomputing(self.model, self.checkpointing):
                 yield
         except InputError as error:
             raise UnavailableError(str(error)) from error
@@ -111,7 +129,11 @@ class Contender:
         return self.way.mode == "compile" or self.way.backend == COMPILED
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self.way.dtype == "fp32" else torch.autocast(self.device.type, dtype=DTYPES[self.way.dtype])
+        return (
+            nullcontext()
+            if self.way.dtype in ("fp32", "tf32")
+            else torch.autocast(self.device.type, dtype=DTYPES[self.way.dtype])
+        )
 
     def _forward(self, x: Tensor, y: Tensor) -> Tensor:
         with self._autocast():
@@ -146,6 +168,17 @@ class Contender:
         self._graph.replay()
 
 
+@contextmanager
+def _tf32(wanted: bool) -> Iterator[None]:
+    """Products and convolutions of a GPU in TF32, or in neither: torch's default is the one for convolutions alone."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = wanted
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
 _OBJECTIVE = Classification(TrainingOptions())
 
 
@@ -157,7 +190,7 @@ def checkpointing_of(subject: Subject) -> Checkpointing:
 
 
 class _LifCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Listens to the custom operator ``spikebench::lif``, whose third argument names the backend."""
+    """Listens to ``spikebench::lif`` and ``spikebench::bn_lif``, whose third and seventh argument name the backend."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -166,6 +199,8 @@ class _LifCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if str(function).startswith("spikebench.lif."):
             self.backends.add(args[2])
+        if str(function).startswith("spikebench.bn_lif."):
+            self.backends.add(f"{args[6]} with BatchNorm")
         return function(*args, **(kwargs or {}))
 
 

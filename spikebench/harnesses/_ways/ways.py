@@ -11,7 +11,7 @@ from spikebench.core.records import Scalar
 from spikebench.core.registry import REGISTRIES
 
 Mode: TypeAlias = Literal["eager", "compile", "cudagraph"]
-Dtype: TypeAlias = Literal["fp32", "bf16", "fp16"]
+Dtype: TypeAlias = Literal["fp32", "tf32", "bf16", "fp16"]
 Phase: TypeAlias = Literal["inference", "training"]
 OURS, SPIKINGJELLY, COMPILED = "spikebench", "spikingjelly", "spikingjelly-compiled"
 SPIKINGJELLYS = (SPIKINGJELLY, COMPILED)
@@ -22,12 +22,16 @@ class Way:
     """``backend``: ``spikebench`` (our choice), one of our backends by name, ``spikingjelly``, or ``spikingjelly-compiled``.
 
     ``spikingjelly-compiled`` compiles SpikingJelly's LIF alone; ``spikingjelly`` in mode ``compile`` the whole network.
+    ``fused``: BatchNorm and LIF in one kernel where one runs; ``fold``: BatchNorm folded into the layers before it. Both change
+    roundings.
     """
 
     backend: str = OURS
     mode: Mode = "eager"
     dtype: Dtype = "fp32"
     phase: Phase = "inference"
+    fused: bool = False
+    fold: bool = False
 
     def conditions(self, batch_size: int) -> dict[str, Scalar]:
         """What tells its records apart."""
@@ -37,6 +41,8 @@ class Way:
             "phase": self.phase,
             "mode": self.mode,
             "backend": self.backend,
+            **({"fused": "auto"} if self.fused else {}),
+            **({"fold": True} if self.fold else {}),
         }
 
 

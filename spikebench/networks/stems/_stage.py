@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from spikebench.networks import fused
 from spikebench.networks.context import Context
 from spikebench.networks.layers import BatchNorm2d, Conv2d, max_pool
 
@@ -41,8 +42,14 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, B, channels, H', W') from (T, B, in_channels, H, W)."""
-        for layer in self.order:
-            x = max_pool(x) if layer == "pool" else getattr(self, layer)(x)
+        fused_away = False
+        for layer, following in zip(self.order, (*self.order[1:], None), strict=True):
+            if layer == "norm" and following == "neuron" and fused.applies(self.norm, self.neuron, x):
+                x, fused_away = fused.fire(self.norm, self.neuron, x), True
+            elif layer == "neuron" and fused_away:
+                continue
+            else:
+                x = max_pool(x) if layer == "pool" else getattr(self, layer)(x)
         return x
 
 
