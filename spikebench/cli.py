@@ -213,8 +213,18 @@ def schema() -> None:
 
 @app.command()
 @guarded
-def doctor() -> None:
+def doctor(
+    gpu_selftest: Annotated[
+        bool, typer.Option("--gpu-selftest", help="Run every path that needs a GPU once; exit code 1 if one is broken.")
+    ] = False,
+) -> None:
     """Say what this machine can do, and why not more."""
+    if gpu_selftest:
+        from spikebench.running.verbs.gpu_selftest import examine as test
+
+        if test():
+            raise typer.Exit(1)
+        return
     from spikebench.running.verbs.doctor import examine
 
     examine()

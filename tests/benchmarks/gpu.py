@@ -1,9 +1,12 @@
 """Everything that needs a GPU, in one call under eight minutes: are the kernels right there, and how fast are they?
 
-    python tests/benchmarks/gpu.py --out results/gpu [--parts check lif bn_lif networks]
+    python tests/benchmarks/gpu.py [--out results/reference/gpu] [--parts selftest check lif bn_lif networks] [--minutes 8]
 
-Prints tables and writes one JSON object a line to OUT/<part>.jsonl: every sample, the card, the versions. No speed is
-printed for a kernel that failed its check. Without a GPU it runs the CPU's backends on small tensors, so that the
+OUT becomes a results folder with the records of whole networks, and has one JSON object a line in OUT/<part>.jsonl beside them:
+every sample, the card, the versions. When the minutes are over it stops, and the same command goes on with the networks where it
+was. No speed is printed for a kernel that failed its check; ``selftest`` is ``spikebench doctor --gpu-selftest``.
+
+Without a GPU it runs the CPU's backends on small tensors, so that the
 script itself can be tested.
 
 SpikingJelly chooses its implementation when it is imported; ``--spikingjelly`` says which one is compared with.
@@ -196,7 +199,7 @@ def ratios(samples: dict[str, list[float]], bytes_moved: int, copied: int) -> Ro
 
 
 def networks(out: Path) -> Iterator[Row]:
-    """Latency, power, memory and a training step of whole networks: suites/gpu.yaml, whose results folder is OUT/gpu."""
+    """Latency, power, memory and a training step of whole networks: suites/gpu.yaml, whose results folder is OUT."""
     import yaml
 
     from spikebench.core.suite_reader import from_document
@@ -208,7 +211,7 @@ def networks(out: Path) -> Iterator[Row]:
     data = yaml.safe_load((Path(__file__).parents[2] / "suites" / "gpu.yaml").read_text())
     if not CUDA:
         data |= SMALL_SUITE
-    for event in bind(from_document(parse(yaml.safe_dump(data)), rules), out / "gpu").events():
+    for event in bind(from_document(parse(yaml.safe_dump(data)), rules), out).events():
         if isinstance(event, Measured):
             record = event.record
             yield {"metric": record.metric, "value": record.value, "cell": record.cell_id, **record.conditions} | (
@@ -227,7 +230,18 @@ SMALL_SUITE: Row = {
 }
 
 
+def selftest() -> Iterator[Row]:
+    """Every path that needs CUDA, once."""
+    from spikebench.running.verbs import gpu_selftest
+
+    for name in [] if CUDA else gpu_selftest.CUDA_ONLY:
+        del gpu_selftest.PATHS[name]
+    for name, verdict, detail in gpu_selftest.report(DEVICE):
+        yield {"path": name, "verdict": verdict, "detail": detail}
+
+
 PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    "selftest": lambda out: selftest(),
     "check": lambda out: check(),
     "lif": lambda out: lif_table(),
     "bn_lif": lambda out: bn_lif_table(),
@@ -244,8 +258,9 @@ def machine() -> Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--out", type=Path, default=Path("results/gpu"))
+    parser.add_argument("--out", type=Path, default=Path("results/reference/gpu"))
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--spikingjelly", choices=("auto", "cuda", "triton", "torch"), default="triton")
     arguments = parser.parse_args()
     if CUDA:
@@ -253,6 +268,7 @@ def main() -> None:
     about = machine() | {"spikingjelly": arguments.spikingjelly if CUDA else "torch"}
     print(json.dumps(about))
     arguments.out.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + 60 * arguments.minutes
     for part in arguments.parts:
         start = time.perf_counter()
         print(f"{part}:")
@@ -261,6 +277,8 @@ def main() -> None:
                 file.write(json.dumps(about | row) + "\n")
                 file.flush()
                 shown = {key: value for key, value in row.items() if key != "samples"}
+                if time.monotonic() > end:
+                    raise SystemExit(f"{arguments.minutes:g} minutes are over in part {part}; the rest is for another call")
                 print("  " + "  ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in shown.items()))
         print(f"  {time.perf_counter() - start:.0f} s")
 
