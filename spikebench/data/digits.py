@@ -23,7 +23,7 @@ class Dataset(WholeDataset):
     sizes: ClassVar[Mapping[SplitName, int]] = {"train": 1258, "validation": 180, "test": 359}
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        from sklearn.datasets import load_digits
+        from spikebench.data._digits import images_and_labels
 
-        found = load_digits()
-        return found.images[:, None] / 16.0, found.target
+        images, labels = images_and_labels()
+        return images[:, None] / 16.0, labels

@@ -66,10 +66,10 @@ class Dataset:
 
 @lru_cache(maxsize=4)
 def _frames(T: int, threshold: float) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    from sklearn.datasets import load_digits
+    from spikebench.data._digits import images_and_labels
 
-    found = load_digits()
-    return simulate(found.images.astype(np.int64), T, threshold), found.target.astype(np.int64)
+    images, labels = images_and_labels()
+    return simulate(images.astype(np.int64), T, threshold), labels
 
 
 def path() -> list[tuple[int, int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from functools import cache
 from typing import Any
 
 import torch
@@ -28,11 +30,23 @@ def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Op
     if options.layer_decay != 1:
         groups = decayed(model, groups, options.layer_decay)
     if options.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=options.lr, momentum=0.9, fused=True)
+        return eager(torch.optim.SGD)(groups, lr=options.lr, momentum=0.9, fused=True)
     if options.optimizer == "lamb":
-        optimizer: torch.optim.Optimizer = _lamb()(groups, lr=options.lr)
-        return optimizer
-    return torch.optim.AdamW(groups, lr=options.lr, fused=True)
+        return eager(_lamb())(groups, lr=options.lr)
+    return eager(torch.optim.AdamW)(groups, lr=options.lr, fused=True)
+
+
+KEPT_OUT = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+"""Methods that torch wraps to keep its compiler out of them."""
+
+
+@cache
+def eager(kind: Any) -> Any:
+    """The optimizer for steps that are never compiled: what torch wraps around its methods loads the whole compiler with the
+    first of them, three seconds and 250 MB of every process that trains. It computes what ``kind`` does.
+    """
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in KEPT_OUT}
+    return type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(inspect.unwrap(kind.step))})
 
 
 def _lamb() -> Any:

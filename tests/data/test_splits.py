@@ -11,6 +11,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from spikebench import data
 from spikebench.core.errors import InputError
+from spikebench.data import _digits
 from spikebench.data._splits import SHARES, stratified
 
 # Digests of x and y of every split. A change here changes what stored accuracies were measured on: raise the data set's version.
@@ -115,3 +116,15 @@ def test_a_split_too_large_for_the_device_stays_where_it_is(monkeypatch: pytest.
     assert data.resident(split, "meta").tensors[0].is_meta
     monkeypatch.setattr(data, "RESIDENT_BYTES", 100)
     assert data.resident(split, "meta") is split
+
+
+def test_digits_are_scikit_learns_wherever_its_file_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    for file in (_digits.FILE, "datasets/moved.csv.gz"):
+        monkeypatch.setattr(_digits, "FILE", file)
+        images, labels = _digits.images_and_labels()
+        assert (images.dtype, labels.dtype) == (np.float64, np.int64)
+        assert np.array_equal(images, found.images)
+        assert np.array_equal(labels, found.target)
