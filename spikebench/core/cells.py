@@ -58,7 +58,9 @@ class Cell:
     pretraining: Choice | None = None
     weights: Weights | None = None
 
+    @cached_property
     def _identity(self) -> dict[str, Any]:
+        """What ids hash, the seed apart."""
         identity: dict[str, Any] = {
             "variant": self.variant.canonical(),
             "dataset": {
@@ -86,20 +88,15 @@ class Cell:
         options = {name: value for name, value in self.pretraining.options.items() if name != "T"}
         return Cell(variant, self.dataset, None, self.seed, Choice(self.pretraining.name, options))
 
-    @property
+    @cached_property
     def group_id(self) -> str:
         """The cell without its seed: one row of a table."""
-        return self._ids[0]
-
-    @property
-    def cell_id(self) -> str:
-        """The key of the cell's weights: hashes the variant, data, training with its code version, and the seed."""
-        return self._ids[1]
+        return digest(self._identity)
 
     @cached_property
-    def _ids(self) -> tuple[str, str]:
-        identity = self._identity()
-        return digest(identity), digest({**identity, "seed": self.seed})
+    def cell_id(self) -> str:
+        """The key of the cell's weights: hashes the variant, data, training with its code version, and the seed."""
+        return digest({**self._identity, "seed": self.seed})
 
     @cached_property
     def _versions(self) -> dict[str, int]:
@@ -117,8 +114,18 @@ class Cell:
     def known(self) -> Cell:
         """The same cell, with all kept that its components must be imported for; sent to another process, it goes along."""
         for cell in filter(None, (self, self.pretraining_cell)):
-            _ = cell._ids, cell._versions, cell._variant
+            _ = cell.group_id, cell.cell_id, cell._versions, cell._variant
         return self
+
+    def with_seed(self, seed: int) -> Cell:
+        """The same with another seed; what a seed changes nothing of is worked out once for both."""
+        other = dataclasses.replace(self, seed=seed)
+        same = {name: getattr(self, name) for name in ("_identity", "_versions", "_variant", "group_id")}
+        before = self.pretraining_cell
+        if before is not None and before != self:  # a pre-training's own is itself
+            same["pretraining_cell"] = before.with_seed(seed)
+        other.__dict__.update(same)
+        return other
 
     def to_plain(self) -> dict[str, Any]:
         """All of it, ids and defaults included, as ``cells/<cell_id>.json`` stores it."""

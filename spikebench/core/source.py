@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points, version
+from importlib.metadata import EntryPoint, version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from spikebench.core import own_files
 from spikebench.core.cells import digest
 from spikebench.core.contents import digest_of, package_files, plugin_files
 from spikebench.core.own_files import State
-from spikebench.core.registry import REGISTRIES
+from spikebench.core.registry import REGISTRIES, installed
 
 
 def source() -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _plugins() -> dict[str, list[EntryPoint]]:
     """Distribution (or module, where there is none) -> its entry points among the registries."""
     found: dict[str, list[EntryPoint]] = {}
     for registry in REGISTRIES:
-        for entry in entry_points(group=f"spikebench.{registry}"):
+        for entry in installed().select(group=f"spikebench.{registry}"):
             found.setdefault(entry.dist.name if entry.dist else entry.module, []).append(entry)
     return dict(sorted(found.items()))
 

@@ -119,7 +119,8 @@ class Suite:
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Every variant with every seed, without repeats. Seeds run inside variants: early results cover all variants."""
-        cells = (self._cell(variant, seed, recipe) for seed in self.seeds for recipe in self.recipes for variant in self.variants)
+        first = [self._cell(variant, self.seeds[0], recipe) for recipe in self.recipes for variant in self.variants]
+        cells = (cell.with_seed(seed) for seed in self.seeds for cell in first)
         return tuple({cell.cell_id: cell for cell in cells}.values())
 
     @property

@@ -162,11 +162,12 @@ class Run:
 def open_run(
     path: str | Path, results: str | Path, fresh: bool = False, limits: Limits = AS_THE_SUITE, begins: bool = True
 ) -> Run:
-    """Read a suite file and find out what is to do. Writes nothing. ``begins``: it is going to be done, the longest first.
+    """Read a suite file and find out what is to do. Writes nothing. ``begins``: it is going to be done, the longest first; a plan
+    that is only looked at is made here, by who loads torch for its estimate.
 
     Raises InputError for a bad suite, StorageError if ``results`` holds another suite's folder of this name.
     """
-    found = survey(path, limits, Path(results) if begins else None, fresh)
+    found = survey(path, limits, Path(results) if begins else None, fresh, here=not begins)
     run = bind(found.suite, Path(results) / found.suite.name, fresh, found.place)
     return dataclasses.replace(run, expected=found.expected)
 

@@ -29,13 +29,16 @@ class Survey:
     expected: Expected = dataclasses.field(default_factory=dict)
 
 
-def survey(path: str | Path, limits: Limits = AS_THE_SUITE, results: Path | None = None, fresh: bool = False) -> Survey:
-    """Read and check a suite file, here or in a process of its own. Raises InputError with every problem of the file.
+def survey(
+    path: str | Path, limits: Limits = AS_THE_SUITE, results: Path | None = None, fresh: bool = False, here: bool = False
+) -> Survey:
+    """Read and check a suite file, here or, where nothing else needs torch here, in a process of its own. Raises InputError with
+    every problem of the file.
 
     ``results``: where its folder is, for a driver that is going to run the suite; without it nothing is expected of its jobs.
     """
     asked = (path, limits, results, fresh)
-    found = apart(_survey, *asked) if _runs_elsewhere(path) else _survey(*asked)
+    found = _survey(*asked) if here or not _runs_elsewhere(path) else apart(_survey, *asked)
     own_files.use(found.suite.own)
     return found
 
