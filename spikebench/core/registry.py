@@ -13,7 +13,7 @@ import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -223,8 +223,8 @@ def _plugins(group: str) -> Mapping[str, EntryPoint]:
 
 
 @cache
-def installed() -> EntryPoints:
-    """All entry points of all installed packages: one look at the disk, which takes as long as one for a single group."""
+def installed() -> Any:
+    """What ``entry_points()`` gives, for ``select``: one look at the disk, which takes as long as one for a single group."""
     return entry_points()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -41,12 +42,14 @@ KEPT_OUT = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 
 
 @cache
-def eager(kind: Any) -> Any:
+def eager(kind: Any) -> Callable[..., torch.optim.Optimizer]:
     """The optimizer for steps that are never compiled: what torch wraps around its methods loads the whole compiler with the
     first of them, three seconds and 250 MB of every process that trains. It computes what ``kind`` does.
     """
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in KEPT_OUT}
-    return type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(inspect.unwrap(kind.step))})
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    found: type[torch.optim.Optimizer] = type(kind.__name__, (kind,), {**methods, "step": step})
+    return found
 
 
 def _lamb() -> Any:

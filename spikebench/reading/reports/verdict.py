@@ -112,8 +112,9 @@ class _Side:
                 found[factor] = self._pair(_spelled(factor, value), _spelled(factor, top), change, told[value])
             elif own:
                 found[factor] = self._several(factor, top, own, told)
-            if factor in found and is_fraction(self.paired.metric):
-                found[factor] += self._dependence(design, factor)
+        if found and is_fraction(self.paired.metric):
+            interactions = design.interactions(self.paired)
+            found = {factor: text + self._dependence(interactions, factor) for factor, text in found.items()}
         return found
 
     def _mean(self, name: str) -> float:
@@ -158,9 +159,8 @@ class _Side:
         said = [f"{begin}: {_named(groups[word])}" for word, begin in begins.items() if word in groups]
         return f"{_spelled(factor, top)} has the {extreme} {self.title}; {'; '.join(said)}."
 
-    def _dependence(self, design: Design, factor: str) -> str:
+    def _dependence(self, found: Sequence[Effect], factor: str) -> str:
         """Where an interaction is clear, the average over the rest is not the whole story."""
-        found = design.interactions(self.paired)
         words = verdicts(self.paired.metric, {str(i): effect.difference for i, effect in enumerate(found)})
         others = dict.fromkeys(
             effect.given[0] if effect.factor == factor else effect.factor
