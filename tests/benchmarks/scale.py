@@ -9,7 +9,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -63,6 +63,19 @@ def cost(command: Sequence[str | Path], folder: Path) -> Cost:
     text = out.read_text()
     assert process.returncode == 0, text[-2000:]
     return Cost(wall, usage.ru_utime + usage.ru_stime, megabytes, text)
+
+
+def record(benchmark: Any, measure: Callable[[], Cost], seconds: float, megabytes: float = float("inf")) -> Cost:
+    """What ``measure`` costs, told beside its target: ``seconds`` of CPU, ``megabytes``. Nothing fails for being slow, but what
+    takes ten times its target is not what was promised."""
+    found: Cost = benchmark.pedantic(measure, rounds=1)
+    benchmark.extra_info.update(
+        cpu_seconds=round(found.cpu, 2), megabytes=round(found.megabytes), target_seconds=seconds, load=os.getloadavg()[0]
+    )
+    print(f"\n{benchmark.name}: {found.wall:.1f} s, {found.cpu:.1f} s of CPU (target {seconds:g}), {found.megabytes:.0f} MB")
+    assert found.cpu < 10 * seconds
+    assert found.megabytes < 10 * megabytes
+    return found
 
 
 def peak(pid: int) -> float:

@@ -12,13 +12,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.benchmarks.scale import Cost, cost, environment, fill, million, peak, records_of, suite
+from tests.benchmarks.scale import Cost, cost, environment, fill, million, peak, record, records_of, suite
 
 GRID = {
     "T": [1, 2, 3, 4],
@@ -36,18 +35,6 @@ print(len(load_results(sys.argv[1]){}))
 """
 
 
-def record(benchmark: Any, measure: Callable[[], Cost], seconds: float, megabytes: float = float("inf")) -> Cost:
-    """``seconds`` and ``megabytes``: the target."""
-    found: Cost = benchmark.pedantic(measure, rounds=1)
-    benchmark.extra_info.update(
-        cpu_seconds=round(found.cpu, 2), megabytes=round(found.megabytes), target_seconds=seconds, load=os.getloadavg()[0]
-    )
-    print(f"\n{benchmark.name}: {found.wall:.1f} s, {found.cpu:.1f} s of CPU (target {seconds:g}), {found.megabytes:.0f} MB")
-    assert found.cpu < 10 * seconds
-    assert found.megabytes < 10 * megabytes
-    return found
-
-
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """200 variants with 3 seeds, 192,600 records and the energy made of them."""
@@ -61,6 +48,12 @@ def test_plan_of_ten_thousand_cells(benchmark: Any, tmp_path: Path) -> None:
     path = suite(tmp_path, LARGER, 10, measure=["accuracy", {"activity": {"samples": 64}}])
     found = record(benchmark, lambda: cost(["run", path, "--plan"], tmp_path), 10, 500)
     assert "30000 jobs to do" in found.output
+
+
+def test_plan_of_a_thousand_cells(benchmark: Any, tmp_path: Path) -> None:
+    path = suite(tmp_path, LARGER, 1, measure=["accuracy", {"activity": {"samples": 64}}])
+    found = record(benchmark, lambda: cost(["run", path, "--plan"], tmp_path), 10, 500)
+    assert "3000 jobs to do" in found.output
 
 
 def test_resume_with_ten_thousand_finished_jobs(benchmark: Any, tmp_path: Path) -> None:
