@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -108,6 +108,24 @@ class Launcher(Protocol):
     def run(
         self, chains: Iterable[Sequence[Job]], work: Callable[[Job], Iterator[Any]], care: Care = NO_CARE
     ) -> Iterator[Any]: ...
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """Work that reads and writes one folder, and can do so in another one on another machine: for launchers without a file system
+    that all machines share. Work that is none of this has no files."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    def moved(self, folder: Path) -> Callable[[Job], Iterator[Any]]:
+        """The same work, in ``folder``, where its luggage is."""
+
+    def luggage(self, chain: Sequence[Job]) -> Mapping[str, Path]:
+        """The files that the chain's jobs must find: their names below the other folder, and where they are in this one."""
+
+    def signals(self, job: Job) -> Sequence[str]:
+        """Names of files that the driver may make in its folder while the job runs, which must then be in the other one, too."""
 
 
 class Derivation(Protocol):

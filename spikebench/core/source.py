@@ -22,32 +22,51 @@ def source() -> dict[str, Any]:
     """``source_id`` and what it hashes. ``contents``: of spikebench's own files, of each plugin's and of a suite's own, whether
     they are committed, installed, or neither. Outside a git checkout (an installed wheel) ``commit`` is None.
     """
-    return _source(own_files.state())
+    return _source(own_files.state(), _sent)
 
 
 OWN = "own file"
 """Stands for the version of what has none."""
+Checkout = tuple[str | None, bool]
+"""The commit, and whether files differ from it."""
+_sent: Checkout | None = None
+
+
+def sent_from(checkout: Checkout) -> None:
+    """From now on the files that this process runs are those of a checkout on the machine that sent them here."""
+    global _sent
+    _sent = checkout
+
+
+def checkout() -> Checkout:
+    """What this process's files were taken from."""
+    facts = source()
+    return facts["commit"], facts["dirty"]
 
 
 @cache
-def _source(own: State) -> dict[str, Any]:
+def _source(own: State, sent: Checkout | None) -> dict[str, Any]:
     package = Path(__file__).resolve().parents[1]
     root = package.parent
-    commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
-    plugins = _plugins()
+    if sent is None:
+        commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
+        dirty = bool(_git(root, "status", "--porcelain", "--", str(package)) if commit else None)
+    else:
+        commit, dirty = sent
+    beside = plugins()
     facts: dict[str, Any] = {
         "schema": 1,
         "spikebench": __version__,
         "commit": commit,
-        "dirty": bool(_git(root, "status", "--porcelain", "--", str(package)) if commit else None),
+        "dirty": dirty,
         "contents": {
             "spikebench": digest_of(package_files(package)),
-            **{name: digest_of(file for entry in entries for file in plugin_files(entry)) for name, entries in plugins.items()},
+            **{name: digest_of(file for entry in entries for file in plugin_files(entry)) for name, entries in beside.items()},
             **{path.name: digest_of(own_files.code_files(path)) for path, _ in own},
         },
         "python": ".".join(map(str, sys.version_info[:2])),
         "plugins": {
-            **{name: entries[0].dist.version if entries[0].dist else "" for name, entries in plugins.items()},
+            **{name: entries[0].dist.version if entries[0].dist else "" for name, entries in beside.items()},
             **{path.name: OWN for path, _ in own},
         },
     }
@@ -80,7 +99,7 @@ def _commit(facts: Mapping[str, Any]) -> str:
     return " ".join(filter(None, [*words, "with local changes" if facts.get("dirty") else ""]))
 
 
-def _plugins() -> dict[str, list[EntryPoint]]:
+def plugins() -> dict[str, list[EntryPoint]]:
     """Distribution (or module, where there is none) -> its entry points among the registries."""
     found: dict[str, list[EntryPoint]] = {}
     for registry in REGISTRIES:

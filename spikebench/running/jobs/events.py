@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from spikebench.core.records import Record
 from spikebench.running.jobs.identity import Identity
@@ -69,4 +70,12 @@ class Notice:
     job_id: str = ""
 
 
-Event = JobStarted | Measured | JobEnded | WorkerDied | JobAgain | Notice
+@dataclasses.dataclass(frozen=True, slots=True)
+class Crew:
+    """How many workers there are on each node, by its name; told as they are known."""
+
+    nodes: Mapping[str, int]
+    job_id: str = ""
+
+
+Event = JobStarted | Measured | JobEnded | WorkerDied | JobAgain | Notice | Crew

@@ -6,11 +6,11 @@ import dataclasses
 import json
 import time
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spikebench.core import allocator, own_files
+from spikebench.core import allocator, own_files, source
 from spikebench.core.cells import Job
 from spikebench.core.errors import DiskError, StorageError, storage_errors
 from spikebench.core.job_files import JobWriter
@@ -18,7 +18,9 @@ from spikebench.core.own_files import OwnFiles
 from spikebench.core.reasons import explain
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES, is_stage
+from spikebench.core.source import Checkout
 from spikebench.core.store import ResultsFolder
+from spikebench.running.jobs import luggage
 from spikebench.running.jobs.events import Event, JobEnded, JobStarted, Measured
 from spikebench.running.jobs.identity import Identity, here, put_identity
 from spikebench.running.jobs.subject import Subject
@@ -29,18 +31,32 @@ MALLOC = "malloc"
 
 @dataclasses.dataclass(frozen=True)
 class Executor:
-    """The work that launchers are handed: runs a job and keeps its records in ``folder``. Picklable.
+    """The work that launchers are handed: runs a job and keeps its records in ``folder``. Picklable, and ``Movable``.
 
-    ``own``: the suite's own files, which a job may have components of.
+    ``own``: the suite's own files, which a job may have components of. ``sent_from``: the checkout of the machine that it was
+    moved from, with its code.
     """
 
     folder: Path
     fresh: bool = False
     own: OwnFiles = OwnFiles()
+    sent_from: Checkout | None = None
 
     def __call__(self, job: Job) -> Iterator[Event]:
         own_files.use(self.own)
+        if self.sent_from is not None:
+            source.sent_from(self.sent_from)
         return execute(job, self.folder, self.fresh)
+
+    def moved(self, folder: Path) -> Executor:
+        """See ``Movable``; called where it is moved to, in a process that knows the checkout that it was sent from."""
+        return dataclasses.replace(self, folder=folder, own=luggage.moved(self.own, folder), sent_from=source.checkout())
+
+    def luggage(self, chain: Sequence[Job]) -> Mapping[str, Path]:
+        return luggage.files(self.folder, chain, self.own)
+
+    def signals(self, job: Job) -> Sequence[str]:
+        return ()
 
     def took_its_process_down(self, job: Job) -> bool:
         """Whether a process like this one died over the job the last time that it ran here."""

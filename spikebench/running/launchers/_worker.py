@@ -216,13 +216,16 @@ def portable(error: Exception) -> Exception:
     return error
 
 
-def end_with_parent() -> None:
+def end_with_parent(group: bool = False) -> None:
+    """``group``: and with it all that it has started, of which it leads the process group."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
 
     def watch() -> None:
         parent.join()
+        if group:
+            os.killpg(0, signal.SIGKILL)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -1,9 +1,11 @@
-"""Limits of time that are given with a command, in place of its suite's own."""
+"""What is given with a command in place of what its suite says: limits of time, and a Ray cluster."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
+from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError, Problem
 from spikebench.core.quantity import duration
 from spikebench.core.suite import Suite
@@ -11,14 +13,15 @@ from spikebench.core.suite import Suite
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Seconds, as the keys of these names in a suite; None leaves what the suite says. They are of one command: the suite that
-    the results folder keeps has its own."""
+    """Seconds, as the keys of these names in a suite; None leaves what the suite says. ``address``: of a Ray cluster, on which
+    its jobs run whatever launcher it names. They are of one command: the suite that the results folder keeps has its own."""
 
     job_timeout: float | None = None
     stall: float | None = None
+    address: str | None = None
 
     @classmethod
-    def parse(cls, **given: str | None) -> Limits:
+    def parse(cls, address: str | None = None, **given: str | None) -> Limits:
         """From ``job_timeout="2 h", stall="90 s"``. Raises InputError with a problem for each that is no duration."""
         problems: list[Problem] = []
         found: dict[str, float | None] = {}
@@ -29,11 +32,15 @@ class Limits:
                 problems += error.problems
         if problems:
             raise InputError(problems)
-        return cls(**found)
+        return cls(**found, address=address)
 
     def of(self, suite: Suite) -> Suite:
         """The suite under these limits."""
-        given = {name: limit for name, limit in dataclasses.asdict(self).items() if limit is not None}
+        given: dict[str, Any] = {"job_timeout": self.job_timeout, "stall": self.stall}
+        if self.address is not None:
+            options = suite.launcher.options if suite.launcher.name == "ray" else {}
+            given["launcher"] = Choice("ray", {**options, "address": self.address})
+        given = {name: value for name, value in given.items() if value is not None}
         return dataclasses.replace(suite, **given) if given else suite
 
 

@@ -38,7 +38,8 @@ def survey(
     ``results``: where its folder is, for a driver that is going to run the suite; without it nothing is expected of its jobs.
     """
     asked = (path, limits, results, fresh)
-    found = _survey(*asked) if here or not _runs_elsewhere(path) else apart(_survey, *asked)
+    elsewhere = not here and (limits.address is not None or _runs_elsewhere(path))
+    found = apart(_survey, *asked) if elsewhere else _survey(*asked)
     own_files.use(found.suite.own)
     return found
 

@@ -22,7 +22,7 @@ from spikebench.core.search_space import Values
 from spikebench.core.store import ResultsFolder
 from spikebench.running.jobs.care import care_of
 from spikebench.running.jobs.deaths import Deaths
-from spikebench.running.jobs.events import Event, JobEnded, Measured, Notice
+from spikebench.running.jobs.events import Crew, Event, JobEnded, Measured, Notice
 from spikebench.running.jobs.execute import Executor
 from spikebench.running.jobs.plan import PlannedJob, launcher_of, place_of, plan_cell, timing_launcher
 from spikebench.running.search.outcome import Outcome, Running, State, constrain, report_epoch, state_of
@@ -178,7 +178,7 @@ class Searcher:
 
     def _note(self, event: Event | JobStopped) -> Iterator[Event]:
         running = next((r for r in self.running.values() if event.job_id in r.remaining), None)
-        if isinstance(event, Notice) and (told := self._deaths.settle(event, lambda job_id: None)):
+        if isinstance(event, (Notice, Crew)) and (told := self._deaths.settle(event, lambda job_id: None)):
             yield told
         if running is None:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,13 +149,14 @@ class JobStopped:
 
 @dataclasses.dataclass(frozen=True)
 class StoppableWork:
-    """Work that ends a cell's jobs once a file of its id stands in ``signals``: how a driver prunes elsewhere. Picklable."""
+    """Work that ends a cell's jobs once a file of its id stands in ``signals_folder``, in the results folder: how a driver
+    prunes elsewhere. Picklable, and ``Movable``."""
 
     work: Any
-    signals: Path
+    signals_folder: Path
 
     def __call__(self, job: Job) -> Iterator[Event | JobStopped]:
-        signal = self.signals / job.cell.cell_id
+        signal = self.signals_folder / job.cell.cell_id
         if signal.exists():
             yield JobStopped(job.job_id)
             return
@@ -166,3 +167,17 @@ class StoppableWork:
                 events.close()
                 yield JobStopped(job.job_id)
                 return
+
+    @property
+    def folder(self) -> Path:
+        """That of the work; see ``Movable``."""
+        return Path(self.work.folder)
+
+    def moved(self, folder: Path) -> StoppableWork:
+        return StoppableWork(self.work.moved(folder), folder / self.signals_folder.relative_to(self.folder))
+
+    def luggage(self, chain: Sequence[Job]) -> Mapping[str, Path]:
+        return dict(self.work.luggage(chain))
+
+    def signals(self, job: Job) -> Sequence[str]:
+        return ((self.signals_folder / job.cell.cell_id).relative_to(self.folder).as_posix(),)
