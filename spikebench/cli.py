@@ -32,6 +32,9 @@ JobTimeoutOption = Annotated[
     str | None,
     typer.Option("--job-timeout", metavar="TIME", help="End a job that takes longer than 2 h; the suite's own if left out."),
 ]
+AddressOption = Annotated[
+    str | None, typer.Option("--address", metavar="HOST:PORT", help="Do the jobs on this Ray cluster, whatever SUITE's launcher.")
+]
 StallOption = Annotated[
     str | None,
     typer.Option("--stall", metavar="TIME", help="End a job that records nothing for 15 min; the suite's own if left out."),
@@ -69,6 +72,11 @@ def run(
     ] = None,
     job_timeout: JobTimeoutOption = None,
     stall: StallOption = None,
+    address: AddressOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but failures, and the table.")] = False,
+    json_log: Annotated[
+        Path | None, typer.Option("--json-log", metavar="FILE", help="Add every event to FILE as JSON; - is standard error.")
+    ] = None,
 ) -> None:
     """Train and measure all that SUITE asks for and does not have yet, and print the table."""
     from spikebench.running.verbs.plan import show_plan
@@ -76,7 +84,7 @@ def run(
 
     if plan:
         show_plan(suite, results, fresh)
-    elif run_suite(suite, results, fresh, max_time, job_timeout, stall, max_weights):
+    elif run_suite(suite, results, fresh, max_time, job_timeout, stall, max_weights, address, quiet, json_log):
         raise typer.Exit(FAILED_CELLS)
 
 
@@ -87,11 +95,12 @@ def search(
     results: ResultsOption = Path("results"),
     job_timeout: JobTimeoutOption = None,
     stall: StallOption = None,
+    address: AddressOption = None,
 ) -> None:
     """Look for the best variants in SUITE's search space, or take up a search where it was; test the winners once."""
     from spikebench.running.verbs.search import run_search
 
-    if run_search(suite, results, job_timeout, stall):
+    if run_search(suite, results, job_timeout, stall, address):
         raise typer.Exit(FAILED_CELLS)
 
 

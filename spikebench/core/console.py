@@ -14,9 +14,9 @@ def standard_output(width: int | None = None) -> Console:
     return _console(stderr=False, width=None if sys.stdout.isatty() else width)
 
 
-def standard_error() -> Console:
-    """Standard error, for how it goes."""
-    return _console(stderr=True, width=None)
+def standard_error(quiet: bool = False) -> Console:
+    """Standard error, for how it goes; ``quiet``: for nobody."""
+    return _console(stderr=True, width=None, quiet=quiet)
 
 
 def recorder(width: int) -> Console:
@@ -31,7 +31,7 @@ def recorder(width: int) -> Console:
     )  # fmt: skip
 
 
-def _console(stderr: bool, width: int | None) -> Console:
+def _console(stderr: bool, width: int | None, quiet: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+    return Console(stderr=stderr, width=width, quiet=quiet, markup=False, emoji=False, highlight=False)

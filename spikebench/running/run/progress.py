@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from spikebench.core.cells import Job
-from spikebench.running.jobs.events import Event, JobEnded, Measured, Notice
+from spikebench.running.jobs.events import Event, JobAgain, JobEnded, Notice
 from spikebench.running.run.forecast import Forecast
+from spikebench.running.run.standing import Standing, label
 
 
-def show(events: Iterator[Event], jobs: Iterable[Job], workers: int, console: Any) -> None:
-    """Run ``events`` to their end with a progress bar; on a console that is no terminal, a line a finished job."""
+def show(events: Iterable[Event], jobs: Iterable[Job], workers: int, console: Any, quiet: bool = False) -> None:
+    """Run ``events`` to their end with a live view; on a console that is no terminal, a line a finished job. ``quiet``: neither,
+    failures alone."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
@@ -31,67 +33,32 @@ def show(events: Iterator[Event], jobs: Iterable[Job], workers: int, console: An
 
         def get_renderables(self) -> Iterable[Any]:
             yield self.make_tasks_table(self.tasks)
-            for line in standing.lines(forecast):
+            for line in (*standing.heads(forecast), *standing.lines(forecast)):
                 yield Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis")
 
-    with Lines(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Lines(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
         task = progress.add_task("", total=total, eta="")
         for event in events:
             now = time.perf_counter()
             forecast.note(event, now)
             standing.note(event)
             if isinstance(event, JobEnded):
-                _line(event, forecast, console, total)
-            elif isinstance(event, Notice):
-                console.print(f"notice: {event.text}", soft_wrap=True, markup=False, highlight=False)
+                _line(event, forecast, console, total, quiet)
+            elif isinstance(event, (Notice, JobAgain)) and not quiet:
+                console.print(_told(event, forecast), soft_wrap=True, markup=False, highlight=False)
             left = forecast.remaining(now)
             eta = "" if left is None else f"{clock(left)} left"
             progress.update(task, completed=forecast.completed, eta=eta)
 
 
-class Standing:
-    """What running jobs have said last of their epochs."""
-
-    def __init__(self) -> None:
-        self._told: dict[str, dict[str, float]] = {}
-        self._epochs: dict[str, int] = {}
-
-    def note(self, event: Event) -> None:
-        if isinstance(event, JobEnded):
-            self._told.pop(event.job_id, None)
-            self._epochs.pop(event.job_id, None)
-        elif isinstance(event, Measured) and event.record.metric in SHOWN and event.record.value is not None:
-            self._told.setdefault(event.job_id, {})[event.record.metric] = event.record.value
-            epoch = event.record.conditions.get("epoch")
-            if isinstance(epoch, int):
-                self._epochs[event.job_id] = epoch
-
-    def lines(self, forecast: Forecast) -> list[str]:
-        """One a running job, the numbers first: what is cut at the end is the name."""
-        running = [(job_id, forecast.jobs[job_id]) for job_id in forecast.running if job_id in forecast.jobs]
-        found = [f"{self._said(job_id, job)}{job.harness.name} {label(job)}" for job_id, job in running[:MOST]]
-        return found + ([f"and {len(running) - MOST} more"] if len(running) > MOST else [])
-
-    def _said(self, job_id: str, job: Job) -> str:
-        if job_id not in self._epochs:
-            return ""
-        epochs = getattr(job.harness.resolve("harnesses"), "epochs", None)
-        told = self._told[job_id]
-        parts = [f"epoch {self._epochs[job_id]}" + (f"/{epochs}" if epochs else "")]
-        parts += [spell(told[metric]) for metric, spell in SHOWN.items() if metric in told]
-        return f"{', '.join(parts)}: "
+def _told(event: Notice | JobAgain, forecast: Forecast) -> str:
+    if isinstance(event, Notice):
+        return f"notice: {event.text}"
+    job = forecast.jobs.get(event.job_id)
+    return f"again: {'a job' if job is None else f'{job.harness.name} {label(job)}'}: {event.reason}"
 
 
-SHOWN: dict[str, Callable[[float], str]] = {
-    "epoch_loss": lambda value: f"loss {value:.3f}",
-    "reconstruction_loss": lambda value: f"loss {value:.4f}",
-    "epoch_accuracy": lambda value: f"val. accuracy {100 * value:.1f} %",
-}
-MOST = 4
-"""Running jobs that have a line."""
-
-
-def _line(event: JobEnded, forecast: Forecast, console: Any, total: int) -> None:
+def _line(event: JobEnded, forecast: Forecast, console: Any, total: int, quiet: bool) -> None:
     job = forecast.jobs.get(event.job_id)
     if job is None:
         return
@@ -100,16 +67,8 @@ def _line(event: JobEnded, forecast: Forecast, console: Any, total: int) -> None
         from rich.text import Text
 
         console.print(Text.assemble(("failed", "red"), f" {name}: {event.failure}"), soft_wrap=True)
-    elif not console.is_terminal:
+    elif not console.is_terminal and not quiet:
         console.print(f"{forecast.done}/{total} {name} {event.seconds:.1f} s", soft_wrap=True)
-
-
-def label(job: Job) -> str:
-    """A cell in a few words: what people tell variants apart by."""
-    variant = job.cell.variant
-    if job.cell.is_own:
-        return f"{variant.family} T={variant.T} seed={job.cell.seed}"
-    return f"{variant.stem}/{variant.attention} {variant.depth}-{variant.dim} T={variant.T} seed={job.cell.seed}"
 
 
 def clock(seconds: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from spikebench.core import json_text
 from spikebench.core.records import Record
-from spikebench.running.run.progress import SHOWN
+from spikebench.running.run.standing import SHOWN
 
 BEGINS = ("run", "search")
 """Events of the log with which a driver begins."""

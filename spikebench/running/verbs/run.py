@@ -15,6 +15,7 @@ from spikebench.running.jobs.identity import Identity
 from spikebench.running.jobs.plan import Plan, place_of
 from spikebench.running.run import weights_budget
 from spikebench.running.run.deadline import Deadline, deadline
+from spikebench.running.run.event_lines import STANDARD_ERROR, written
 from spikebench.running.run.limits import Limits, seconds
 from spikebench.running.run.progress import show
 from spikebench.running.run.runner import Run, open_run
@@ -29,35 +30,43 @@ def run_suite(
     job_timeout: str | None = None,
     stall: str | None = None,
     max_weights: str | None = None,
+    address: str | None = None,
+    quiet: bool = False,
+    json_log: Path | None = None,
 ) -> bool:
     """Run a suite, write its reports and print the table. Returns whether a job failed. ``max_time``: ``8 h``, ``45 min``;
     ``job_timeout`` and ``stall`` too, in place of the suite's own. ``max_weights``: ``20 GiB`` (``run.weights_budget``).
+    ``address``: of a Ray cluster that does the jobs. ``quiet``: nothing is said but failures, and the table. ``json_log``: where
+    events are written as well (``run.event_lines``).
 
     Raises InputError, StorageError; KeyboardInterrupt after saying how to go on, when the time is up too.
     """
-    limits = Limits.parse(job_timeout=job_timeout, stall=stall)
+    limits = Limits.parse(address, job_timeout=job_timeout, stall=stall)
     budget = weights_budget.parse(max_weights)
     with deadline(seconds("--max-time", max_time)) as limit:
         run = open_run(path, results, fresh, limits)
         run.max_weights = budget
-        return finish(run, limit)
+        return finish(run, limit, quiet, json_log)
 
 
-def finish(run: Run, limit: Deadline | None = None) -> bool:
+def finish(run: Run, limit: Deadline | None = None, quiet: bool = False, json_log: Path | None = None) -> bool:
     """Do what is pending, then report; see ``run_suite``."""
-    console = standard_error()
+    quiet = quiet or json_log == STANDARD_ERROR
+    console, aside = standard_error(), standard_error(quiet)
     with run.alone():
-        _announce(run, console)
+        _announce(run, aside)
         started = time.perf_counter()
+        jobs = [planned.job for planned in run.plan.pending]
+        events = run.events() if json_log is None else written(run.events(), jobs, json_log)
         try:
-            show(run.events(), [planned.job for planned in run.plan.pending], run.workers, console)
+            show(events, jobs, run.workers, console, quiet)
         except KeyboardInterrupt:
             what = "the time is up (--max-time)" if limit is not None and limit.over else "interrupted"
             console.print(f"{what}; what is finished is kept in {run.store.path}: the same command goes on from there")
             raise
         if run.plan.pending:
-            console.print(f"{len(run.plan.pending)} jobs in {time.perf_counter() - started:.0f} s")
-        _report(run)
+            aside.print(f"{len(run.plan.pending)} jobs in {time.perf_counter() - started:.0f} s")
+        _report(run, aside)
     if run.failures:
         console.print(f"{len(run.failures)} jobs failed; the next run tries them again", style="red")
     return bool(run.failures)
@@ -105,7 +114,7 @@ def begun_with_other_code(plan: Plan, store: ResultsFolder, here: Identity) -> i
     return count
 
 
-def _report(run: Run) -> None:
+def _report(run: Run, aside: Any) -> None:
     from spikebench.reading.model.frame import load_results
     from spikebench.reading.reports.report import make
     from spikebench.reading.reports.report import show as show_report
@@ -117,4 +126,4 @@ def _report(run: Run) -> None:
         make([run.store.path], formats=run.suite.report["formats"])
     pages = [folder / name for name in ("report.html", "report.md", "report.tex") if (folder / name).is_file()]
     if pages or folder.is_dir():
-        standard_error().print(f"report: {pages[0] if pages else folder}", soft_wrap=True, highlight=False)
+        aside.print(f"report: {pages[0] if pages else folder}", soft_wrap=True, highlight=False)

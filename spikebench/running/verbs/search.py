@@ -29,15 +29,17 @@ SECTIONS = ("search_trials", "search_importances")
 """What is worth a terminal; the plots are in the report."""
 
 
-def run_search(path: Path, results: Path, job_timeout: str | None = None, stall: str | None = None) -> bool:
+def run_search(
+    path: Path, results: Path, job_timeout: str | None = None, stall: str | None = None, address: str | None = None
+) -> bool:
     """Search until the suite's number of trials is done, test the winners, print and write what was found. ``job_timeout`` and
-    ``stall``: see ``run_suite``.
+    ``stall``, ``address``: see ``run_suite``.
 
     Returns whether a trial or a winner's test failed. Raises InputError, StorageError; KeyboardInterrupt after the table.
     """
     from spikebench.running.jobs import rules
 
-    limits = Limits.parse(job_timeout=job_timeout, stall=stall)
+    limits = Limits.parse(address, job_timeout=job_timeout, stall=stall)
     suite = limits.of(load(path, rules))
     if suite.search is None:
         raise InputError(suite.document.problem((), "has no search: block; `spikebench run` trains its variants"))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
+from pathlib import Path
 
 import pytest
 
 from spikebench.core.cells import Cell, Job
 from spikebench.core.choice import Choice
 from spikebench.core.console import standard_error
+from spikebench.core.errors import StorageError
 from spikebench.core.records import Record
 from spikebench.core.variant import VariantSpec
-from spikebench.running.jobs.events import JobEnded, JobStarted, Measured
+from spikebench.running.jobs.events import Crew, JobAgain, JobEnded, JobStarted, Measured, Notice, Where
+from spikebench.running.run.event_lines import written
 from spikebench.running.run.forecast import Forecast
-from spikebench.running.run.progress import Standing, label, show
+from spikebench.running.run.progress import show
+from spikebench.running.run.standing import Standing, label
 
 
 def jobs() -> tuple[Job, Job]:
@@ -105,3 +110,50 @@ def test_a_reason_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> Non
     reason = "RuntimeError: [enforce fail at alloc_cpu.cpp:118] . [/red] [/]"
     show(iter([JobStarted(first.job_id), JobEnded(first.job_id, 1.0, reason)]), [first], 1, standard_error())
     assert f": {reason}\n" in capsys.readouterr().err
+
+
+def test_the_view_tells_of_nodes_failures_and_the_best_so_far() -> None:
+    first, second = jobs()
+    forecast, standing = Forecast([first, second], 3), Standing()
+    values = {first.job_id: 0.5, second.job_id: 0.25}
+    accuracy = [Measured(name, Record("epoch_accuracy", value, "1", conditions={"epoch": 1})) for name, value in values.items()]
+    begun = [JobStarted(job.job_id, where=Where(node, "2")) for job, node in ((first, "a"), (second, "b"))]
+    for event in (Crew({"a": 2, "b": 1}), *begun, *accuracy):
+        forecast.note(event, 1.0)
+        standing.note(event)
+    assert standing.heads(forecast) == [f"best val. accuracy 50.0 %: {label(first)}", "a 1/2, b 1/1"]
+    assert standing.lines(forecast)[1] == f"b/2 epoch 1/4, val. accuracy 25.0 %: train {label(second)}"
+    ended = JobEnded(second.job_id, 1.0, "out of memory")
+    forecast.note(ended, 2.0)
+    standing.note(ended)
+    assert standing.heads(forecast) == ["1 failed", f"best val. accuracy 50.0 %: {label(first)}", "a 1/2, b 0/1"]
+
+
+def test_quiet_says_failures_alone_and_every_event_is_a_line_of_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = jobs()
+    events = [
+        Crew({"a": 1}),
+        JobStarted(first.job_id, where=Where("a", "1")),
+        epoch(first, 2),
+        JobAgain(first.job_id, "lost"),
+        Notice("full"),
+        JobEnded(first.job_id, 1.0),
+        JobEnded(second.job_id, 2.0, "out of memory"),
+    ]
+    log = tmp_path / "events.jsonl"
+    show(written(events, [first, second], log), [first, second], 1, standard_error(), quiet=True)
+    assert capsys.readouterr().err.splitlines() == [f"failed train {label(second)}: out of memory"]
+    found = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["event"] for line in found] == ["workers", "started", "measured", "again", "notice", "ended", "ended"]
+    assert (found[1]["node"], found[1]["worker"], found[1]["harness"]) == ("a", "1", "train")
+    assert (found[2]["metric"], found[2]["value"], found[2]["conditions"]) == ("epoch_loss", 1.0, {"epoch": 2})
+    assert (found[4]["text"], found[6]["failure"], found[6]["job_id"]) == ("full", "out of memory", second.job_id)
+    show(iter(events), [first, second], 1, standard_error())
+    said = capsys.readouterr().err
+    assert "notice: full" in said
+    assert f"again: train {label(first)}: lost" in said
+
+
+def test_a_log_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="nowhere"):
+        list(written([Notice("x")], [], tmp_path / "nowhere/events.jsonl"))
