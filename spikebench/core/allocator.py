@@ -38,6 +38,15 @@ def keep() -> None:
         _kept = all([libc.mallopt(M_MMAP_MAX, 0), libc.mallopt(M_TRIM_THRESHOLD, -1)])
 
 
+def for_any_version() -> dict[str, str]:
+    """Variables of glibc's own that do what ``keep`` does, for a process whose code may not know it: both sides of a comparison
+    get the same. None where the user has said ``system``.
+    """
+    if (os.environ.get(VARIABLE) or "kept") != "kept":
+        return {}
+    return {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
+
+
 def trim() -> None:
     """Give the kernel back every page that holds nothing: what one job has freed may be all that the next one, or another
     process, needs.

@@ -20,8 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spikebench.core import allocator
 from spikebench.core.variant import InputSpec
 from spikebench.networks import build, load_foreign, shortcuts
+from spikebench.networks.folding import fold
 from spikebench.networks.layers import BatchNorm2d, Conv2d
 from spikebench.networks.presets import load
 
@@ -29,19 +31,20 @@ CIFAR10 = InputSpec(3, 32, 10)
 BATCH = 16
 ROUNDS = 3
 TARGET = 1.35
+FUSED_TARGET, FOLDED_TARGET = 1.6, 1.75
 
 Call = Callable[[], Any]
 
 
 def shortest(ours: Call, theirs: Call, rounds: int = ROUNDS) -> tuple[float, float]:
-    """Seconds of the shortest of ``rounds`` calls of each, taken in turns after one call of each that does not count."""
+    """Processor seconds of the shortest of ``rounds`` calls of each, in turns, after one call of each that does not count."""
     times: tuple[list[float], list[float]] = ([], [])
     for i in range(rounds + 1):
         for call, kept in zip((ours, theirs), times, strict=True):
-            start = time.perf_counter()
+            start = time.process_time()
             call()
             if i:
-                kept.append(time.perf_counter() - start)
+                kept.append(time.process_time() - start)
     return min(times[0]), min(times[1])
 
 
@@ -92,6 +95,8 @@ def inference(model: nn.Module, context: Callable[[], Any] = nullcontext) -> Cal
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
+    """And both sides with the same allocator."""
+    allocator.keep()
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -124,6 +129,30 @@ def test_training_step_against_the_released_layout(benchmark: Any, pair: tuple[n
 
 def test_inference_against_the_released_layout(benchmark: Any, pair: tuple[nn.Module, nn.Module]) -> None:
     report(benchmark, *map(inference, pair))
+
+
+def test_fused_training_step_against_the_released_layout(benchmark: Any, pair: tuple[nn.Module, nn.Module]) -> None:
+    mine, theirs = (training_step(model.train()) for model in pair)
+
+    def fused() -> None:
+        with shortcuts.fusing_bn_lif():
+            mine()
+
+    report(benchmark, fused, theirs, FUSED_TARGET)
+
+
+def test_fused_and_folded_inference_against_the_released_layout(benchmark: Any, pair: tuple[nn.Module, nn.Module]) -> None:
+    mine, theirs = pair
+    folded, count = fold(mine)
+    assert count == 29
+    seconds = {
+        name: shortest(call, inference(theirs))
+        for name, call in {"fused": inference(mine, shortcuts.fusing_bn_lif), "folded": inference(folded)}.items()
+    }
+    found = {name: slow / fast for name, (fast, slow) in seconds.items()}
+    benchmark.pedantic(inference(folded), rounds=1, iterations=1)
+    benchmark.extra_info.update(found, target_folded=FOLDED_TARGET)
+    print(f"\nagainst the released layout: fused {found['fused']:.2f} times, folded {found['folded']:.2f} times faster")
 
 
 def test_training_step_with_and_without_shortcuts(benchmark: Any, ours: nn.Module) -> None:

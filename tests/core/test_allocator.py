@@ -80,6 +80,38 @@ def test_under_a_limit_as_much_fits_as_without_the_setting_and_all_of_it_is_give
     assert kept[2] > 500, "freed memory was not kept, so that this test shows nothing"
 
 
+VARIABLES = """
+print(json.dumps(allocator.for_any_version()))
+"""
+MAPPED_OR_NOT = """
+before = faults()
+for _ in range(3):
+    block = b"x" * (64 * MB)
+    del block
+print(json.dumps(faults() - before))
+"""
+
+
+@GLIBC
+def test_a_version_that_does_not_know_the_setting_gets_it_by_glibcs_own_variables() -> None:
+    assert answer(VARIABLES, "system") == {}
+    variables = answer(VARIABLES, None)
+    bare = HEAD.replace("allocator.keep()", "") + MAPPED_OR_NOT
+    found = [
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", bare],
+                env={**os.environ, "PYTHONPATH": str(ROOT), **extra},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+        for extra in (variables, {})
+    ]
+    assert found[0] < 0.5 * found[1]  # the first block is new memory either way
+
+
 def test_an_unknown_word_is_an_error_with_the_nearest_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(allocator.VARIABLE, "sistem")
     with pytest.raises(InputError, match=r"SPIKEBENCH_MALLOC.*'sistem'.*system"):

@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from spikebench.core import yaml_nodes
+from spikebench.core import allocator, yaml_nodes
 from spikebench.core.errors import InputError
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite import Suite
@@ -36,7 +36,8 @@ class Side:
     def environment(self) -> dict[str, str]:
         """Of its processes: this one's, with its own code before all other."""
         kept = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part and part not in self.paths]
-        return {**os.environ, "PYTHONPATH": os.pathsep.join([*self.paths, *kept]), **self.extra}
+        paths = os.pathsep.join([*self.paths, *kept])
+        return {**os.environ, **allocator.for_any_version(), "PYTHONPATH": paths, **self.extra}
 
 
 def import_roots(root: Path) -> list[Path]:
