@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from spikebench.plugin_against import AgainstItem
+
 if TYPE_CHECKING:
     from spikebench.core.cells import Cell, Job
     from spikebench.core.records import Record
@@ -38,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Collect the jobs of this suite; alone, unless paths are given.",
     )
     group.addoption(
+        "--spikebench-against-ref",
+        default=None,
+        metavar="REF",
+        help="Measure each suite in pairs against this commit, branch or tag too: a test that fails where it got worse.",
+    )
+    group.addoption(
         "--spikebench-results", default=None, metavar="DIR", help="Keep results in DIR/<suite>/ (default: a temporary folder)."
     )
 
@@ -46,6 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
     suites = [Path(config.invocation_params.dir, path).resolve() for path in config.getoption("spikebench")]
     config.stash[SUITES] = frozenset(suites)
     config.stash[FOLDERS] = []
+    if config.getoption("spikebench_against_ref") is not None and not suites:
+        raise pytest.UsageError("--spikebench-against-ref: which suite? Name it with --spikebench SUITE")
     for path in suites:
         if not path.is_file():
             raise pytest.UsageError(f"--spikebench: no such file: {path}")
@@ -87,6 +97,9 @@ class SuiteFile(pytest.File):
                 names[name] = names.get(name, 0) + 1
                 unique = name if names[name] == 1 else f"{name[:-1]}-{names[name]}]"
                 yield JobItem.from_parent(self, name=unique, callobj=_calling(bench, job), bench=bench, job=job)
+        ref = self.config.getoption("spikebench_against_ref")
+        if ref is not None:
+            yield AgainstItem.from_parent(self, name=f"against-ref[{ref}]", ref=ref)
 
     def _folder(self, name: str) -> Path:
         kept = self.config.getoption("spikebench_results")

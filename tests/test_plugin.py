@@ -124,3 +124,44 @@ def test_a_replayed_clock_runs_by_the_samples() -> None:
     clock.samples = iter([1.0, 2.5])
     readings = [clock() for _ in range(4)]
     assert [readings[1] - readings[0], readings[3] - readings[2]] == [1.0, 2.5]
+
+
+GATES = """
+from spikebench.core.errors import InputError
+from spikebench.reading.gate.check import Gate
+from spikebench.reading.gate.verdicts import Judgement
+from spikebench.running.verbs import check_pairs
+
+def check_against(path, other, effort):
+    assert other.ref == "v1"
+    if path.stem == "lost":
+        raise InputError("--against-ref: no commit, branch or tag 'v1'")
+    outcome = {"good": "pass", "bad": "fail"}.get(path.stem, "inconclusive")
+    return Gate(path.stem, (Judgement("sps", "latency", outcome, "words of " + path.stem),))
+
+check_pairs.check_against = check_against
+"""
+
+
+def test_a_suite_against_a_ref_is_one_test_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(GATES)
+    names = ("good", "bad", "unclear", "lost")
+    for name in names:
+        (tmp_path / f"{name}.yaml").write_text(SUITE)
+    suites = [word for name in names for word in ("--spikebench", f"{name}.yaml")]
+    done = run_pytest(tmp_path, *suites, "--spikebench-against-ref", "v1", "-k", "against", "-rs", "-v")
+    assert done.returncode == 1, done.stdout
+    assert "good.yaml::against-ref[v1] PASSED" in done.stdout
+    assert "words of bad" in done.stdout
+    assert "SKIPPED" in done.stdout
+    assert "words of unclear" in done.stdout
+    assert "no commit, branch or tag 'v1'" in done.stdout
+    assert "1 passed, 1 skipped" in done.stdout
+    assert "2 failed" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_ref_without_a_suite_is_a_usage_error(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, "--spikebench-against-ref", "v1")
+    assert done.returncode == 4
+    assert "which suite?" in done.stderr

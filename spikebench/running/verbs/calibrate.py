@@ -24,6 +24,7 @@ from spikebench.reading.reports.document import Absent, Block, Cell, Column, Doc
 from spikebench.running.jobs import rules
 from spikebench.running.pairs.against import Sides, project_root
 from spikebench.running.pairs.processes import ask, scratch_folder
+from spikebench.running.pairs.rounds import Measure
 from spikebench.running.pairs.sides import suite_text, this_side
 from spikebench.running.verbs.check_pairs import NEW, NOTHING_TIMED, Effort, Measuring, Metrics, names_of
 
@@ -57,7 +58,7 @@ def calibrate(path: Path, effort: Effort) -> Document:
     return evaluation(trace, times.allowed, names)
 
 
-def record(trace: Calibration, measure: Measuring, seconds: float, console: Any) -> None:
+def record(trace: Calibration, measure: Measure, seconds: float, console: Any) -> None:
     """One process after another, each appended at once, until the time is up or there are enough."""
     end = time.monotonic() + seconds
     while len(trace.seconds) < ENOUGH and time.monotonic() < end:
