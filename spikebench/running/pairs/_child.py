@@ -9,12 +9,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import sys
 import threading
 import traceback
 from pathlib import Path
 from typing import Any
 
+PR_SET_PDEATHSIG = 1
+"""linux: include/uapi/linux/prctl.h."""
 FIRST = ("first_call",)
 """Times of a single call: no median, so nothing that pairs could decide."""
 
@@ -177,7 +180,12 @@ def _words(error: Exception) -> str:
 
 
 def _end_with_parent() -> None:
-    """The parent holds the other end of standard input; when that closes, whatever ended it, nobody waits for an answer."""
+    """The parent holds the other end of standard input; when that closes, whatever ended it, nobody waits for an answer. Linux is
+    asked to kill this process at once: on a loaded machine a thread may wait long for its turn."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def watch() -> None:
         while os.read(0, 4096):
