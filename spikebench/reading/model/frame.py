@@ -73,6 +73,11 @@ class Frame:
     def __len__(self) -> int:
         return len(self.records)
 
+    def only(self, cells: Mapping[str, Mapping[str, Any]], records: Iterable[Record]) -> Frame:
+        """A part of it: the same suite, folders and notices."""
+        facts = (self.machines, self.sources, self.suite, self.notices, self._metrics, self.folders, self.remarks, self.devices)
+        return Frame(records, cells, *facts)
+
     @cached_property
     def cell_factors(self) -> Mapping[str, dict[str, Factor]]:
         """cell_id -> its flat factors, seed included."""
@@ -116,11 +121,11 @@ class Frame:
         return factors.name_of(self.groups[group_id].shown, self.factors())
 
     def short_name(self, group_id: str) -> str:
-        """As ``name`` where room is scarce: words stand alone, numbers keep their factor (``sps ssa T=4``)."""
+        """As ``name`` where room is scarce: words stand alone, numbers and ``none`` keep their factor (``sps ssa T=4``)."""
         row = self.groups[group_id].shown
         words = [
             factors.show(value)
-            if isinstance(value := row.get(name), str)
+            if isinstance(value := row.get(name), str) and value != "none"
             else f"{name.removeprefix('train.')}={factors.show(value)}"
             for name in self.factors()
             if row.get(name) != factors.NO_MEANING

@@ -20,10 +20,11 @@ LOG = "log.jsonl"
 
 @dataclasses.dataclass(frozen=True)
 class Fact:
-    """``values``: one for all cells, or each that some cell has."""
+    """``values``: one for all cells, or each that some cell has. ``given``: some suite or recipe says so; else the default."""
 
     name: str
     values: tuple[str, ...]
+    given: bool = True
 
     @property
     def text(self) -> str:
@@ -49,6 +50,7 @@ def datasets(frame: Frame) -> list[str]:
 def recipe(frame: Frame, part: str = "training") -> list[Fact]:
     """The options of all trainings, defaults filled in; empty where nothing was trained. ``part``: or ``pretraining``."""
     found: dict[str, dict[str, None]] = {}
+    given: set[str] = {"effective_batch"}
     for cell in frame.cells.values():
         if not cell.get(part):
             continue
@@ -57,9 +59,10 @@ def recipe(frame: Frame, part: str = "training") -> list[Fact]:
             options: Mapping[str, Any] = dataclasses.asdict(choice.resolve("harnesses"))
         except (InputError, TypeError):  # a harness or an option that is not known here
             options = choice.options
+        given |= choice.options.keys()
         for name, value in {**options, **effective(options)}.items():
             found.setdefault(name, {})[_spelled(value)] = None
-    return [Fact(name.replace("_", " "), tuple(values)) for name, values in found.items()]
+    return [Fact(name.replace("_", " "), tuple(values), name in given) for name, values in found.items()]
 
 
 def effective(options: Mapping[str, Any]) -> dict[str, int]:
@@ -112,7 +115,7 @@ def sources(frame: Frame) -> list[str]:
     found: dict[str, None] = {}
     for source_id, facts in frame.sources.items():
         parts = [f"spikebench {facts.get('spikebench', 'of an unknown version')}"]
-        parts += [f"commit {facts['commit']}"] if facts.get("commit") else []
+        parts += [f"commit {str(facts['commit'])[:16]}"] if facts.get("commit") else []
         parts += ["with local changes"] if facts.get("dirty") else []
         parts += [f"Python {facts['python']}"] if facts.get("python") else []
         parts += [f"{name} {version}" for name, version in dict(facts.get("plugins") or {}).items()]
@@ -135,4 +138,6 @@ def _lines(path: Path) -> Iterable[Mapping[str, Any]]:
 
 
 def _spelled(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return " and ".join(map(_spelled, value)) or "none"
     return "none" if value is None else show(value)

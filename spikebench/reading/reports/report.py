@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from spikebench.core.console import standard_output
 from spikebench.core.registry import REGISTRIES
 from spikebench.reading.model.frame import Frame, load_results
+from spikebench.reading.model.tested import only_tested
 from spikebench.reading.reports.document import Block, Document, Heading, Number, Table, Text
+from spikebench.reading.reports.trial_table import searches
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,12 +49,14 @@ def document(frame: Frame, sections: Sequence[str] | None = None, brief: bool = 
     blocks: list[Block] = [Text(notice, "warning") for notice in (*frame.notices, *frame.remarks)]
     said = len(blocks)
     chosen = _sections(sections)
+    winners = only_tested(frame, searches(frame))
     first = [member for member in chosen if not brief or getattr(member[1], "brief", False)]
     for name, section in first:
-        blocks += _under(name, section, section(frame))
+        blocks += _under(name, section, section(frame if getattr(section, "trials", False) else winners))
     if brief and not any(map(_has_numbers, blocks)):
         for name, section in (member for member in chosen if member not in first):
-            blocks += _under(name, section, list(filter(_has_numbers, section(frame))))
+            found = section(frame if getattr(section, "trials", False) else winners)
+            blocks += _under(name, section, list(filter(_has_numbers, found)))
     if len(blocks) == said:
         blocks.append(Text("There are no results to report yet."))
     return Document(frame.suite.name or "results", tuple(blocks), facts(frame))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from spikebench.core.records import Record
 from spikebench.derived.crossed import SETTLED
+from spikebench.reading.model.chance import Signs
 from spikebench.reading.model.display import display_for, is_fraction
 from spikebench.reading.model.effects import Design, Effect
 from spikebench.reading.model.factors import Factor, show
@@ -37,13 +38,14 @@ def sentences(frame: Frame, everything: Found, groups: Sequence[str]) -> list[st
     for quantity in asked(frame, everything):
         paired = Paired(frame.metric(quantity.metric), summaries(frame, groups, everything[quantity]))
         if paired.rows:
-            sides.append(_Side(frame, _lower(heading(frame, quantity, everything)), paired))
+            sides.append(_Side(frame, lower(heading(frame, quantity, everything)), paired))
     if not sides:
         return []
+    dead = caution(frame, everything, groups)
     if len(groups) == 1:
-        return [f"One variant, and nothing to compare it with: {', '.join(side.value(groups[0]) for side in sides)}."]
+        return [f"One variant, and nothing to compare it with: {', '.join(side.value(groups[0]) for side in sides)}.", *dead]
     if all(row.n == 1 for side in sides for row in side.paired.rows.values()):
-        return [f"{' '.join(side.overall() for side in sides)} {ONE_SEED}"]
+        return [f"{' '.join(side.overall() for side in sides)} {ONE_SEED}", *dead]
     design = Design(frame, groups)
     by_factor: dict[str, list[str]] = {}
     for side in sides:
@@ -52,7 +54,26 @@ def sentences(frame: Frame, everything: Found, groups: Sequence[str]) -> list[st
     paragraphs = [f"{_title(factor)}: {' '.join(texts)}" for factor, texts in by_factor.items()]
     overall = [side.overall() for side in sides if len(side.paired.rows) > 1]
     # Of two variants that differ in one factor there is no more to say than what the factor does.
-    return [*([" ".join(overall)] if overall and (len(groups) > 2 or not paragraphs) else []), *paragraphs]
+    return [*([" ".join(overall)] if overall and (len(groups) > 2 or not paragraphs) else []), *paragraphs, *dead]
+
+
+def caution(frame: Frame, everything: Found, groups: Sequence[str]) -> list[str]:
+    """Which variants learned nothing or fall silent, one sentence each: what such a network takes little of is no merit."""
+    signs = Signs(frame)
+    accuracy = next((q for q in asked(frame, everything) if q.metric == "accuracy"), None)
+    guessing = []
+    if accuracy is not None:
+        paired = Paired(frame.metric("accuracy"), summaries(frame, groups, everything[accuracy]))
+        for name in paired.rows:
+            mean = paired.mean(name)
+            if signs.chance(everything[accuracy].get(name, ()), None if mean is None else mean.low):
+                guessing.append(name)
+    silent = [name for name in groups if signs.silent(frame.groups[name].seeds)]
+    said = [f"No better than guessing: {_named(list(map(frame.short_name, guessing)))}."] if guessing else []
+    if silent:
+        layers = f"Neuron layers that never fire: in {_named(list(map(frame.short_name, silent)))}"
+        said.append(f"{layers}; what they take little of may be low for that.")
+    return [" ".join(said)] if said else []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,9 +130,9 @@ class _Side:
             told = {value: words[str((factor, value))] for value in own}
             if len(own) == 1:
                 ((value, change),) = own.items()
-                found[factor] = self._pair(_spelled(factor, value), _spelled(factor, top), change, told[value])
+                found[factor] = self._pair(design, factor, value, top, change, told[value], len(against))
             elif own:
-                found[factor] = self._several(factor, top, own, told)
+                found[factor] = self._several(factor, top, own, told, len(against))
         if found and is_fraction(self.paired.metric):
             interactions = design.interactions(self.paired)
             found = {factor: text + self._dependence(interactions, factor) for factor, text in found.items()}
@@ -131,18 +152,29 @@ class _Side:
                 gains[value] = effect.difference.change * (1 if self.paired.metric.direction == "higher" else -1)
         return max(gains, key=lambda value: gains[value])
 
-    def _pair(self, worse: str, best: str, change: Difference, word: Word) -> str:
-        """Two values; ``change``: from the better one, as it seems, to the other."""
+    def _pair(self, design: Design, factor: str, value: Factor, top: Factor, change: Difference, word: Word, claims: int) -> str:
+        """Two values, of which ``top`` seems the better; ``change``: from it to the other. Of ratios the reference is what is
+        compared with, as in the tables: a tenth more is no tenth less.
+        """
+        worse, best = _spelled(factor, value), _spelled(factor, top)
+        if self.paired.relative and value == design.reference[factor]:
+            turned = design.main(factor, top, value, self.paired)
+            change = change if turned is None else turned.difference
+            new, old = best, worse
+        else:
+            new, old = worse, best
         if word == "same":
-            return f"{best} and {worse} have the same {self.title} to within {self._margin()} ({self._detail(change)})."
+            return f"{best} and {worse} have the same {self.title} to within {self._margin()} ({self._detail(new, change)})."
         if word == "cannot tell":
-            return f"{best} and {worse} cannot be told apart in {self.title} {self._why(change)}"
+            return f"{best} and {worse} cannot be told apart in {self.title} {self._why(new, change, claims)}"
         if is_fraction(self.paired.metric):
-            return f"{best} is better than {worse} in {self.title}: {self._detail(change)}, {_p(change)}."
-        more = f"{worse} takes {self._more(change)} {'of' if self.paired.relative and change.change >= 1 else 'than'} {best}"
+            return f"{best} is better than {worse} in {self.title}: {self._detail(best, change)}, {_p(change)}."
+        more = f"{new} takes {self._more(change)} {'of' if self.paired.relative and change.change >= 1 else 'than'} {old}"
         return f"{more} ({self._within(change)}, {_p(change)})."
 
-    def _several(self, factor: str, top: Factor, changes: Mapping[Factor, Difference], words: Mapping[Factor, Word]) -> str:
+    def _several(
+        self, factor: str, top: Factor, changes: Mapping[Factor, Difference], words: Mapping[Factor, Word], claims: int
+    ) -> str:
         groups: dict[str, list[str]] = {}
         for value, change in changes.items():
             text = _spelled(factor, value) + (f" ({self._signed(change.change)})" if words[value] == "worse" else "")
@@ -152,8 +184,8 @@ class _Side:
         extreme = "highest" if self.paired.metric.direction == "higher" else "lowest"
         furthest = max(changes, key=lambda value: abs(changes[value].change))
         if "worse" not in groups:
-            detail = f"the furthest from it is {_spelled(factor, furthest)}, {self._detail(changes[furthest])}"
-            detail += _corrected(changes[furthest])
+            detail = f"the furthest from it is {_spelled(factor, furthest)}, {self._detail('', changes[furthest])}"
+            detail += _corrected(changes[furthest], claims)
             return f"{_spelled(factor, top)} has the {extreme} {self.title}, but none can be told from it; {detail}."
         begins = {"worse": "worse", "same": f"the same to within {self._margin()}", "cannot tell": "not told apart from it"}
         said = [f"{begin}: {_named(groups[word])}" for word, begin in begins.items() if word in groups]
@@ -169,11 +201,11 @@ class _Side:
         )
         return f" How much depends on {' and '.join(map(_plain, others))}." if others else ""
 
-    def _why(self, change: Difference) -> str:
+    def _why(self, new: str, change: Difference, claims: int) -> str:
         """Why nothing can be told, and what would help."""
         if change.contrast.own or change.low is None:
-            return f"with one seed, whatever these two networks do ({self._size(change)})."
-        text = f"with {change.n} seeds ({self._detail(change)}{_corrected(change)})"
+            return f"with one seed (these very networks differ by {self._size(change)})."
+        text = f"with {change.n} seeds ({self._detail(new, change)}{_corrected(change, claims)})"
         contrast, margin = change.contrast, MARGIN if is_fraction(self.paired.metric) else math.log1p(MARGIN)
         seeds = contrast.seeds_for(margin)
         if seeds is not None:
@@ -185,9 +217,13 @@ class _Side:
     def _margin(self) -> str:
         return f"{100 * MARGIN:g} {'pp' if is_fraction(self.paired.metric) else '%'}"
 
-    def _detail(self, change: Difference) -> str:
-        """``difference 0.4 pp, 95 % interval −1.8 to 2.6``; from the better one's side."""
-        return f"difference {self._size(change)}, 95 % interval {self._ends(change)}"
+    def _detail(self, new: str, change: Difference) -> str:
+        """``difference 0.4 pp, 95 % interval −1.8 to 2.6`` from the better one's side; of ratios ``scs −10 %, ...``."""
+        if not self.paired.relative or not new:
+            return f"difference {self._size(change)}, 95 % interval {self._ends(change)}"
+        low, high = change.low or 0.0, change.high or 0.0
+        ends = f"{self._number(low, high)} to {self._number(high, low)}"
+        return f"{new} {self._signed(change.change)}, 95 % interval {ends}"
 
     def _size(self, change: Difference) -> str:
         return f"{self._number(abs(change.change))} {self._unit()}".rstrip()
@@ -195,7 +231,7 @@ class _Side:
     def _ends(self, change: Difference) -> str:
         sign = -1 if change.change < 0 else 1
         low, high = sorted(sign * end for end in (change.low or 0.0, change.high or 0.0))
-        return f"{self._number(low)} to {self._number(high)}"
+        return f"{self._number(low, high)} to {self._number(high, low)}"
 
     def _within(self, change: Difference) -> str:
         return f"95 % interval {self._ends(change)} {self._unit()}".rstrip() if change.half_width else "in every seed"
@@ -215,9 +251,11 @@ class _Side:
             return "%"
         return "pp" if is_fraction(self.paired.metric) else self.paired.metric.unit.replace("1", "")
 
-    def _number(self, value: float) -> str:
-        scaled = 100 * value if self.paired.relative or is_fraction(self.paired.metric) else value
-        text = f"{scaled:.{0 if abs(scaled) >= 10 and self.paired.relative else 1 if abs(scaled) >= 1 else 2}f}"
+    def _number(self, value: float, beside: float = 0.0) -> str:
+        """``beside``: the other end of an interval, which has as many decimals."""
+        factor = 100.0 if self.paired.relative or is_fraction(self.paired.metric) else 1.0
+        largest = factor * max(abs(value), abs(beside))
+        text = f"{factor * value:.{0 if largest >= 100 else 1 if largest >= 1 else 2}f}"
         return text.replace("-", "\N{MINUS SIGN}")
 
 
@@ -225,10 +263,10 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
-def _corrected(change: Difference) -> str:
-    """Why an interval that leaves out 0 tells nothing all the same."""
+def _corrected(change: Difference, claims: int) -> str:
+    """Why an interval that leaves out 0 tells nothing all the same. ``claims``: of one quantity, which are corrected together."""
     clear = change.low is not None and change.high is not None and not change.low <= 0 <= change.high
-    return ", which does not outlast Holm's correction for so many comparisons" if clear else ""
+    return f", which does not outlast Holm's correction for {claims} comparisons" if clear else ""
 
 
 def _p(change: Difference) -> str:
@@ -250,6 +288,6 @@ def _title(factor: str) -> str:
     return plain if len(plain) == 1 else plain[0].upper() + plain[1:].replace("_", " ")
 
 
-def _lower(title: str) -> str:
+def lower(title: str) -> str:
     """``accuracy``, but ``SOPs``."""
     return title if title[:2].isupper() else title[0].lower() + title[1:]

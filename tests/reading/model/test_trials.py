@@ -12,8 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikebench.core.errors import StorageError
+from spikebench.core.records import Record
+from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.tested import only_tested
 from spikebench.reading.model.trials import Trials, load_trials, of_study
 from spikebench.reading.reports.sections import search_history, search_importances, search_trials
+from spikebench.reading.reports.sections.answer import searched
 
 SEARCH = {
     "space": {"depth": {"int": [1, 9]}, "lr": {"float": [0.0, 1.0]}},
@@ -67,6 +71,47 @@ def test_best_so_far_counts_what_keeps_the_limits() -> None:
     best, each = search_history.figure(trials, 0).series
     assert (best.x, best.y) == ((1.0, 2.0, 3.0), (40.0, 40.0, 60.0))
     assert each.y == (50.0, 40.0, 90.0, 60.0)
+
+
+def frame_of(trials: Trials, winners: set[int], silent: set[int] = frozenset()) -> Frame:  # type: ignore[assignment]
+    """Operations of every trial on the validation split; of the winners on the test split too, with their accuracy."""
+    cells = {
+        f"cell{n}": {"group_id": f"g{n}", "variant": {"depth": n, "T": 4}, "dataset": "digits"} for n in range(len(trials.rows))
+    }
+    cells["grid"] = {"group_id": "grid", "variant": {"depth": 99, "T": 4}, "dataset": "digits"}
+    records = [Record("events", n, "1", conditions={"split": "validation"}, cell_id=f"cell{n}") for n in range(len(trials.rows))]
+    records += [Record("events", 10 + n, "1", conditions={"split": "test"}, cell_id=f"cell{n}") for n in winners]
+    records += [Record("accuracy", 0.5, "1", conditions={"split": "test", "T": 4}, cell_id=f"cell{n}") for n in winners]
+    records += [Record("firing_rate", 0.0, "1", scope="stem.neuron", cell_id=f"cell{n}") for n in silent]
+    records.append(Record("events", 7, "1", conditions={"split": "validation"}, cell_id="grid"))
+    return Frame(records, cells)
+
+
+def test_tables_of_a_search_are_of_what_was_tested_and_of_that_split_alone() -> None:
+    trials = trials_of([(0.9, 2.0, True), (0.5, 3.0, True), (0.8, 1.0, True)])
+    frame = frame_of(trials, {0, 2})
+    winners = only_tested(frame, [trials])
+    assert set(winners.cells) == {"cell0", "cell2", "grid"}
+    assert {(r.cell_id, r.value) for r in winners.records if r.metric == "events"} == {("cell0", 10), ("cell2", 12), ("grid", 7)}
+    assert only_tested(frame, []) is frame
+
+
+def test_the_answer_of_a_search_says_what_its_ends_are_and_what_they_reached() -> None:
+    trials = trials_of([(0.9, 2.0, True), (0.5, 3.0, True), (0.8, 1.0, True), (0.99, 0.5, False)])
+    text = searched(frame_of(trials, {0}, silent={2}), trials)
+    assert text.startswith(
+        "Of 4 complete trials 2 are beaten by no other, from #0 (depth=1 lr=0.9: validation accuracy 90.00 %, energy 2,000 mJ; "
+        "test accuracy 50.00 %) to #2 (depth=3 lr=0.8: validation accuracy 80.00 %, energy 1,000 mJ). "
+    )
+    assert "only more seeds can tell" in text
+    assert text.endswith("#2: A neuron layer that never fires: stem.neuron; nothing passes there.")
+
+
+def test_one_trial_may_be_the_whole_front_and_none_may_keep_the_limits() -> None:
+    best = trials_of([(0.9, 1.0, True), (0.5, 3.0, True)])
+    assert "Of 2 complete trials one is better than all others in everything: #0 (" in searched(frame_of(best, set()), best)
+    beyond = trials_of([(0.9, 1.0, False)])
+    assert searched(frame_of(beyond, set()), beyond) == "Of 1 complete trial none keeps the limits."
 
 
 def test_the_parameter_that_decides_is_the_important_one() -> None:

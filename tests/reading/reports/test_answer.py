@@ -90,11 +90,48 @@ def test_few_images_are_not_cured_by_seeds(make_cell, make_frame):
 def test_costs_are_told_as_ratios(grid, make_frame):
     events = {key: 900_000 if key[0] == "scs" else 1_000_000 for key in KEYS}
     stem = next(text for text in said(make_frame(grid, altered(FLAT, events))) if text.startswith("Stem"))
-    assert "sps takes 11 % more SOPs than scs" in stem
+    assert "scs takes 10.0 % fewer SOPs than sps (95 % interval 10.0 to 10.0 %, p < 0.001)" in stem  # as the tables have it
     events = {key: 4_000_000 if key[1] == "softmax" else 1_000_000 for key in KEYS}
     attention = next(text for text in said(make_frame(grid, altered(FLAT, events))) if text.startswith("Attention"))
     assert "softmax takes 4 times the SOPs than ssa" not in attention
     assert "softmax takes 4 times the SOPs of ssa" in attention
+
+
+def test_what_cannot_be_told_of_costs_has_the_sign_of_the_tables(grid, make_frame):
+    """From the reference: a tenth fewer is eleven per cent more the other way round."""
+    rng = np.random.default_rng(1)
+    alter = altered(FLAT, dict.fromkeys(KEYS, 1_000_000))
+
+    def spread(one, record):
+        record = alter(one, record)
+        if record.metric != "events" or record.scope:
+            return record
+        mean = 900_000 if one["variant"]["stem"] == "scs" else 1_000_000
+        return dataclasses.replace(record, value=round(mean * np.exp(0.2 * rng.standard_normal())))
+
+    frame = make_frame(grid, spread)
+    stem = next(text for text in said(frame) if text.startswith("Stem"))
+    table = effects.Section()(frame)[0]
+    (change,) = [row.cells[7].value for row in table.rows if (row.cells[0].text, row.cells[3].text) == ("stem", "")]
+    assert f"(scs {100 * change:+.1f} %, 95 % interval ".replace("-", "\N{MINUS SIGN}") in stem
+
+
+def test_networks_that_learned_nothing_are_named(make_cell, make_frame):
+    """Few operations of a network that is silent are no merit."""
+
+    def alter(one, record):
+        dead = one["variant"]["stem"] == "scs"
+        if record.metric == "firing_rate" and record.scope and dead:
+            return dataclasses.replace(record, value=0.0)
+        if record.metric == "accuracy" and record.conditions["T"] == 4:
+            samples = right(0.1 if dead else 0.95, seed=one["seed"])
+            return dataclasses.replace(record, value=sum(samples) / 360, samples=samples)
+        return record
+
+    for seeds in ((0,), (0, 1)):
+        last = said(make_frame([make_cell(seed, stem=s) for seed in seeds for s in ("sps", "scs")], alter))[-1]
+        assert last.startswith("No better than guessing: scs. Neuron layers that never fire: in scs;")
+    assert "guessing" not in " ".join(said(make_frame([make_cell(0, stem=s) for s in ("sps", "scs")])))
 
 
 def test_an_average_that_hides_an_interaction_says_so(grid, make_frame):

@@ -15,6 +15,7 @@ from spikebench.reading.model.on_chips import chip_formula, in_units
 from spikebench.reading.reports.document import Absent, Figure, Label, Number, Table
 from spikebench.reading.reports.explain import explain
 from spikebench.reading.reports.sections.energy_models import Section as EnergyModels
+from spikebench.reading.reports.sections.energy_models import cheapest
 from spikebench.reading.reports.sections.on_chips import Section as OnChips
 from tests.derived.test_chips import network
 from tests.reading.conftest import cell
@@ -132,6 +133,19 @@ def test_measured_energy_beside_every_estimate_and_who_is_swapped(frame: Frame) 
     taus = [row.cells[2].value for row in agreement.rows]  # type: ignore[union-attr]
     assert taus == sorted(taus)
     assert taus[0] < 0 < taus[-1], "some of these models disagree, some agree"
+
+
+def test_the_answer_says_which_is_cheapest_by_how_many_models(frame: Frame) -> None:
+    energies, _ = EnergyModels()(frame)
+    assert isinstance(energies, Table)
+    heads = [column.heading for column in energies.columns[1:4]]
+    lowest = [heads[int(np.argmin([c.value for c in row.cells[1:4]]))] for row in energies.rows]  # type: ignore[union-attr]
+    said = cheapest(frame)
+    for name in heads:
+        count = lowest.count(name)
+        assert (f"{name} by {count} of {len(lowest)} models" in said) == (count > 0)
+    assert ("do not agree" in said) == (len(set(lowest)) > 1)
+    assert cheapest(Frame([], {})) == ""
 
 
 def test_kendall_s_tau_is_scipy_s() -> None:

@@ -15,6 +15,7 @@ class Section:
 
     order = 22
     title = "Audit"
+    trials = True
     brief = True
 
     def __call__(self, frame: Frame) -> Sequence[Block]:

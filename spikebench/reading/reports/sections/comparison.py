@@ -11,10 +11,12 @@ from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns, difference
 from spikebench.reading.reports.document import Block, Cell, Column, Footnotes, Label, Number, Row, Table
+from spikebench.reading.reports.trial_table import searches
 
 WITH_DIFFERENCE = ("accuracy", "events")
 
 CAPTION = "One row a variant."
+WINNERS = "The search's winners, tested after it; of all trials there is more under Search."
 Found = dict[Quantity, dict[str, list[Record]]]
 
 
@@ -28,7 +30,8 @@ class Section:
     def __call__(self, frame: Frame) -> Sequence[Block]:
         everything = quantities(frame)
         chosen = chosen_quantities(frame, everything)
-        return [table(frame, {quantity: everything[quantity] for quantity in chosen})] if chosen else []
+        caption = WINNERS if searches(frame) else ""
+        return [table(frame, {quantity: everything[quantity] for quantity in chosen}, caption=caption)] if chosen else []
 
 
 def chosen_quantities(frame: Frame, everything: Found) -> list[Quantity]:
@@ -87,5 +90,6 @@ def comparable(frame: Frame, groups: Sequence[str]) -> list[list[str]]:
 
 _SEEDS = (
     "n: seeds. Values are means over seeds ± half the width of the 95 % interval. Of an accuracy, seeds and test images are both "
-    "samples; what a seed changes is learned from all rows together. One seed has no interval."
+    "samples; what a seed changes is learned from all rows together. One seed has no interval. Test split where no column says "
+    "otherwise."
 )

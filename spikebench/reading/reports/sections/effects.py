@@ -13,6 +13,7 @@ from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns, difference
 from spikebench.reading.reports.document import Absent, Block, Cell, Column, Footnotes, Label, Number, Row, Table
 from spikebench.reading.reports.sections.comparison import comparable
+from spikebench.reading.reports.trial_table import searches
 from spikebench.reading.reports.verdict import asked
 
 MOST = 60
@@ -26,6 +27,8 @@ class Section:
     title = "What each factor does"
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
+        if searches(frame):
+            return []  # a sampler went where it liked: its trials are no grid
         everything = quantities(frame)
         chosen = asked(frame, everything)
         found: list[Block] = []

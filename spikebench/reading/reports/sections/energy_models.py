@@ -9,7 +9,7 @@ from spikebench.derived.statistics import kendall_tau
 from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.questions import of_one_question
-from spikebench.reading.model.summary import Quantity, quantities
+from spikebench.reading.model.summary import Quantity, Summary, quantities
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.columns import Summaries
 from spikebench.reading.reports.document import Absent, Block, Cell, Column, Footnotes, Label, Number, Row, Table
@@ -29,12 +29,7 @@ class Section:
     title = "Do the energy models agree?"
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
-        everything = {q: records for q, records in quantities(frame).items() if q.metric in (MEASURED, *ESTIMATES)}
-        models = {
-            q: columns.summaries(frame, frame.groups, {g: of_one_question(r, apart=("complete",)) for g, r in records.items()})
-            for q, records in everything.items()
-            if q.condition("split") in ("", "test")
-        }
+        models = models_of(frame)
         estimates = [q for q in models if q.metric in ESTIMATES and _means(models[q])]
         if len(estimates) < 2:
             return []
@@ -45,6 +40,38 @@ class Section:
         if len(rankings) > 1:
             blocks.append(_agreement(frame, rankings, models))
         return blocks
+
+
+def models_of(frame: Frame) -> dict[Quantity, dict[str, Summary]]:
+    """What says how much energy an image takes, measured or estimated, of every variant; on the test split."""
+    everything = {q: records for q, records in quantities(frame).items() if q.metric in (MEASURED, *ESTIMATES)}
+    return {
+        q: columns.summaries(frame, frame.groups, {g: of_one_question(r, apart=("complete",)) for g, r in records.items()})
+        for q, records in everything.items()
+        if q.condition("split") in ("", "test")
+    }
+
+
+def cheapest(frame: Frame) -> str:
+    """``Lowest energy in the mean: scs ssa by 5 of 7 models, sps ssa by lemaire-memory and quantised-twin.``; "" where fewer than
+    two models know two variants.
+    """
+    means = {name_of(q): found for q, rows in models_of(frame).items() if len(found := _means(rows)) > 1}
+    if len(means) < 2:
+        return ""
+    by: dict[str, list[str]] = {}
+    for model, found in means.items():
+        by.setdefault(min(found, key=lambda group_id: found[group_id]), []).append(model)
+    ranked = sorted(by.items(), key=lambda item: -len(item[1]))
+    said = [
+        f"{frame.short_name(group_id)} by {len(models)} of {len(means)} models"
+        + (f" ({', '.join(models)})" if place and len(models) <= NAMED else "")
+        for place, (group_id, models) in enumerate(ranked)
+    ]
+    agreed = "agree" if len(by) == 1 else "do not agree"
+    return (
+        f"Lowest energy in the mean: {'; '.join(said)}. The models {agreed} on the cheapest; what can be told of each is below."
+    )
 
 
 def _means(rows: Summaries) -> dict[str, float]:

@@ -18,6 +18,7 @@ class Section:
 
     order = 20
     title = "Without a value"
+    trials = True
     brief = True
 
     def __call__(self, frame: Frame) -> Sequence[Block]:

@@ -16,6 +16,7 @@ class Section:
 
     order = 19
     title = "Files of the data set"
+    trials = True
     brief = True
 
     def __call__(self, frame: Frame) -> Sequence[Block]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from spikebench.core.errors import StorageError
 from spikebench.core.store import ResultsFolder
@@ -20,6 +21,7 @@ class Section:
 
     order = 95
     title = "Exactly what was run"
+    trials = True
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
         if not frame.cells:
@@ -38,8 +40,9 @@ def facts(frame: Frame) -> list[tuple[str, str]]:
     """(what, as it was); empty where the folder does not say."""
     found = [("data", "; ".join(provenance.datasets(frame)))]
     for part in ("training", "pretraining"):
-        recipe = provenance.recipe(frame, part)
-        found.append((part.replace("pretraining", "pre-training"), "; ".join(f"{fact.name} {fact.text}" for fact in recipe)))
+        recipe, name = provenance.recipe(frame, part), part.replace("pretraining", "pre-training")
+        for given, title in ((True, name), (False, f"{name}, at its defaults")):
+            found.append((title, "; ".join(f"{fact.name} {fact.text}" for fact in recipe if fact.given is given)))
     found.append(("precision of training", ", ".join(provenance.precisions(frame))))
     seeds = provenance.seeds(frame)
     more = f" and {len(seeds) - MOST} more" if len(seeds) > MOST else ""
@@ -48,9 +51,11 @@ def facts(frame: Frame) -> list[tuple[str, str]]:
         sessions = provenance.sessions(folder)
         if sessions:
             known = [session.seconds for session in sessions]
-            took = "" if None in known else f", {_duration(sum(s for s in known if s is not None))} in all"
-            more = f" to {sessions[-1].began} ({len(sessions)} times)" if len(sessions) > 1 else ""
-            found.append(("date", f"{sessions[0].began}{more}{took}"))
+            ended = [seconds for seconds in known if seconds is not None]
+            which = "in all" if len(ended) == len(known) else f"in the {len(ended)} that ended"
+            took = f"; {_duration(sum(ended))} {which}" if ended else ""
+            more = f"; {len(sessions)} commands, the last one {_moment(sessions[-1].began)}" if len(sessions) > 1 else ""
+            found.append(("date", f"{_moment(sessions[0].began)}{more}{took}"))
     found.append(("machines", "; ".join(provenance.machines(frame))))
     found.append(("source", "; ".join(provenance.sources(frame))))
     verb = "search" if any((folder / STUDY).is_file() for folder in frame.folders) else "run"
@@ -64,6 +69,14 @@ def suite_text(folder: object) -> str:
         return ResultsFolder(str(folder)).suite_text() or ""
     except StorageError:
         return ""
+
+
+def _moment(text: str) -> str:
+    """``2026-11-28 08:03 UTC``; what is no such time stays as it is."""
+    try:
+        return f"{datetime.strptime(text, '%Y-%m-%dT%H:%M:%S%z').astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return text
 
 
 def _duration(seconds: float) -> str:

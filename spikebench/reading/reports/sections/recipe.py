@@ -19,6 +19,7 @@ class Section:
 
     order = 66
     title = "Recipe"
+    trials = True
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
         ways: dict[str, list[str]] = {}

@@ -16,6 +16,7 @@ class Section:
 
     order = 61
     title = "Pareto front"
+    trials = True
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
         return [figure(frame, trials) for trials in searches(frame) if len(trials.objectives) > 1 and trials.complete]

@@ -16,6 +16,7 @@ class Section:
 
     order = 62
     title = "History of the search"
+    trials = True
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
         return [

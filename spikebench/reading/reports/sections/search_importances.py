@@ -23,6 +23,7 @@ class Section:
 
     order = 63
     title = "Importance of parameters"
+    trials = True
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
         blocks: list[Block] = []

@@ -18,6 +18,7 @@ class Section:
 
     order = 60
     title = "Search"
+    trials = True
 
     def __call__(self, frame: Frame) -> Sequence[Block]:
         blocks: list[Block] = []
