@@ -110,15 +110,16 @@ class Crossed:
         return self.contrast({new: 1.0, old: -1.0})
 
     def draws(self, names: Sequence[Name], count: int) -> Any:
-        """(count, variants) means as other images and other seeds might have given them, normal, the same numbers each time: the
-        images move all variants together, each seed its own alone.
+        """(count, variants) means as other images and other seeds might have given them, the same numbers each time: the images
+        move all variants together, each seed its own alone, by Student's t, since its spread is known from few.
         """
         import numpy as np
 
         rng = np.random.default_rng(0)
         means = {name: self.contrast({name: 1.0}) for name in names}
         found = np.tile([means[name].estimate for name in names], (count, 1))
-        found += rng.standard_normal(found.shape) * [math.sqrt(means[name].between) for name in names]
+        degrees = [means[name].degrees for name in names]
+        found += rng.standard_t(degrees, found.shape) * [math.sqrt(means[name].between) for name in names]
         rows = [list(self._answers.get(name, {}).values()) for name in names]
         sizes = {len(answers) for row in rows for answers in row}
         if len(sizes) == 1 and all(rows):

@@ -202,3 +202,12 @@ def test_holm_is_the_step_down_of_its_paper():
     rng = np.random.default_rng(0)
     wrong = np.mean([min(holm(row)) < 0.05 for row in rng.random((2000, 6)).tolist()])
     assert stats.binomtest(int(wrong * 2000), 2000, 0.05, alternative="greater").pvalue > 1e-3
+
+
+def test_draws_are_as_wide_as_the_interval_says():
+    """With two seeds a normal draw would call certain what the interval leaves open."""
+    table = Crossed({"a": {0: 1.0, 1: 1.1}, "b": {0: 1.3, 1: 1.35}})
+    means, drawn = [table.mean(name).interval() for name in "ab"], table.draws(["a", "b"], 20_000)
+    for mean, own in zip(means, drawn.T, strict=True):
+        assert np.mean((own >= mean.low) & (own <= mean.high)) == pytest.approx(0.95, abs=0.01)
+    assert np.mean(drawn[:, 0] < drawn[:, 1]) < 0.97

@@ -12,12 +12,14 @@ from spikebench.reading.model.paired import Paired
 from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.columns import Summaries
-from spikebench.reading.reports.document import Block, Column, Figure, Footnotes, Number, Row, Series, Table
+from spikebench.reading.reports.document import Absent, Block, Cell, Column, Figure, Footnotes, Number, Row, Series, Table
 from spikebench.reading.reports.looks import looks
 
 COSTS = ("energy", "events", "unit_acs")
 """The first that was recorded is the plot's axis."""
 SHARE = Display("%", 100.0, 0)
+NAMED = 4
+"""Variants that the caption names."""
 ON_FRONT = (
     f"Of {DRAWS} times that the seeds and test images were drawn again, in how many no other variant was as good in both and "
     "better in one."
@@ -57,7 +59,8 @@ def _figure(
     means = {group_id: (cost.mean(group_id), gain.mean(group_id)) for group_id in groups}
     points = {group_id: (x.estimate, y.estimate) for group_id, (x, y) in means.items() if x is not None and y is not None}
     best = front(points, *metrics)
-    often = shares(list(points), cost, gain)
+    drawn = all(side.rows[name].n > 1 for side in (cost, gain) for name in points)
+    often = shares(list(points), cost, gain) if drawn else {}
     x_show, y_show = (display_for(metric, [p[i] for p in points.values()]) for i, metric in enumerate(metrics))
     told = looks(frame, groups)
     marks = [
@@ -76,14 +79,38 @@ def _figure(
     key = f"pareto-{dataset}" if many else "pareto"
     said = "; ".join(columns.explanations(frame, axes[0]))
     where = f" on {dataset}" if many else ""
+    known = any(mark.spread is not None or mark.x_spread is not None for mark in marks)
+    within = " with 95 % intervals, which may go on beyond the plot" if known else ""
     caption = " ".join(
-        filter(None, [f"{metrics[1].title} against {metrics[0].title}{where}; means with 95 % intervals.", said, told.said])
+        filter(
+            None,
+            [
+                f"{metrics[1].title} against {metrics[0].title.lower()}{where}; means{within}.",
+                _most(frame, often),
+                said,
+                told.said,
+            ],
+        )
     )
     data = _table(frame, f"{key}-data", caption, axes, sides, (x_show, y_show), groups, often)
     y_top = 1.002 * y_show.factor if y_show.unit == "%" else None
     x_label, y_label = (f"{m.title} [{d.unit}]" if d.unit else m.title for m, d in zip(metrics, (x_show, y_show), strict=True))
     log = _spans_decades(points)
     return Figure(key, caption, "points", x_label, y_label, data, (line, *marks), log_x=log, y_top=y_top, keys=told.keys)
+
+
+def _share(often: float | None, notes: Footnotes) -> Cell:
+    why = "Some variant has one seed, which does not say what others would give."
+    return Absent(notes.mark(why)) if often is None else Number(often)
+
+
+def _most(frame: Frame, often: Mapping[Hashable, float]) -> str:
+    """Which are on the front most often, where that is not certain."""
+    ranked = sorted(often, key=lambda group_id: -often[group_id])[:NAMED]
+    if not any(0 < share < 1 for share in often.values()):
+        return ""
+    named = ", ".join(f"{frame.short_name(str(group_id))} {100 * often[group_id]:.0f} %" for group_id in ranked)
+    return f"On the front when seeds and test images are drawn again: {named}{', others less' if len(often) > NAMED else ''}."
 
 
 def _table(
@@ -105,7 +132,7 @@ def _table(
     )
     value = {group_id: (cell.value if isinstance(cell := cost[group_id], Number) else 0.0) for group_id in groups}
     rows = [
-        Row((*columns.factor_cells(frame, group_id, names), cost[group_id], gain[group_id], Number(often[group_id])))
+        Row((*columns.factor_cells(frame, group_id, names), cost[group_id], gain[group_id], _share(often.get(group_id), notes)))
         for group_id in sorted(groups, key=lambda group_id: value[group_id])
     ]
     heads = (
@@ -116,9 +143,9 @@ def _table(
     return Table(key, caption, heads, tuple(rows), tuple(notes.texts), len(names))
 
 
-def _half(interval: Interval | None, shown: Display) -> tuple[float, ...]:
+def _half(interval: Interval | None, shown: Display) -> tuple[float, ...] | None:
     half = None if interval is None else interval.half_width
-    return ((half or 0.0) * shown.factor,)
+    return None if half is None else (half * shown.factor,)
 
 
 def _spans_decades(points: dict[str, Point]) -> bool:
