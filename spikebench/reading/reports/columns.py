@@ -63,12 +63,16 @@ def column(frame: Frame, quantity: Quantity, rows: Summaries, among: Iterable[Qu
     return Column(key(quantity), heading(frame, quantity, among), display, notes.mark(*explanations(frame, quantity)))
 
 
+SAID = (("split", "test"),)
+"""Conditions that hold unless a column says otherwise; the note on its numbers has them."""
+
+
 def explanations(frame: Frame, quantity: Quantity) -> list[str]:
     """What a reader must know about a quantity: its definition, its conditions, and where its times were taken."""
     metric = frame.metric(quantity.metric)
-    conditions = ", ".join(f"{name} {value}" for name, value in quantity.conditions)
+    conditions = ", ".join(f"{name} {value}" for name, value in quantity.conditions if (name, value) not in SAID)
     if metric.kind == "estimated":
-        said = [f"an estimate from counts, not a measurement: {conditions}", *_left_out(quantity)]
+        said = [f"an estimate from counts, not a measurement{f': {conditions}' if conditions else ''}", *_left_out(quantity)]
     else:
         said = [text for text in (metric.note, conditions) if text]
     if quantity.machine_id:

@@ -50,7 +50,7 @@ def draw(figure: Figure) -> Any:
         if place + columns >= count:
             axes.set_xlabel(figure.x_label)
             axes.tick_params(labelbottom=True)
-        if place % columns == 0:
+        if place % columns == 0 and figure.kind != "heatmap":  # whose rows have names, and whose cells have the unit
             axes.set_ylabel(figure.y_label)
     if count > 1:
         canvas.subplots_adjust(wspace=0.08, hspace=0.3)
@@ -257,15 +257,25 @@ def _heatmap(axes: Any, figure: Figure, given: Sequence[Series]) -> None:
     values = np.array([[np.nan if cell is None else cell for cell in row] for row in figure.grid], dtype=float)
     finite = values[np.isfinite(values)]
     top = float(finite.max()) if finite.size else 1.0
-    axes.imshow(values, cmap="viridis", vmin=0, vmax=top or 1.0, aspect="auto")
+    picture = axes.imshow(values, cmap="viridis", vmin=0, vmax=top or 1.0, aspect="auto")
     turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if max(map(len, figure.ticks)) > 4 else {}
     axes.set_xticks(range(len(figure.ticks)), figure.ticks, **turned)
     axes.set_yticks(range(len(figure.row_names)), figure.row_names)
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(False)
-    if values.shape[1] <= 12:
+    if values.shape[1] > 12:
+        bar = axes.get_figure().colorbar(picture, ax=axes, pad=0.02)
+        bar.ax.tick_params(colors=INK)
+        bar.set_label(figure.y_label, color=INK)
+        bar.outline.set_visible(False)
+    else:
         for (row, column), value in np.ndenumerate(values):
-            text = "–" if np.isnan(value) else f"{value:.3g}"
+            text = "–" if np.isnan(value) else _two_digits(float(value))
             color = INK if np.isnan(value) else "#111111" if value > 0.6 * top else "#ffffff"
             axes.text(column, row, text, ha="center", va="center", fontsize=7, color=color)
+
+
+def _two_digits(value: float) -> str:
+    """``10.7``, ``9.4``, ``0.28``: at least two, alike in a column."""
+    return f"{value:.1f}" if abs(value) >= 10 or not value else f"{value:#.2g}"

@@ -92,7 +92,7 @@
     const rows = table.tBodies[0].rows.length;
     if (rows > 1) sortable(table);
     const tools = element("div", { className: "tools" });
-    if (rows > 7) filter(table, tools);
+    if (rows > 7 && table.querySelector("td.num")) filter(table, tools);
     if (rows > 1 && table.tHead.rows[0].cells.length > 5) chooser(table, tools);
     if (tools.childNodes.length) table.parentElement.before(tools);
   });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def text(document: Document) -> str:
         best=BEST,
         wide=_wide,
         marked=_marked,
+        kept=_kept,
         script=SCRIPT.read_text(encoding="utf-8"),
     )
     return page
@@ -43,6 +45,14 @@ def text(document: Document) -> str:
 
 def _half(column: Column, cell: Number) -> str:
     return f"{(cell.half_width or 0) * column.display.factor:,.{column.display.decimals}f}"
+
+
+UNIT = re.compile(r"(?<=\d) (?=(?:%|pp|[pnµmkMGT]?(?:s|J|B|W|times)?)(?:[\s.,;:)]|$))|(?<=±) | (?=±)")
+
+
+def _kept(text: str) -> str:
+    """Text in which no line ends between a number and its unit."""
+    return UNIT.sub("\N{NO-BREAK SPACE}", text)
 
 
 def _wide(figure: Figure) -> bool:

@@ -89,10 +89,10 @@ def _block(block: Block) -> str:
             lines = [f"\\mbox{{{escape(line).replace(' ', '~')}}}" for line in block.text.rstrip().split("\n")]
             return "{\\ttfamily\\footnotesize\\raggedright\n" + "\\\\\n".join(lines) + "\\par}"
         case Table():
-            caption = f"\\noindent\\emph{{{escape(block.caption)}}}\\par\n" if block.caption else ""
+            caption = f"\\noindent\\emph{{{escape(block.caption)}}}\\par\\nopagebreak\n" if block.caption else ""
             return f"{caption}\\noindent\\input{{{block.key}.tex}}"
         case Figure():
-            picture = f"\\includegraphics[width=0.7\\linewidth]{{{block.key}.pdf}}"
+            picture = f"\\includegraphics[width=0.48\\linewidth]{{{block.key}.pdf}}"  # two on a page
             return f"\\begin{{center}}\n{picture}\\\\\n{escape(block.caption)}\n\\end{{center}}"
 
 

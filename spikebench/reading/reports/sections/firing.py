@@ -79,7 +79,15 @@ def heatmap(
     grid = tuple(tuple(None if (v := rows[scope].get(tick)) is None else v * RATE.factor for tick in ticks) for scope in scopes)
     data = Table(f"{key}-data", f"{caption} In percent.", heads, body, tuple(notes.texts))
     return Figure(
-        key, f"{caption} In percent.", "heatmap", x_label, "", data, ticks=tuple(ticks), row_names=tuple(scopes), grid=grid
+        key,
+        f"{caption} In percent.",
+        "heatmap",
+        x_label,
+        "firing rate [%]",
+        data,
+        ticks=tuple(ticks),
+        row_names=tuple(scopes),
+        grid=grid,
     )
 
 

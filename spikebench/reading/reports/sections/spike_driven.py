@@ -26,7 +26,8 @@ class Section:
             events = layers_of(frame, group_id, Selector("events"))
             if events:
                 joules = [] if energy is None else layers_of(frame, group_id, Selector("energy", dict(energy.conditions)))
-                return _blocks(frame.name(group_id), events, {layer.name: layer for layer in joules})
+                name = ("The baseline, " if group_id == frame.baseline else "") + frame.name(group_id)
+                return _blocks(name, events, {layer.name: layer for layer in joules})
         return []
 
 

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from spikebench.core.metrics import Metric
 from spikebench.reading.model.chance import OF_CLASSES
-from spikebench.reading.model.display import display_for
+from spikebench.reading.model.display import display_for, is_fraction
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import Paired
 from spikebench.reading.model.summary import Summary, quantity_of
@@ -74,9 +74,11 @@ def _figures(frame: Frame, name: str) -> list[Figure]:
     heads += [Column(f"{name}:{which}", f"{metric.title}, {which} epoch", display) for which in ("first", "last")]
     unit = f" [{display.unit}]" if display.unit else ""
     caption = f"{metric.title} by epoch ({metric.note})." if metric.note else f"{metric.title} by epoch."
+    caption += " Bands are 95 % intervals." if any(one.spread is not None for one in series) else ""
     caption += f" {told.said}" if told.said else ""
     data = Table(f"{name}-data", caption, tuple(heads), tuple(rows), tuple(notes.texts), max(len(names), 1))
-    return [Figure(name, caption, "lines", "epoch", metric.title + unit, data, tuple(series), keys=told.keys)]
+    top = display.factor if is_fraction(metric) else None
+    return [Figure(name, caption, "lines", "epoch", metric.title + unit, data, tuple(series), y_top=top, keys=told.keys)]
 
 
 def _paired(frame: Frame, metric: Metric, points: Points, epoch: int) -> Paired:
