@@ -2,7 +2,7 @@
 
     python tests/benchmarks/gpu.py [--out results/reference/gpu] [--parts selftest check lif bn_lif networks] [--minutes 8]
 
-OUT becomes a results folder with the records of whole networks, and has one JSON object a line in OUT/<part>.jsonl beside them:
+OUT/networks is a results folder with the records of whole networks; beside it is one JSON object a line in OUT/<part>.jsonl:
 every sample, the card, the versions. When the minutes are over it stops, and the same command goes on with the networks where it
 was. No speed is printed for a kernel that failed its check; ``selftest`` is ``spikebench doctor --gpu-selftest``.
 
@@ -199,7 +199,7 @@ def ratios(samples: dict[str, list[float]], bytes_moved: int, copied: int) -> Ro
 
 
 def networks(out: Path) -> Iterator[Row]:
-    """Latency, power, memory and a training step of whole networks: suites/gpu.yaml, whose results folder is OUT."""
+    """Latency, power, memory and a training step of whole networks: suites/gpu.yaml, whose results folder is OUT/networks."""
     import yaml
 
     from spikebench.core.suite_reader import from_document
@@ -211,7 +211,7 @@ def networks(out: Path) -> Iterator[Row]:
     data = yaml.safe_load((Path(__file__).parents[2] / "suites" / "gpu.yaml").read_text())
     if not CUDA:
         data |= SMALL_SUITE
-    for event in bind(from_document(parse(yaml.safe_dump(data)), rules), out).events():
+    for event in bind(from_document(parse(yaml.safe_dump(data)), rules), out / "networks").events():
         if isinstance(event, Measured):
             record = event.record
             yield {"metric": record.metric, "value": record.value, "cell": record.cell_id, **record.conditions} | (

@@ -27,7 +27,7 @@ def test_every_kernel_part_writes_its_rows(tmp_path: Path) -> None:
     assert {row["verdict"] for row in rows.pop("selftest")} == {"runs"}
     measured = {row["metric"] for row in rows.pop("networks")}
     assert {"latency", "throughput", "saved_bytes", "power"} <= measured
-    assert list((tmp_path / "jobs").glob("*.jsonl"))
+    assert list((tmp_path / "networks" / "jobs").glob("*.jsonl"))
     assert {name: len(found) for name, found in rows.items()} == {"check": 24, "lif": 6, "bn_lif": 3}
     assert all(row["equal"] for row in rows["check"])
     assert all(row["card"] is None for found in rows.values() for row in found)
