@@ -153,5 +153,7 @@ def metric(name: str) -> Metric:
     """Look a metric up. Raises InputError naming the nearest known one."""
     known = catalogue()
     if name not in known:
-        raise InputError(f"unknown metric {name!r}{nearest(name, known)}")
+        titled = [own for own, metric in known.items() if metric.title.casefold() == name.replace("_", " ").casefold()]
+        hint = f"; did you mean {titled[0]!r}, which tables call {known[titled[0]].title}?" if titled else nearest(name, known)
+        raise InputError(f"unknown metric {name!r}{hint}")
     return known[name]

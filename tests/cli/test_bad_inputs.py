@@ -99,7 +99,12 @@ KNOWN = [
         3,
         "report.baseline: {attention: ssa} must fit one variant, but fits 2",
     ),
-    (change("{latency: 5%}", "{latency: 5 percent}"), 14, 9, "check.latency: expected a tolerance like 5%, 1.0pp or 0, got"),
+    (
+        change("{latency: 5%}", "{latency: 5 percent}"),
+        14,
+        9,
+        "check.latency: expected a tolerance like 5%, 5% and 50 us, 1.0pp or 0, got",
+    ),
     (change("{latency: 5%}", "{latency: 5pp}"), 14, 9, "check.latency: latency is no fraction, so pp has no meaning"),
     (change("{latency: 5%}", "{confidence: 95}"), 14, 9, "check.confidence: expected a fraction between 0.5 and 1, got 95"),
     (
@@ -204,6 +209,12 @@ OWN = [
     (change("report:", "report:\n  formats: [junit]"), 13, 13, "junit writes a gate's verdicts, not a report"),
     (change("report:", "report:\n  columns: ['latency{batch_size}']"), 13, 13, "expected condition=value"),
     (change("{latency: 5%}", "{latencies: 5%}"), 14, 9, "check.latencies: unknown metric 'latencies'; did you mean 'latency'?"),
+    (
+        change("{latency: 5%}", "{sops: 0}"),
+        14,
+        9,
+        "check.sops: unknown metric 'sops'; did you mean 'events', which tables call SOPs?",
+    ),
     (SUITE + "device: gpu\n", 15, 1, "device: expected 'auto', 'cpu' or 'cuda', got 'gpu'; did you mean 'cpu'?"),
     (SUITE + "launcher: proceses\n", 15, 1, "launcher: unknown launcher 'proceses'; did you mean 'processes'?"),
     (SUITE + "max_cells: 3\n", 5, 3, "variants.grid: 8 cells (attention 2 x T 2 x seeds 2), more than max_cells = 3"),

@@ -89,6 +89,9 @@ def numbers(folder: Path) -> dict[tuple[str, Any], Any]:
     return {(record.job_id, record.conditions.get("n")): record.value for record in frame.records if record.metric == "ticks"}
 
 
+numbers_at = cache(numbers)
+"""Of a folder that nothing happens to."""
+
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -194,7 +197,7 @@ def test_one_damaged_file(which: int, harm: Harm, pristine: Path, tmp_path_facto
     shutil.copytree(pristine, folder)
     everything = [path for path in sorted(folder.rglob("*")) if path.is_file() and "report" not in path.parts]
     victim = everything[which % len(everything)]
-    whole = numbers(pristine)
+    whole = numbers_at(pristine)
     harm(victim)
     before = files(folder)
     hurt = victim.relative_to(folder).parts[0] == "jobs" and victim.suffix == ".jsonl"

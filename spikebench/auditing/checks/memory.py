@@ -44,7 +44,6 @@ class Check:
                 if training and "backward through the graph a second time" in str(error):
                     words.append("the second training step goes back through the graph of the first: state is not detached")
                     layer = layer or _growing(model, before if found else {}, graphs=True)
-                    found = max(found, 1)
                     continue
                 raise
             grows = min(left for _, left in looks[:-1])  # the last call's state is that of the next
@@ -57,7 +56,7 @@ class Check:
         if not words:
             said = f"nothing is kept from call to call, in evaluation and in training ({CALLS} calls each)"
             return Finding("memory", "pass", said, 0, FIGURE)
-        return Finding("memory", "fail", "; ".join(words), found, FIGURE, layer)
+        return Finding("memory", "fail", "; ".join(words), found or None, FIGURE if found else "", layer)
 
 
 Step = Callable[[nn.Module, Patient], None]

@@ -35,6 +35,9 @@ PLAIN: list[Global] = [  # nothing that makes much out of little, as bytes(10**1
 ]
 
 
+_ADVICE = "; where you trust it, load it with its own code and save tensors alone: torch.save(model.state_dict(), FILE)"
+
+
 def load_plain(path: Path) -> Any:
     """What is in a .pth, .pth.tar, .pt or .safetensors file, on the CPU.
 
@@ -62,4 +65,4 @@ def _refused(theirs: str) -> str:
     found = re.search(r"GLOBAL ([\w.]+)", theirs)
     if found is None:
         return "is truncated or damaged, or no checkpoint at all"
-    return f"holds {found[1]}, which is not plain data: the file would run code when loaded, and is refused"
+    return f"holds {found[1]}, which is not plain data: the file would run code when loaded, and is refused{_ADVICE}"

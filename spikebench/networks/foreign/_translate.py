@@ -97,6 +97,10 @@ def check_names(state: Mapping[str, Tensor], layout: Layout, table: Mapping[str,
         problems.append(Problem(f"layout {best} fits best: {share:.0%} of its tensors are known there"))
     elif share < 0.5:
         problems.append(Problem(f"no layout fits; {best} comes nearest with {share:.0%} of the tensors known"))
+    if best == layout.name or share < 0.5:
+        problems.append(
+            Problem(f"what the file should hold: spikebench list layouts {best}; renaming: spikebench guide checkpoint")
+        )
     raise InputError(problems)
 
 

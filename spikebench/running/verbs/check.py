@@ -31,6 +31,9 @@ def check_suite(path: Path, against: Path) -> Gate:
 
     Raises InputError and StorageError for a baseline that cannot be used, NotComparableError for one of other cells.
     """
+    if not against.exists():
+        made = "`spikebench run SUITE`, then `spikebench baseline update RESULTS`"
+        raise StorageError(f"{against}: no such folder; a baseline is made by {made}")
     baseline = load_results(against)
     if baseline.notices or not len(baseline):
         raise StorageError("\n".join(baseline.notices or [f"{against}: the baseline holds no results"]))

@@ -53,7 +53,7 @@ def print_lists(kind: str | None, member: str | None) -> None:
         rows = dict(KINDS[kind].rows(True))
         if member not in rows:
             raise InputError(f"unknown {kind.removesuffix('s')} {member!r}{nearest(member, rows)}")
-        lines = [member, rows[member]]
+        lines = [member, rows[member], *(_layer_names(member) if kind == "layouts" else ())]
     for line in lines:
         screen.print(line, soft_wrap=True)
 
@@ -108,6 +108,22 @@ def _layouts(whole: bool) -> Iterator[tuple[str, str]]:
         quirks = f"; quirks: {', '.join(layout.quirks)}" if layout.quirks else ""
         yield name, f"{layout.size}x{layout.size} {frames}; {parts}; heads: {known}{quirks}{first}"
     yield "masked", "a pre-trained encoder of spikebench's own, weights/<cell>/weights.pt"
+
+
+def _layer_names(name: str) -> Iterator[str]:
+    """Which layer of a layout's file is which of ours; nothing of what has no layout."""
+    from spikebench.networks.layouts import LAYOUTS
+
+    if name not in LAYOUTS:
+        return
+    layout = LAYOUTS[name]
+    rows = list(layout.layers)
+    for stack in layout.stacks:
+        rows += [(f"{stack.theirs}.N.{theirs}", f"{stack.ours}.N.{ours}") for theirs, ours in stack.layers]
+    width = max(len(theirs) for theirs, _ in rows)
+    yield ""
+    yield "layers of its file, and of ours; N: number of the block; tensors (weight, bias, running_mean, ...) keep their names:"
+    yield from (f"  {theirs.ljust(width)}  {ours}" for theirs, ours in rows)
 
 
 def _metrics(whole: bool) -> Iterator[tuple[str, str]]:

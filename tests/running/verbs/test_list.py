@@ -65,6 +65,18 @@ def test_kinds_that_are_no_folders_are_whole(capsys: pytest.CaptureFixture[str])
     assert "samples=256, batch_size=64, split=test" in harnesses
 
 
+def test_a_layout_says_which_layer_of_its_file_is_which_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    print_lists("layouts", "spikformer-cifar")
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    # As the authors' model.py names them (ZK-Zhou/spikformer, cifar10).
+    assert "block.N.attn.q_linear blocks.N.attention.q.linear" in lines
+    assert "patch_embed.proj_conv stem.stages.0.conv" in lines
+    assert {line.split()[0] for line in lines if line.startswith(("block.N.mlp", "head"))} >= {
+        *("block.N.mlp.fc1_linear", "block.N.mlp.fc1_bn", "block.N.mlp.fc2_linear", "block.N.mlp.fc2_bn", "head")
+    }
+    print_lists("layouts", "masked")
+
+
 def test_everything_is_in_the_list_of_all(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys)
     for kind in KINDS:
