@@ -39,7 +39,7 @@ class TwoNodes:
 
         arguments: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
         if self._port is not None:
-            arguments["port"] = self._port
+            arguments["gcs_server_port"] = self._port
         self.cluster = Cluster(initialize_head=True, head_node_args=arguments)
         self.address: str = self.cluster.address
 
