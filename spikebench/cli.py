@@ -40,6 +40,10 @@ StallOption = Annotated[
     typer.Option("--stall", metavar="TIME", help="End a job that records nothing for 15 min; the suite's own if left out."),
 ]
 ResultsOption = Annotated[Path, typer.Option("--results", metavar="DIR", help="Results go to DIR/<suite>/.")]
+LauncherOption = Annotated[
+    str | None,
+    typer.Option("--launcher", metavar="LAUNCHER", help="In place of the suite's: '{slurm: {partition: gpu}}'."),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -77,6 +81,10 @@ def run(
     json_log: Annotated[
         Path | None, typer.Option("--json-log", metavar="FILE", help="Add every event to FILE as JSON; - is standard error.")
     ] = None,
+    launcher: LauncherOption = None,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Leave when the jobs are queued (slurm); the same command collects them later.")
+    ] = False,
 ) -> None:
     """Train and measure all that SUITE asks for and does not have yet, and print the table."""
     from spikebench.running.verbs.plan import show_plan
@@ -84,7 +92,9 @@ def run(
 
     if plan:
         show_plan(suite, results, fresh)
-    elif run_suite(suite, results, fresh, max_time, job_timeout, stall, max_weights, address, quiet, json_log):
+    elif run_suite(
+        suite, results, fresh, max_time, job_timeout, stall, max_weights, address, quiet, json_log, launcher, not no_wait
+    ):
         raise typer.Exit(FAILED_CELLS)
 
 
@@ -96,11 +106,16 @@ def search(
     job_timeout: JobTimeoutOption = None,
     stall: StallOption = None,
     address: AddressOption = None,
+    storage: Annotated[
+        str | None,
+        typer.Option("--storage", metavar="URL", help="postgresql://...: a study that several drivers share."),
+    ] = None,
+    launcher: LauncherOption = None,
 ) -> None:
     """Look for the best variants in SUITE's search space, or take up a search where it was; test the winners once."""
     from spikebench.running.verbs.search import run_search
 
-    if run_search(suite, results, job_timeout, stall, address):
+    if run_search(suite, results, job_timeout, stall, address, storage, launcher):
         raise typer.Exit(FAILED_CELLS)
 
 

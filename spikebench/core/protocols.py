@@ -69,7 +69,8 @@ class Care:
     """What a launcher must see to. ``job_timeout``: seconds after which a job is ended; ``stall``: seconds without an event after
     which it is; None: it may take as long as it likes. ``apart``: whether a job must not run in the driver's own process, because
     it has taken its process down before. ``device``: the kind that the jobs are for, and ``devices``: how many of it a job uses.
-    ``exclusive``: each has the device of its machine to itself; asked only of launchers that are ``exclusive``."""
+    ``exclusive``: each has the device of its machine to itself; asked only of launchers that are ``exclusive``. ``wait``: for the
+    jobs to end; else they are only handed over, which is asked only of launchers whose jobs stay (``stays``)."""
 
     job_timeout: float | None = None
     stall: float | None = None
@@ -77,6 +78,7 @@ class Care:
     device: str = "cpu"
     devices: int = 1
     exclusive: bool = False
+    wait: bool = True
 
     @property
     def limited(self) -> bool:

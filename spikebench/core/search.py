@@ -113,7 +113,8 @@ class Constraint:
 class Search:
     """A checked ``search:`` block.
 
-    ``timeout``: seconds after which no trial begins. ``seed``: of the sampler; trainings use the suite's first seed.
+    ``timeout``: seconds after which no trial begins. ``seed``: of the sampler; trainings use the suite's first seed. ``storage``:
+    URL of the server with the study; None: it is a file of the results folder.
     """
 
     space: Space
@@ -124,6 +125,7 @@ class Search:
     trials: int
     timeout: float | None
     seed: int
+    storage: str | None = None
 
     @property
     def prunes(self) -> bool:

@@ -16,6 +16,7 @@ from spikebench.core.search import Constraint, Objective, Quantity, Search
 from spikebench.core.search_methods import PRUNERS, SAMPLERS, method_options
 from spikebench.core.search_space import Space
 from spikebench.core.search_space_reader import read_space
+from spikebench.core.search_storage import check_storage
 from spikebench.core.yaml_nodes import KeyPath
 
 MOST_POINTS = 10_000
@@ -50,11 +51,12 @@ class _Reader:
         constraints = self._parsed("constraints", Constraint.parse)
         self._methods(space, objectives)
         timeout = self._attempt(("timeout",), lambda: duration(self.block.timeout))
+        storage = self._attempt(("storage",), lambda: check_storage(self.block.storage))
         if self.problems:
             return None, self.problems
         block = self.block
         return Search(
-            space, tuple(objectives), tuple(constraints), block.sampler, block.pruner, block.trials, timeout, block.seed
+            space, tuple(objectives), tuple(constraints), block.sampler, block.pruner, block.trials, timeout, block.seed, storage
         ), []
 
     def _parsed(self, key: str, parse: Callable[[str], Any]) -> list[Any]:

@@ -140,6 +140,10 @@ class SearchBlock(Block):
     trials: int = Field(30, ge=1, description="How many that count")
     timeout: float | str | None = Field(None, description="No trial begins after this many seconds; or 15 min")
     seed: int = Field(0, ge=0, description="Of the sampler; trainings use the suite's first seed")
+    storage: str | None = Field(
+        None,
+        description="postgresql://user@host/name: a study that several drivers share; without it, a file of the results folder",
+    )
 
 
 class SuiteFile(Block):

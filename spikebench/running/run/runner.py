@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,8 +12,10 @@ import yaml
 
 from spikebench.core import lock, yaml_nodes
 from spikebench.core.cells import Job
+from spikebench.core.choice import Choice
 from spikebench.core.errors import StorageError, storage_errors
 from spikebench.core.plans import Plans, lines_of
+from spikebench.core.protocols import Care
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import Suite
@@ -47,6 +49,7 @@ class Run:
     seen: int | None = None
     place: Place | None = None
     expected: Expected = dataclasses.field(default_factory=dict)
+    wait: bool = True
     max_weights: int | None = None
 
     @contextmanager
@@ -78,7 +81,7 @@ class Run:
         jobs = {planned.job.job_id: planned.job for planned in self.plan.jobs}
         work, deaths = Executor(self.store.path, self.fresh, self.suite.own), Deaths(self.store.path)
         care = care_of(self.suite, (job.harness for job in jobs.values()), self._device, work)
-        phases = (
+        phases: Sequence[tuple[Choice, Sequence[Sequence[Job]], Care]] = (
             (launcher_of(self.suite), self.plan.pretraining_chains(), care),
             (launcher_of(self.suite), longest_first(self.plan.shared_chains(), self.expected), care),
             (timing_launcher(self.suite), self.plan.exclusive_chains(), dataclasses.replace(care, exclusive=True)),
@@ -86,9 +89,10 @@ class Run:
         left = {planned.job.job_id: planned.job for planned in self.plan.pending}
         budget = WeightsBudget(self.store, self.max_weights)
         yield from self._kept(budget, left, deaths)
-        for launcher, chains, cared in phases:
-            if not chains:
-                continue
+        phases = [phase for phase in phases if phase[1]]
+        # What comes later needs what comes first, and is handed over by a run that finds that done.
+        for launcher, chains, cared in phases if self.wait else phases[:1]:
+            cared = dataclasses.replace(cared, wait=self.wait)
             running = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers")).run(chains, work, cared)
             for happened in running:
                 event = deaths.settle(happened, jobs.get)

@@ -38,7 +38,7 @@ def survey(
     ``results``: where its folder is, for a driver that is going to run the suite; without it nothing is expected of its jobs.
     """
     asked = (path, limits, results, fresh)
-    elsewhere = not here and (limits.address is not None or _runs_elsewhere(path))
+    elsewhere = not here and (limits.address is not None or _runs_elsewhere(path, limits.launcher))
     found = apart(_survey, *asked) if elsewhere else _survey(*asked)
     own_files.use(found.suite.own)
     return found
@@ -54,10 +54,11 @@ def _survey(path: str | Path, limits: Limits = AS_THE_SUITE, results: Path | Non
     return Survey(suite, place, {} if results is None else expect(suite, results / suite.name, place, fresh))
 
 
-def _runs_elsewhere(path: str | Path) -> bool:
-    """Whether the suite's launcher runs jobs in other processes; what is wrong with the file is for the check to say."""
+def _runs_elsewhere(path: str | Path, given: Choice | None = None) -> bool:
+    """Whether the suite's launcher, or the one given, runs jobs in other processes; what is wrong with the file is for the check
+    to say."""
     try:
-        launcher = Choice.parse(dict(yaml_nodes.read(path).data)["launcher"])
+        launcher = given or Choice.parse(dict(yaml_nodes.read(path).data)["launcher"])
         return not REGISTRIES["launchers"].get(launcher.name).alone
     except (InputError, KeyError, TypeError, ValueError):
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
@@ -62,3 +63,10 @@ def report_epoch(trial: Trial, value: float, epoch: int) -> None:
     """Once for each epoch: a job that was taken up again tells the earlier ones a second time."""
     if epoch not in trial.study._storage.get_trial(trial._trial_id).intermediate_values:
         trial.report(value, epoch)
+
+
+def unless_told() -> contextlib.AbstractContextManager[None]:
+    """Leave alone a trial that another driver, which took this one for gone, has told meanwhile."""
+    from optuna.exceptions import UpdateFinishedTrialError
+
+    return contextlib.suppress(UpdateFinishedTrialError)

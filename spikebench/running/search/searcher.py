@@ -1,6 +1,6 @@
 """A search: an Optuna study over a suite's space, whose trials are cells of the suite's results folder.
 
-The driver alone writes the study (ask and tell); workers only do jobs. What a trial found is in the folder before the study is
+Drivers alone write the study (ask and tell); workers only do jobs. What a trial found is in the folder before the study is
 told, so a kill loses nothing: trials that were running wait again, keep their values, and take up their jobs.
 """
 
@@ -9,15 +9,13 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from spikebench.core.cells import Cell, Job, digest
-from spikebench.core.errors import InputError, storage_errors
+from spikebench.core.errors import storage_errors
 from spikebench.core.plans import Line, Plans, lines_of
-from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES
-from spikebench.core.search import Constraint, NoValueError, Objective, value_of
 from spikebench.core.search_space import Values
 from spikebench.core.store import ResultsFolder
 from spikebench.running.jobs.care import care_of
@@ -25,15 +23,17 @@ from spikebench.running.jobs.deaths import Deaths
 from spikebench.running.jobs.events import Crew, Event, JobEnded, Measured, Notice
 from spikebench.running.jobs.execute import Executor
 from spikebench.running.jobs.plan import PlannedJob, launcher_of, place_of, plan_cell, timing_launcher
-from spikebench.running.search.outcome import Outcome, Running, State, constrain, report_epoch, state_of
+from spikebench.running.search.ledger import Ledger
+from spikebench.running.search.outcome import Outcome, Running, report_epoch, state_of, unless_told
 from spikebench.running.search.study import SearchStudy
 from spikebench.running.search.trial import JobStopped, RefusedError, StoppableWork, Trials
+from spikebench.running.search.twins import Twins
 
 if TYPE_CHECKING:
     from optuna import Trial
 
-MOST_REFUSALS = 200
-"""So many refusals in a row mean that the space has hardly a network that may be trained."""
+POLL = 1.0
+"""Seconds from one look for what other drivers have done to the next, for who has nothing else to do."""
 
 
 class Searcher:
@@ -44,21 +44,24 @@ class Searcher:
         self.search = trials.search
         self.store = store
         self.study = study
-        self.watch = watch
+        self.ledger = Ledger(trials, store, study, watch)
         self.running: dict[str, Running] = {}
         self.failed: dict[str, str] = {}
-        self.failures = 0
-        self.refusals = 0
         self.started = time.monotonic()
         self._signals = store.path / "stop"
         self._plan = ("search", trials.device, digest(trials.identity()))
         self._planned: set[Line] = set()
         self._deaths = Deaths(store.path)
+        self._twins = Twins(study)
         self._place = place_of(trials.suite)
-        states = [(state_of(trial), trial) for trial in study.trials]
-        self._pruned = {trial.user_attrs["cell_id"]: trial for state, trial in states if state == "pruned"}
-        self.done = sum(state in ("complete", "pruned") for state, _ in states)
-        """Trials of the study that count: those complete, and those that a pruner has ended."""
+
+    @property
+    def done(self) -> int:
+        return self.ledger.done
+
+    @property
+    def failures(self) -> int:
+        return self.ledger.failures
 
     def events(self) -> Generator[Event]:
         """Run to the end. Closing it, or an exception, puts running trials back. Raises InputError where an objective matches
@@ -67,8 +70,9 @@ class Searcher:
         self.study.put_back()
         shutil.rmtree(self._signals, ignore_errors=True)
         self._keep_plan()
-        if self.study.is_new:
-            self.study.begin(self._first())
+        with self.study.deciding():
+            if self.study.is_new:
+                self.study.begin(self.trials.first())
         launcher = timing_launcher(self.trials.suite) if self.trials.exclusive else launcher_of(self.trials.suite)
         member = REGISTRIES["launchers"].get(launcher.name)(launcher.resolve("launchers"))
         executor = Executor(self.store.path, own=self.trials.suite.own)
@@ -76,51 +80,54 @@ class Searcher:
         care = care_of(self.trials.suite, [self.trials.suite.training], self.trials.device, executor)
         care = dataclasses.replace(care, exclusive=self.trials.exclusive)
         try:
-            for event in member.run(self._chains(), work, care):
-                yield from self._note(event)
+            while True:
+                for event in member.run(self._chains(), work, care):
+                    yield from self._note(event)
+                if not self._twins.followers:
+                    break
+                time.sleep(POLL)
         finally:
             self.study.put_back()
             shutil.rmtree(self._signals, ignore_errors=True)
 
     # -- asking --------------------------------------------------------------------------------------------------------------
 
-    def _first(self) -> list[Values]:
-        """What is tried before the sampler has its say: the grid's points, or the suite's own variants that lie in the space."""
-        space = self.search.space
-        if self.search.sampler.name == "grid":
-            return list(space.points())
-        found = []
-        for variant in self.trials.suite.variants:
-            cell = self.trials.suite.cell(variant, self.trials.seed)
-            values = space.values_of(cell)
-            try:
-                if values is not None and self.trials.cell(values).cell_id == cell.cell_id:
-                    found.append(values)
-            except RefusedError:
-                continue
-        return found
-
     def _chains(self) -> Iterator[list[Job]]:
         """Jobs of the next trial, each time a launcher has room for them; trials that need none are told at once."""
-        while self._wanted():
-            trial, values = self.study.ask()
+        while True:
+            yield from self._followed()
+            with self.study.deciding():
+                if not self._wanted():
+                    return
+                trial, values = self.study.ask()
             try:
                 cell = self.trials.cell(values)
             except RefusedError as refusal:
-                self._refuse(trial, values, refusal)
+                self.ledger.refuse(trial, values, refusal)
                 continue
-            self.refusals = 0
+            self.ledger.refusals = 0
             chain = self._begin(trial, values, cell)
             if chain:
                 yield chain
 
+    def _followed(self) -> Iterator[list[Job]]:
+        """Tell trials whose network another driver has run; what it left undone is done here."""
+        for one, leader in self._twins.ready():
+            if leader is not None:
+                self.ledger.copy(one.trial, one.values, leader)
+            elif chain := self._begin(one.trial, one.values, one.cell):
+                yield chain
+
     def _wanted(self) -> bool:
+        running = sum(len(running.trials) for running in self.running.values())
+        if self.study.drivers is not None:
+            self.study.drivers.put_back_lost()
+            self.ledger.done, running = self.study.counts()
         if self.search.timeout is not None and time.monotonic() - self.started >= self.search.timeout:
             return False
         if self.search.sampler.name == "grid" and not any(trial.state.name == "WAITING" for trial in self.study.trials):
             return False
-        under_way = sum(len(running.trials) for running in self.running.values())
-        return self.done + self.failures + under_way < self.search.trials
+        return self.done + self.failures + running < self.search.trials
 
     def want(self, jobs: Iterable[Job]) -> None:
         """Put jobs into the folder's plan of this search: reports show them. Raises StorageError."""
@@ -142,17 +149,21 @@ class Searcher:
             self._planned = plans.lines(*self._plan)
         if not known:
             self._want((file.header["job_id"], file.header["cell_id"]) for file in self.store.job_files())
+        if self.study.drivers is not None:
+            # Files of other drivers may have been copied here; their plans have this one's name.
+            told = [trial for trial in self.study.trials if state_of(trial) in ("complete", "pruned")]
+            self.want(job for trial in told for job in self.trials.jobs(self.trials.cell(trial.params)))
 
     def _begin(self, trial: Trial, values: Values, cell: Cell) -> list[Job]:
         """Jobs that must run for this trial; none if its cell is known, or in work already."""
-        trial.set_user_attr("cell_id", cell.cell_id)
+        leader = self._twins.claim(trial, cell.cell_id)
         jobs = self.trials.jobs(cell)
         self.want(jobs)
         if cell.cell_id in self.failed:
-            self._fail(trial, values, self.failed[cell.cell_id], cached=True)
+            self.ledger.fail(trial, values, self.failed[cell.cell_id], cached=True)
             return []
-        if cell.cell_id in self._pruned:
-            self._tell_pruned(trial, values, self._pruned[cell.cell_id].intermediate_values, cached=True)
+        if cell.cell_id in self.ledger.known_pruned:
+            self.ledger.pruned(trial, values, self.ledger.known_pruned[cell.cell_id].intermediate_values, cached=True)
             return []
         if cell.cell_id in self.running:
             self.running[cell.cell_id].trials.append((trial, values))
@@ -160,7 +171,13 @@ class Searcher:
         planned = plan_cell(jobs, self.store, self._place.identity)
         pending = [job for job in planned if not job.done]
         if not pending:
-            self._tell(trial, values, jobs, cached=True)
+            self.ledger.tell(trial, values, jobs, cached=True)
+            return []
+        if leader is not None:
+            if leader.state.is_finished():
+                self.ledger.copy(trial, values, leader)
+            else:
+                self._twins.follow(trial, values, cell, leader)
             return []
         self._prepare(cell, pending)
         chain = [job.job for job in pending]
@@ -203,7 +220,8 @@ class Searcher:
         if not self.search.prunes or event.record.metric != "epoch_accuracy" or not isinstance(epoch, int) or value is None:
             return
         for trial, _ in running.trials:
-            report_epoch(trial, value, epoch)
+            with unless_told():
+                report_epoch(trial, value, epoch)
         if not running.stopped and running.trials[0][0].should_prune():
             running.stopped = True
             self._signals.mkdir(exist_ok=True)
@@ -216,85 +234,12 @@ class Searcher:
         (self._signals / running.cell.cell_id).unlink(missing_ok=True)
         pruned = running.stopped and not all(self.store.find(job.job_id) for job in running.jobs)
         for index, (trial, values) in enumerate(running.trials):
-            trial.set_user_attr("seconds", time.monotonic() - running.started)
-            if running.failure:
-                self.failed[running.cell.cell_id] = running.failure
-                self._fail(trial, values, running.failure, cached=index > 0)
-            elif pruned:
-                self._tell_pruned(trial, values, {}, cached=index > 0)
-            else:
-                self._tell(trial, values, running.jobs, cached=index > 0)
-
-    def _tell(self, trial: Trial, values: Values, jobs: tuple[Job, ...], cached: bool) -> None:
-        """A cell's numbers, from its records in the folder. Raises InputError where they are missing or ambiguous."""
-        records = self.trials.records(jobs, self.store)
-        try:
-            found = self._numbers("objectives", self.search.objectives, records)
-            limits = self._numbers("constraints", self.search.constraints, records)
-        except NoValueError as error:
-            self._fail(trial, values, str(error), cached)
-            return
-        violations = {c.text: c.violation(value) for c, value in zip(self.search.constraints, limits, strict=True)}
-        constrain(trial, violations)
-        if self.search.prunes:
-            for record in records:
-                if record.metric == "epoch_accuracy" and record.value is not None:
-                    report_epoch(trial, record.value, int(record.conditions["epoch"]))
-        if cached:
-            trial.set_user_attr("cached", True)
-        self.study.study.tell(trial, found)
-        self.done += 1
-        feasible = all(violation <= 0 for violation in violations.values())
-        self._say(trial, "complete", values, tuple(found), feasible, cached=cached)
-
-    def _numbers(self, key: str, wanted: Sequence[Objective | Constraint], records: list[Record]) -> list[float]:
-        found = []
-        for index, item in enumerate(wanted):
-            try:
-                found.append(value_of(item.quantity, records))
-            except NoValueError:
-                raise
-            except InputError as error:
-                raise InputError(self.trials.suite.document.problem(("search", key, index), str(error))) from None
-        return found
-
-    def _tell_pruned(self, trial: Trial, values: Values, epochs: Mapping[int, float], cached: bool) -> None:
-        from optuna.trial import TrialState
-
-        for epoch, value in epochs.items():
-            report_epoch(trial, value, epoch)
-        told = self.study.study.tell(trial, state=TrialState.PRUNED)
-        self.done += 1
-        self._pruned.setdefault(told.user_attrs["cell_id"], told)
-        reason = f"stopped after epoch {max(told.intermediate_values)}" if told.intermediate_values else "stopped"
-        self._say(trial, "pruned", values, reason=reason, cached=cached)
-
-    def _fail(self, trial: Trial, values: Values, reason: str, cached: bool) -> None:
-        from optuna.trial import TrialState
-
-        trial.set_user_attr("reason", reason)
-        self.failures += 1
-        self.study.study.tell(trial, state=TrialState.FAIL)
-        self._say(trial, "failed", values, reason=reason, cached=cached)
-
-    def _refuse(self, trial: Trial, values: Values, refusal: RefusedError) -> None:
-        """Pruned, with violated constraints, is the form in which every sampler learns from it."""
-        from optuna.trial import TrialState
-
-        trial.set_user_attr("refused", str(refusal))
-        constrain(trial, refusal.violations)
-        self.study.study.tell(trial, state=TrialState.PRUNED)
-        self._say(trial, "refused", values, feasible=False, reason=str(refusal))
-        self.refusals += 1
-        if self.refusals >= MOST_REFUSALS:
-            problem = self.trials.suite.document.problem(
-                ("search", "space"), f"{self.refusals} combinations in a row were refused, the last: {refusal}"
-            )
-            raise InputError(problem)
-
-    def _say(
-        self, trial: Trial, state: State, params: Values, values: tuple[float, ...] = (), feasible: bool = True,
-        reason: str = "", cached: bool = False,
-    ) -> None:  # fmt: skip
-        seconds = float(trial.user_attrs.get("seconds", 0.0))
-        self.watch(Outcome(trial.number, state, params, values, feasible, reason, cached, seconds))
+            with unless_told():
+                trial.set_user_attr("seconds", time.monotonic() - running.started)
+                if running.failure:
+                    self.failed[running.cell.cell_id] = running.failure
+                    self.ledger.fail(trial, values, running.failure, cached=index > 0)
+                elif pruned:
+                    self.ledger.pruned(trial, values, {}, cached=index > 0)
+                else:
+                    self.ledger.tell(trial, values, running.jobs, cached=index > 0)

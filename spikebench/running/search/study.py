@@ -1,4 +1,5 @@
-"""An Optuna study in a results folder: opened once, owned by one driver, and the same after a kill.
+"""An Optuna study: in a results folder, opened once and owned by one driver, or on a server, shared by several; the same after a
+kill.
 
 Every trial gets a sampler of its own, seeded by the study's seed and the trial's number: what it draws depends on what is stored
 and on nothing that a killed process takes with it.
@@ -7,50 +8,71 @@ and on nothing that a killed process takes with it.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError, StorageError
 from spikebench.core.search import Search
-from spikebench.core.search_methods import PRUNERS, SAMPLERS, method_options
 from spikebench.core.search_space import Category, Parameter, Values
+from spikebench.core.search_storage import spell_storage
+from spikebench.running.search import snapshots
+from spikebench.running.search.outcome import state_of
+from spikebench.running.search.sampling import make_pruner, per_trial
+from spikebench.running.search.shared import DRIVER, Drivers, open_storage
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
-    from optuna.pruners import BasePruner
-    from optuna.samplers import BaseSampler
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, TrialState
     from sqlalchemy import Engine
 
 FILE = "study.db"
 
 
 class SearchStudy:
-    """The study of one search. ``trials`` and ``ask`` speak Optuna; the driver tells it what came of each trial."""
+    """The study of one search. ``trials`` and ``ask`` speak Optuna; the driver tells it what came of each trial.
+
+    ``drivers``: this one among those that share it; None for a study in the folder, which has one.
+    """
 
     def __init__(self, folder: Path, name: str, search: Search, identity: Mapping[str, Any]) -> None:
-        """Open the folder's study, or make it.
+        """Open the folder's study, or the one of this name on the search's server, or make it.
 
-        Raises StorageError if the file is no study, is of a newer Optuna, cannot be written, or holds another search.
+        Raises StorageError if it is no study, is of a newer Optuna, cannot be written, holds another search, or would take the
+        place of one that the folder has of its own.
         """
         self.search = search
         self.path = folder / FILE
-        with study_errors(self.path):
-            self.study = _open(self.path, name, search, identity)
-            _hasten(self._engine)
+        self.drivers: Drivers | None = None
+        if search.storage is None:
+            with study_errors(self.path):
+                self.study = _open(_local(self.path), str(self.path), name, search, identity, alone=True)
+                _hasten(self._engine)
+        else:
+            known = spell_storage(search.storage)
+            snapshots.require_copy(self.path, known)
+            with study_errors(known), quiet():
+                self.study = _open(open_storage(search.storage), known, name, search, identity, alone=False)
+                self.drivers = Drivers(self.study, self._engine)
         self._conditional = any(parameter.when for parameter in search.space.parameters)
 
     def close(self) -> None:
-        """Leave one plain file, which can be read where nothing may be written."""
+        """Leave one plain file, which can be read where nothing may be written and no server is."""
+        if self.drivers is not None:
+            self.drivers.close()
         self.study._storage.remove_session()
         self._engine.dispose()
+        if self.drivers is not None:
+            return
         with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self.path, timeout=1.0)) as connection:
             connection.execute("PRAGMA journal_mode=DELETE")
+
+    def keep(self) -> None:
+        """Have a shared study's trials in the folder too. Raises StorageError if the disk is full."""
+        if self.search.storage is not None:
+            snapshots.write(self.study, self.path, spell_storage(self.search.storage))
 
     @property
     def _engine(self) -> Engine:
@@ -62,6 +84,18 @@ class SearchStudy:
     def trials(self) -> list[FrozenTrial]:
         found: list[FrozenTrial] = self.study.get_trials(deepcopy=False)
         return found
+
+    def counts(self) -> tuple[int, int]:
+        """How many trials count (complete or pruned), and how many run, whoever has them."""
+        states = [state_of(trial) for trial in self.trials]
+        return sum(state in ("complete", "pruned") for state in states), states.count("running")
+
+    def elsewhere(self) -> list[str]:
+        """The drivers of trials that run and are not this one's."""
+        if self.drivers is None:
+            return []
+        others = (trial for trial in self.trials if trial.state.name == "RUNNING" and not self.drivers.is_mine(trial))
+        return [str(trial.user_attrs.get(DRIVER, "another driver")) for trial in others]
 
     @property
     def is_new(self) -> bool:
@@ -75,22 +109,47 @@ class SearchStudy:
         self.study.set_user_attr("begun", True)
 
     def put_back(self) -> None:
-        """Make running trials wait again, with the values that they have; the next ``ask`` takes them up."""
+        """Make this driver's running trials, and lost ones, wait again, with the values that they have; the next ``ask`` takes
+        them up."""
         from optuna.trial import TrialState
 
         storage = self.study._storage
-        for trial in storage.get_all_trials(self.study._study_id, deepcopy=False, states=(TrialState.RUNNING,)):
-            storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
+        with self.deciding():
+            for trial in storage.get_all_trials(self.study._study_id, deepcopy=False, states=(TrialState.RUNNING,)):
+                if self.drivers is None or self.drivers.is_mine(trial):
+                    storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
+                    self._leave(trial._trial_id)
+            if self.drivers is not None:
+                self.drivers.put_back_lost()
+
+    def deciding(self) -> contextlib.AbstractContextManager[None]:
+        """While no other driver asks for a trial or takes up a cell."""
+        return contextlib.nullcontext() if self.drivers is None else self.drivers.deciding()
+
+    def _leave(self, trial_id: int) -> None:
+        if self.drivers is not None:
+            self.drivers.leave(trial_id)
+
+    def tell(self, trial: Trial, values: list[float] | None = None, state: TrialState | None = None) -> FrozenTrial:
+        """What came of a trial. One that another driver has told since (this one was taken for gone) stays as it is."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        self._leave(trial._trial_id)
+        try:
+            return self.study.tell(trial, values, state=state, skip_if_finished=self.drivers is not None)
+        except UpdateFinishedTrialError:
+            if self.drivers is None:
+                raise
+            return self.study._storage.get_trial(trial._trial_id)
 
     def ask(self) -> tuple[Trial, Values]:
         """The next trial, all its values drawn."""
-        from optuna.trial import TrialState
-
-        trials = self.trials
-        number = min((trial.number for trial in trials if trial.state == TrialState.WAITING), default=len(trials))
         with quiet():
-            self.study.sampler = make_sampler(self.search.sampler, self.search.seed, number, self._conditional)
-            trial = self.study.ask()
+            self.study.sampler = per_trial(self.search.sampler, self.search.seed, self._conditional)
+            with self.deciding():
+                trial = self.study.ask()
+                if self.drivers is not None:
+                    self.drivers.take(trial._trial_id)
             values: dict[str, Category] = {}
             for parameter in self.search.space.parameters:
                 if parameter.exists(values):
@@ -98,79 +157,28 @@ class SearchStudy:
         return trial, values
 
 
-def make_sampler(choice: Choice, seed: int, number: int, conditional: bool = False) -> BaseSampler:
-    """The sampler for trial ``number``. ``conditional``: some parameters exist only sometimes."""
-    from optuna import samplers
-
-    options = method_options(choice, SAMPLERS, "sampler")
-    own = int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:4], "big")
-    match choice.name:
-        case "tpe":
-            return samplers.TPESampler(
-                n_startup_trials=options.startup_trials, multivariate=True, group=conditional, constant_liar=True, seed=own
-            )
-        case "nsga2":
-            return samplers.NSGAIISampler(population_size=options.population_size, seed=own)
-        case "gp":
-            return samplers.GPSampler(n_startup_trials=options.startup_trials, seed=own)
-        case "qmc":
-            # One scrambled sequence for all trials: its position is stored in the study, its seed must not change.
-            independent = samplers.RandomSampler(seed=own)
-            return samplers.QMCSampler(
-                qmc_type=options.sequence,
-                scramble=True,
-                seed=seed,
-                independent_sampler=independent,
-                warn_independent_sampling=False,
-            )
-        case _:
-            # The grid's points wait in the study (``begin``); nothing is left to draw.
-            return samplers.RandomSampler(seed=own)
-
-
-def make_pruner(choice: Choice, epochs: int) -> BasePruner:
-    """The pruner; its steps are epochs, of which a trial has ``epochs``."""
-    from optuna import pruners
-
-    options = method_options(choice, PRUNERS, "pruner")
-    match choice.name:
-        case "median":
-            return pruners.MedianPruner(n_startup_trials=options.startup_trials, n_warmup_steps=options.warmup_epochs)
-        case "percentile":
-            return pruners.PercentilePruner(
-                options.percentile, n_startup_trials=options.startup_trials, n_warmup_steps=options.warmup_epochs
-            )
-        case "asha":
-            return pruners.SuccessiveHalvingPruner(min_resource=options.min_epochs, reduction_factor=options.reduction_factor)
-        case "hyperband":
-            most = max(epochs, options.min_epochs)
-            return pruners.HyperbandPruner(
-                min_resource=options.min_epochs, max_resource=most, reduction_factor=options.reduction_factor
-            )
-        case _:
-            return pruners.NopPruner()
-
-
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without Optuna's notices that a feature is experimental: which of them are used is decided here, not by the user."""
+    """Without Optuna's notices that a feature is experimental, or used otherwise than by itself: that is decided here, not by the
+    user."""
     from optuna.exceptions import ExperimentalWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.filterwarnings("ignore", "Heartbeat of storage is supposed")
         yield
 
 
 @contextlib.contextmanager
-def study_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite and Optuna raise about the file into one clear message."""
+def study_errors(path: Path | str) -> Iterator[None]:
+    """Turn what databases and Optuna raise about a study's storage into one clear message."""
     from optuna.exceptions import OptunaError
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     try:
         yield
     except (SQLAlchemyError, OptunaError) as error:
-        cause = error.__cause__ or error
+        cause = error if isinstance(error, DBAPIError) else error.__cause__ or error
         reason = str(getattr(cause, "orig", None) or cause).split("\n")[0]
         raise StorageError(
             f"{path}: not a study that can be used ({reason}); finished results in the folder stay as they were"
@@ -196,23 +204,30 @@ def _hasten(engine: Engine) -> None:
     engine.dispose()
 
 
-def _open(path: Path, name: str, search: Search, identity: Mapping[str, Any]) -> Study:
-    import optuna
+def _local(path: Path) -> Any:
     from optuna.storages import RDBStorage
+
+    return RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
+
+
+def _open(storage: Any, place: str, name: str, search: Search, identity: Mapping[str, Any], alone: bool) -> Study:
+    """``alone``: there may be no other study."""
+    import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     directions = ["minimize" if objective.direction == "lower" else "maximize" for objective in search.objectives]
-    storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
     epochs = int(identity["epochs"])
     with quiet():
         names = optuna.get_all_study_names(storage)
-        if names and names != [name]:
-            raise StorageError(f"{path}: holds the study {names[0]!r}, not {name!r}; give another --results")
-        if not names:
-            study = optuna.create_study(storage=storage, study_name=name, directions=directions)
+        if alone and names and names != [name]:
+            raise StorageError(f"{place}: holds the study {names[0]!r}, not {name!r}; give another --results")
+        if name not in names:
+            study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=not alone)
         else:
             study = optuna.load_study(storage=storage, study_name=name)
-            _require_same(path, study.user_attrs.get("search"), identity)
+            _require_same(place, study.user_attrs.get("search"), identity)
+            if "search" not in study.user_attrs and study.get_trials(deepcopy=False):
+                raise InputError(f"{place}: its study {name!r} was not made by spikebench; name the suite otherwise")
         study.pruner = make_pruner(search.pruner, epochs)
         if "search" not in study.user_attrs:
             study.set_user_attr("search", dict(identity))
@@ -220,7 +235,7 @@ def _open(path: Path, name: str, search: Search, identity: Mapping[str, Any]) ->
     return study
 
 
-def _require_same(path: Path, there: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> None:
+def _require_same(place: str, there: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> None:
     if there is None:
         return  # killed before it was written: there is no trial either
     changed = []
@@ -232,7 +247,9 @@ def _require_same(path: Path, there: Mapping[str, Any] | None, wanted: Mapping[s
         elif old != new:
             changed.append(f"{key}: {_spell(old)} there, {_spell(new)} here")
     if changed:
-        raise InputError(f"{path}: holds another search ({'; '.join(changed)}); give another --results")
+        raise InputError(
+            f"{place}: holds another search ({'; '.join(changed)}); give another --results, or the suite another name"
+        )
 
 
 def _spell(value: Any) -> str:

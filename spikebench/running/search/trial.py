@@ -70,6 +70,22 @@ class Trials:
             return int(searched.high if searched.kind == "int" else max(map(int, searched.choices)))
         return 0 if self.suite.training is None else int(self.suite.training.resolve("harnesses").epochs)
 
+    def first(self) -> list[Values]:
+        """What is tried before the sampler has its say: the grid's points, or the suite's own variants that lie in the space."""
+        space = self.search.space
+        if self.search.sampler.name == "grid":
+            return list(space.points())
+        found = []
+        for variant in self.suite.variants:
+            cell = self.suite.cell(variant, self.seed)
+            values = space.values_of(cell)
+            try:
+                if values is not None and self.cell(values).cell_id == cell.cell_id:
+                    found.append(values)
+            except RefusedError:
+                continue
+        return found
+
     def cell(self, values: Values) -> Cell:
         """The cell of these values. Raises RefusedError."""
         from spikebench.networks import checks

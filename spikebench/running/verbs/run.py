@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spikebench.core.console import standard_error, standard_output
+from spikebench.core.errors import InputError
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.source import changed, source
 from spikebench.core.store import ResultsFolder
@@ -33,19 +34,24 @@ def run_suite(
     address: str | None = None,
     quiet: bool = False,
     json_log: Path | None = None,
+    launcher: str | None = None,
+    wait: bool = True,
 ) -> bool:
     """Run a suite, write its reports and print the table. Returns whether a job failed. ``max_time``: ``8 h``, ``45 min``;
     ``job_timeout`` and ``stall`` too, in place of the suite's own. ``max_weights``: ``20 GiB`` (``run.weights_budget``).
     ``address``: of a Ray cluster that does the jobs. ``quiet``: nothing is said but failures, and the table. ``json_log``: where
-    events are written as well (``run.event_lines``).
+    events are written as well (``run.event_lines``). ``launcher``: in place of the suite's own, as there. ``wait``: for jobs that
+    go on without this process.
 
     Raises InputError, StorageError; KeyboardInterrupt after saying how to go on, when the time is up too.
     """
-    limits = Limits.parse(address, job_timeout=job_timeout, stall=stall)
+    limits = Limits.parse(address, launcher, job_timeout=job_timeout, stall=stall)
     budget = weights_budget.parse(max_weights)
     with deadline(seconds("--max-time", max_time)) as limit:
         run = open_run(path, results, fresh, limits)
-        run.max_weights = budget
+        run.max_weights, run.wait = budget, wait
+        if not wait and not getattr(REGISTRIES["launchers"].get(run.suite.launcher.name), "stays", False):
+            raise InputError(f"--no-wait: jobs of the launcher {run.suite.launcher.name} end with this process; slurm's do not")
         return finish(run, limit, quiet, json_log)
 
 
@@ -64,6 +70,9 @@ def finish(run: Run, limit: Deadline | None = None, quiet: bool = False, json_lo
             what = "the time is up (--max-time)" if limit is not None and limit.over else "interrupted"
             console.print(f"{what}; what is finished is kept in {run.store.path}: the same command goes on from there")
             raise
+        if not run.wait and run.plan.pending:
+            console.print("the same command, without --no-wait, waits for them, collects and goes on", soft_wrap=True)
+            return False
         if run.plan.pending:
             aside.print(f"{len(run.plan.pending)} jobs in {time.perf_counter() - started:.0f} s")
         _report(run, aside)

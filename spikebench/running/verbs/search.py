@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from spikebench.core import lock
 from spikebench.core.console import standard_error, standard_output
 from spikebench.core.errors import InputError
+from spikebench.core.search_storage import check_storage
 from spikebench.core.suite_reader import load
 from spikebench.reading.model.trials import Trials as FoundTrials
 from spikebench.reading.model.trials import of_study
@@ -30,19 +32,27 @@ SECTIONS = ("search_trials", "search_importances")
 
 
 def run_search(
-    path: Path, results: Path, job_timeout: str | None = None, stall: str | None = None, address: str | None = None
+    path: Path,
+    results: Path,
+    job_timeout: str | None = None,
+    stall: str | None = None,
+    address: str | None = None,
+    storage: str | None = None,
+    launcher: str | None = None,
 ) -> bool:
-    """Search until the suite's number of trials is done, test the winners, print and write what was found. ``job_timeout`` and
-    ``stall``, ``address``: see ``run_suite``.
+    """Search until the suite's number of trials is done, test the winners, print and write what was found. ``job_timeout``,
+    ``stall``, ``address``, ``launcher``: see ``run_suite``. ``storage``: in place of the suite's own; it is not written anywhere.
 
     Returns whether a trial or a winner's test failed. Raises InputError, StorageError; KeyboardInterrupt after the table.
     """
     from spikebench.running.jobs import rules
 
-    limits = Limits.parse(address, job_timeout=job_timeout, stall=stall)
+    limits = Limits.parse(address, launcher, job_timeout=job_timeout, stall=stall)
     suite = limits.of(load(path, rules))
     if suite.search is None:
         raise InputError(suite.document.problem((), "has no search: block; `spikebench run` trains its variants"))
+    if storage is not None:
+        suite = dataclasses.replace(suite, search=dataclasses.replace(suite.search, storage=_given(storage)))
     run = bind(suite, results / suite.name)
     console = standard_error()
     with study_errors(run.store.path):
@@ -51,9 +61,16 @@ def run_search(
         run.store.create()
         with lock.alone(run.store.path, "spikebench search") as notices:
             run.store.notices += notices
-            with contextlib.closing(SearchStudy(run.store.path, suite.name, suite.search, trials.identity())) as study:
+            with contextlib.closing(SearchStudy(run.store.path, suite.name, trials.search, trials.identity())) as study:
                 run.store.put_suite(yaml.safe_dump(dict(suite.data), sort_keys=False, allow_unicode=True))
                 return _search(run, trials, study, console, existed)
+
+
+def _given(storage: str) -> str:
+    try:
+        return check_storage(storage, password=True) or storage
+    except InputError as error:
+        raise InputError([problem.within("--storage") for problem in error.problems]) from None
 
 
 def _search(run: Run, trials: Trials, study: SearchStudy, console: Any, existed: bool) -> bool:
@@ -75,7 +92,13 @@ def _search(run: Run, trials: Trials, study: SearchStudy, console: Any, existed:
         report(run, study)
         console.print(f"interrupted; what is finished is kept in {run.store.path}: the same command goes on from there")
         raise
-    if searcher.done < search.trials:
+    elsewhere = study.elsewhere()
+    if elsewhere:
+        who = ", ".join(sorted(set(elsewhere)))
+        console.print(
+            f"{len(elsewhere)} trials run elsewhere ({who}): the driver that ends last tests the winners", soft_wrap=True
+        )
+    elif searcher.done < search.trials:
         why = "failed trials count as tried" if searcher.failures else "the time is up, or the grid has no more points"
         console.print(f"{searcher.done} of {search.trials} trials are complete ({why})")
     report(run, study)
@@ -89,7 +112,16 @@ def _search(run: Run, trials: Trials, study: SearchStudy, console: Any, existed:
 
 def _test_winners(run: Run, trials: Trials, searcher: Searcher, console: Any) -> bool:
     """Measure the winners as the suite asks, the test split included: once, now that nothing is chosen any more."""
-    cells = _cells(trials, of_study(searcher.study.study))
+    if searcher.study.elsewhere():
+        return True
+    found = of_study(searcher.study.study)
+    cells = []
+    for trial, cell in zip(() if found is None else found.front, _cells(trials, found), strict=True):
+        if searcher.study.drivers is None or all(run.store.files_of(job.job_id) for job in trials.jobs(cell)):
+            cells.append(cell)
+        else:
+            what = f"the winner trial {trial.number} was run by another driver: copy its results folder into {run.store.path}"
+            console.print(f"{what} (cp -rn) and give the same command, which tests it", soft_wrap=True)
     place = place_of(run.suite)
     planned = tuple((cell, plan_cell(run.suite.jobs(cell, place.device), run.store, place.identity)) for cell in cells)
     tests = Run(run.suite, run.store, Plan(planned), whole=False, locked=True)
@@ -116,6 +148,7 @@ def report(run: Run, study: SearchStudy) -> None:
     from spikebench.reading.reports.formats.terminal import show as print_document
     from spikebench.reading.reports.report import document, make
 
+    study.keep()
     found = of_study(study.study)
     if found is None or not found.complete:
         print("no trial is complete yet")
