@@ -79,8 +79,9 @@ def batches(dataset: Choice, placed: Sequence[Placed]) -> Iterator[Found]:
 
 
 def here(file: Any, rules: Rules) -> Iterator[Found]:
-    """What this machine and the gate have to say."""
-    for problem in rules.device(file.device):
+    """What this machine, unless it only queues the jobs, and the gate have to say."""
+    elsewhere = getattr(REGISTRIES["launchers"].get(file.launcher.name), "stays", False)
+    for problem in () if elsewhere else rules.device(file.device):
         yield ("device",), problem.message
     for problem in rules.tolerances(file.check):
         yield ("check", problem.key.removeprefix("check.")), problem.message

@@ -14,3 +14,5 @@ class TestLaunchers(LauncherContract):
         if member == "ray":
             request.getfixturevalue("ray_cluster")
             self.options = {"workers": 1}
+        if member == "slurm":
+            self.options = {"cluster": "local"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from spikebench.core.console import standard_output
 from spikebench.core.job_files import JobFile, NewerError, Unfinished, header_at, read_unfinished, unfinished
-from spikebench.core.lock import Holder, holder_of
+from spikebench.core.lock import SILENCE, Holder, holder_of
 from spikebench.core.plans import Plans
 from spikebench.core.store import ResultsFolder
 from spikebench.core.text import printable
@@ -78,8 +78,7 @@ def state_of(path: Path, now: float) -> State:
             failed[job_id] = files[0]
     begun = unfinished(path / "jobs")
     holder = holder_of(path)
-    # Of a process on another host only its driver is known to be there or not.
-    at_work = [one for one in begun if not one.kept and (one.in_use or (not one.crashed and holder is not None and one.process))]
+    at_work = [one for one in begun if one.in_use or _goes_on(one, holder is not None, now)]
     try:
         plan = Plans(path).wanted()
     except (OSError, ValueError):
@@ -109,7 +108,12 @@ def lines(path: Path, state: State, now: float) -> Iterable[str]:
     if state.holder is None:
         jobs = "1 job was" if len(state.left) == 1 else f"{len(state.left)} jobs were"
         begun = f"; {jobs} begun and not finished: the next run goes on from there" if state.left else ""
-        yield f"nobody works here{begun}"
+        if state.working:
+            yield f"no driver is here, but jobs go on without it (slurm): the next run collects them{begun}"
+        else:
+            yield f"nobody works here{begun}"
+        for work in state.working:
+            yield from _said(work, now)
         for work in state.left[:MOST]:
             yield from _said(work, now, ended=True)
         if len(state.left) > MOST:
@@ -129,6 +133,17 @@ def lines(path: Path, state: State, now: float) -> Iterable[str]:
     if len(state.failed) > MOST:
         yield f"and {len(state.failed) - MOST} more failed jobs: `spikebench report {path}` has all"
     yield from (f"notice: {notice}" for notice in state.notices)
+
+
+def _goes_on(one: Unfinished, driven: bool, now: float) -> bool:
+    """Of a process on another host only its driver is known to be there or not; one without a driver (a task in a queue) is
+    believed for as long as it writes."""
+    if one.kept or one.crashed or one.process is None or one.process.alive is not None:
+        return False
+    try:
+        return driven or now - one.path.stat().st_mtime < SILENCE
+    except OSError:  # it was finished a moment ago
+        return False
 
 
 def _said(work: Work, now: float, ended: bool = False) -> Iterable[str]:

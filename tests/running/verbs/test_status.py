@@ -164,6 +164,17 @@ def test_a_driver_that_died_leaves_what_its_workers_did(training: Path) -> None:
     assert said[3:6] == WORKED
 
 
+def test_a_task_on_another_host_goes_on_without_a_driver_for_as_long_as_it_writes(training: Path) -> None:
+    (partial,) = (training / "jobs/unfinished").iterdir()
+    partial.rename(partial.with_name("job4-m.node7-5-1.partial"))
+    (training / lock.FILE).unlink()
+    said = list(lines(training, state_of(training, BEGAN + 60), BEGAN + 60))
+    assert said[1] == "no driver is here, but jobs go on without it (slurm): the next run collects them"
+    assert said[2].endswith("for 0:40: 8 records, the last 0:05 ago, by process 5 on node7")
+    later = BEGAN + 60 + lock.SILENCE
+    assert next(line for line in lines(training, state_of(training, later), later) if "nobody works here; 1 job was" in line)
+
+
 def test_damage_is_named_and_another_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     (folder / "jobs/job1-m.jsonl").write_text("{")
     state = state_of(folder, BEGAN)
