@@ -80,7 +80,8 @@ def batches(dataset: Choice, placed: Sequence[Placed]) -> Iterator[Found]:
 
 def here(file: Any, rules: Rules) -> Iterator[Found]:
     """What this machine, unless it only queues the jobs, and the gate have to say."""
-    elsewhere = getattr(REGISTRIES["launchers"].get(file.launcher.name), "stays", False)
+    launchers, name = REGISTRIES["launchers"], file.launcher.name
+    elsewhere = name in launchers and getattr(launchers.get(name), "stays", False)
     for problem in () if elsewhere else rules.device(file.device):
         yield ("device",), problem.message
     for problem in rules.tolerances(file.check):

@@ -63,14 +63,15 @@ def test_values(shape: list[int], seed: int, data: st.DataObject, skip: bool) ->
     units = made(shape, seed, order, skip, integers=True)
     scale, tolerance = data.draw(st.sampled_from([(1.0, 0.0), (0.125, 1e-3), (12**-0.5, 1e-3)]))
     for dtype in (torch.float32, torch.float64):
-        nonzero, total, magnitude, wrong = loops.values(units * scale, dim, scale, tolerance, dtype)
+        nonzero, total, magnitude, wrong, largest = loops.values(units * scale, dim, scale, tolerance, dtype)
         assert torch.equal(nonzero, units.ne(0).sum(dim).float())
         assert torch.equal(magnitude, units.abs().sum(dim, dtype=dtype))
         torch.testing.assert_close(total.double(), (units * scale).sum(dim, dtype=torch.float64), rtol=1e-5, atol=1e-5)
         assert int(wrong) == 0
+        assert float(largest) == float((units * scale).max())
     real = units * scale + 0.3 * scale
-    assert int(loops.values(real, dim, scale, tolerance, torch.float64)[-1]) == real.numel()
-    assert int(loops.values(real * float("nan"), dim, scale, tolerance, torch.float64)[-1]) == real.numel()
+    assert int(loops.values(real, dim, scale, tolerance, torch.float64)[-2]) == real.numel()
+    assert int(loops.values(real * float("nan"), dim, scale, tolerance, torch.float64)[-2]) == real.numel()
 
 
 @settings(max_examples=100, deadline=None)

@@ -83,7 +83,12 @@ with processes.scratch_folder() as scratch:
 def test_killed_half_way_nothing_is_left(tmp_path: Path, signal_: int) -> None:
     """The child's own loop ends with its parent, whatever ended that; folders of the killed are swept by the next gate."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
-    gate = subprocess.Popen([sys.executable, "-c", GATE], stdout=subprocess.PIPE, text=True, env=environment)
+    # A background job of a shell ignores Ctrl-C, and so would all that it starts.
+    gate = subprocess.Popen(
+        [sys.executable, "-c", GATE],
+        stdout=subprocess.PIPE, text=True, env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
     assert gate.stdout is not None
     scratch = Path(gate.stdout.readline().strip())
     log = scratch / "0.log"

@@ -267,7 +267,7 @@ def test_one_step_is_what_torch_does_by_hand(tmp_path: Path) -> None:
     by_hand = nn.Sequential(nn.Flatten(), nn.Linear(64, 4)).double()
     by_hand.load_state_dict(training.model.state_dict())
     x, y = training.train_split.tensors
-    training.train_split = training.validation_split = TensorDataset(x.double(), y)
+    training.examples.split = training.train_split = training.validation_split = TensorDataset(x.double(), y)
     epoch = training.epoch()
     loss = nn.functional.cross_entropy(by_hand(x.double()), y, label_smoothing=0.1)
     loss.backward()

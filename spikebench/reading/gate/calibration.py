@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 from spikebench.core.errors import InputError, StorageError, storage_errors
+from spikebench.core.json_text import parse
 from spikebench.derived.paired_rule import PairedRule
 from spikebench.derived.resampled import spread_of
 from spikebench.reading.gate.timed import Key
@@ -63,7 +64,7 @@ class Calibration:
         found = cls(path, _header(path, lines[0]))
         for number, line in enumerate(lines[1:-1], 2):
             try:
-                entry = json.loads(line)
+                entry = parse(line)
                 for cell, metric, conditions, value in entry["medians"]:
                     found._take(Key(int(cell), str(metric), tuple(sorted(conditions.items()))), float(value))
                 found.seconds.append(float(entry["seconds"]))
@@ -155,7 +156,7 @@ class Calibration:
 
 def _header(path: Path, line: str) -> Mapping[str, Any]:
     try:
-        header = json.loads(line)
+        header = parse(line)
     except ValueError:
         header = None
     if not isinstance(header, dict) or header.get("kind") != "calibration":

@@ -10,6 +10,7 @@ from typing import Any
 
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
+from spikebench.core.json_text import parse
 from spikebench.core.suite import inputs_of, samples_of
 from spikebench.reading.model.factors import show
 from spikebench.reading.model.frame import Frame
@@ -130,7 +131,7 @@ def _lines(path: Path) -> Iterable[Mapping[str, Any]]:
         return
     for line in text.splitlines():
         try:
-            found = json.loads(line)
+            found = parse(line)
         except ValueError:
             continue
         if isinstance(found, dict):

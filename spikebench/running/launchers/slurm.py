@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from spikebench.core.cells import Job, digest
 from spikebench.core.errors import InputError, storage_errors
+from spikebench.core.json_text import parse
 from spikebench.core.protocols import NO_CARE, Care
 from spikebench.core.quantity import duration
 from spikebench.running.jobs.events import JobAgain, JobEnded, JobStarted, Notice, WorkerDied
@@ -183,7 +184,7 @@ class _Desk:
         found = []
         for path in self.folder.glob("*.json"):
             try:
-                data = json.loads(path.read_text(encoding="utf-8"))
+                data = parse(path.read_text(encoding="utf-8"))
                 found.append((str(data["task"]), frozenset(data["jobs"]), path.with_suffix(".said")))
             except (OSError, ValueError, KeyError, TypeError):
                 continue

@@ -212,7 +212,8 @@ def test_a_suite_is_queued_and_its_results_are_collected(
     (file,) = (tmp_path / "queued/jobs").glob("*.jsonl")
     alone = tmp_path / "alone"
     assert not run_suite(path, alone, False)
-    assert records(file) == records(alone / "queued/jobs" / file.name)
+    (other,) = (alone / "queued/jobs").glob("*.jsonl")  # of another machine, where this process has more threads
+    assert records(file) == records(other)
     assert len(list((tmp_path / "queued/slurm").glob("*.json"))) == 1  # submitted once
 
 

@@ -266,7 +266,7 @@ def test_impossible_networks_are_refused_by_the_trial(suite: Path, tmp_path: Pat
 
 
 def test_a_space_without_a_network_ends_with_the_reason(suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spikebench.running.search.searcher.MOST_REFUSALS", 5)
+    monkeypatch.setattr("spikebench.running.search.ledger.MOST_REFUSALS", 5)
     suite.write_text(SUITE.replace("15k", "15"))
     with pytest.raises(
         InputError, match=r"tiny.yaml:9:3: search.space: 5 combinations in a row were refused, the last: .* parameters"
