@@ -23,6 +23,7 @@ from torch import nn
 from spikebench.core.protocols import Subject
 from spikebench.harnesses._timing.outcome import UnavailableError
 from spikebench.harnesses._ways.ways import Way
+from spikebench.harnesses._work.innermost import cut
 
 TOTALS = re.compile(r"^(?:summary|totals): (\d+)", re.M)
 OPTIONS = ("--tool=callgrind", "--instr-atstart=yes", "--collect-atstart=no")
@@ -80,27 +81,12 @@ def _pass(order: Path) -> None:
 def watched(model: nn.Module, run: Callable[[], object], begin: Callable[[], None], dump: Callable[[], None]) -> list[str]:
     """Run a pass, dumping at every change of the innermost module; returns whose each dump is."""
     layers: list[str] = []
-    running = [""]
 
-    def turn(after: Callable[[], object]) -> None:
+    def end(layer: str) -> None:
         dump()
-        layers.append(running[-1])
-        after()
-        begin()
+        layers.append(layer)
 
-    hooks = []
-    for name, module in model.named_modules():
-        if name:
-            hooks.append(module.register_forward_pre_hook(lambda *_, name=name: turn(lambda: running.append(name))))
-            hooks.append(module.register_forward_hook(lambda *_: turn(running.pop), always_call=True))
-    try:
-        begin()
-        run()
-        dump()
-        layers.append(running[-1])
-    finally:
-        for hook in hooks:
-            hook.remove()
+    cut(model, run, begin, end)
     return layers
 
 

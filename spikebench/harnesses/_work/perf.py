@@ -9,11 +9,11 @@ import struct
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
 
 from torch import nn
 
 from spikebench.harnesses._timing.outcome import UnavailableError
+from spikebench.harnesses._work.innermost import cut
 
 SYSCALL = {"x86_64": 298, "aarch64": 241}
 """Number of perf_event_open (linux: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h)."""
@@ -59,26 +59,14 @@ class Counters:
 def by_layer(model: nn.Module, run: Callable[[], object], read: Callable[[], int]) -> Counter[str]:
     """Instructions of one pass by the innermost module whose forward pass ran; "" is the rest, the backward pass with it."""
     found: Counter[str] = Counter()
-    running = [""]
-    last = read()
+    last = 0
 
-    def turn(after: Callable[[], Any]) -> None:
+    def begin() -> None:
         nonlocal last
-        now = read()
-        found[running[-1]] += now - last
-        after()
         last = read()
 
-    hooks = []
-    for name, module in model.named_modules():
-        if name:
-            hooks.append(module.register_forward_pre_hook(lambda *_, name=name: turn(lambda: running.append(name))))
-            hooks.append(module.register_forward_hook(lambda *_: turn(running.pop), always_call=True))
-    try:
-        last = read()
-        run()
-        turn(lambda: None)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    def end(layer: str) -> None:
+        found[layer] += read() - last
+
+    cut(model, run, begin, end)
     return found
