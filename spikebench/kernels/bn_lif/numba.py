@@ -57,8 +57,7 @@ class Backend:
 
         kind = _numba_kernels.leak_kind(dynamics.tau)
         kernel = kernels.forward_kernel(dynamics, x.dtype, kind)
-        out = lif._flat(spikes)
-        numbers = (*lif._numbers(dynamics, dynamics.tau, kind), out.dtype.type(lif._ONE.get(spikes.dtype, 1)))
+        out, numbers = lif._flat(spikes), lif._firing_numbers(dynamics, dynamics.tau, kind, spikes)
         vectors = [_tiled(values, channels) for values in affine]
         T, M = x.shape
 

@@ -47,12 +47,10 @@ class Backend:
         tau = None if tau is None else float(tau)
         kind = kernels.leak_kind(tau)
         kernel = kernels.forward_kernel(dynamics, x.dtype, kind)
-        out = _flat(spikes)
-        one = out.dtype.type(_ONE.get(spikes.dtype, 1))
-        numbers = _numbers(dynamics, tau, kind)
+        out, numbers = _flat(spikes), _firing_numbers(dynamics, tau, kind, spikes)
         T, M = x.shape
         _on_threads(
-            lambda start, stop: kernel(_flat(x), x.stride(0), out, T, M, start, stop, *numbers, one),
+            lambda start, stop: kernel(_flat(x), x.stride(0), out, T, M, start, stop, *numbers),
             T,
             M,
         )
@@ -64,9 +62,7 @@ class Backend:
         tau = None if tau is None else float(tau)
         kind = kernels.leak_kind(tau)
         kernel = kernels.counted_kernel(dynamics, x.dtype, kind)
-        out = _flat(spikes)
-        one = out.dtype.type(_ONE.get(spikes.dtype, 1))
-        numbers = _numbers(dynamics, tau, kind)
+        out, numbers = _flat(spikes), _firing_numbers(dynamics, tau, kind, spikes)
         T, M = x.shape
         run = M // by_run.shape[1]
         sums = by_run.zero_().numpy()
@@ -74,7 +70,7 @@ class Backend:
 
         def work(start: int, stop: int) -> None:
             fired = np.zeros(len(by_neuron), np.float32)  # its own: other threads have other samples of the same neurons
-            kernel(_flat(x), x.stride(0), out, T, M, start, stop, *numbers, one, run, sums, fired)
+            kernel(_flat(x), x.stride(0), out, T, M, start, stop, *numbers, run, sums, fired)
             parts.append(fired)
 
         _on_threads(work, T, M, run)
@@ -123,6 +119,11 @@ def _flat(rows: Tensor) -> Any:
 def _numbers(dynamics: Dynamics, tau: float | None, kind: str) -> tuple[Any, ...]:
     rate = 1.0 if tau is None else 1 / tau if kind == "multiply" else tau
     return np.float32(rate), np.float32(dynamics.v_threshold), np.float32(dynamics.rest)
+
+
+def _firing_numbers(dynamics: Dynamics, tau: float | None, kind: str, spikes: Tensor) -> tuple[Any, ...]:
+    """``_numbers``, and a spike as the memory of ``spikes`` has it."""
+    return *_numbers(dynamics, tau, kind), _flat(spikes).dtype.type(_ONE.get(spikes.dtype, 1))
 
 
 def _on_threads(work: Callable[[int, int], None], T: int, M: int, unit: int = 64) -> None:
