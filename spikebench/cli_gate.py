@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from spikebench.cli_errors import guarded
-
-if TYPE_CHECKING:
-    from spikebench.reading.reports.document import Document
+from spikebench.cli_output import print_document
 
 PANEL = "Pairs of one session"
 REGRESSION = 1
@@ -68,13 +66,13 @@ def check(
     if calibrate:
         from spikebench.running.verbs.calibrate import calibrate as record
 
-        _print(record(suite, effort))
+        print_document(record(suite, effort))
         return
     if against is not None:
         gate = check_suite(suite, against)
     else:
         gate = check_against(suite, Other(against_ref, against_python, against_dir), effort)
-    _print(gate.document())
+    print_document(gate.document())
     for line in outputs(gate, markdown, junit, json, github):
         print(line)
     raise typer.Exit(gate.exit_code)
@@ -107,10 +105,3 @@ def history(
     for path in write(found, formats or ["terminal"], out):
         print(path)
     raise typer.Exit(REGRESSION if found.news else 0)
-
-
-def _print(document: Document) -> None:
-    from spikebench.core.console import standard_output
-    from spikebench.reading.reports.formats.terminal import show
-
-    show(document, standard_output())

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from spikebench.cli_errors import guarded
-
-
-def print_document(document: Any) -> None:
-    from spikebench.core.console import standard_output
-    from spikebench.reading.reports.formats.terminal import show
-
-    show(document, standard_output())
-
+from spikebench.cli_output import print_document
 
 baseline = typer.Typer(name="baseline", help="Keep results as the reference that `check` compares with.", no_args_is_help=True)
 RootOption = Annotated[Path, typer.Option("--root", metavar="DIR", help="Where baselines are kept: DIR/<suite>/.")]

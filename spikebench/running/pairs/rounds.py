@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
+from statistics import stdev
 
 from spikebench.derived.paired_rule import Decision, PairedRule
 from spikebench.reading.gate.timed import Key, Medians
@@ -75,7 +76,7 @@ class Comparison:
     def spread(self) -> dict[Key, float]:
         """Standard deviation of the rounds' differences, of those with at least three."""
         found = {key: self.medians.differences(key) for key in self.medians.quantities()}
-        return {key: _stdev(values) for key, values in found.items() if len(values) > 2}
+        return {key: stdev(values) for key, values in found.items() if len(values) > 2}
 
     def _round(self, order: Sequence[str]) -> None:
         wanted = self.open
@@ -100,9 +101,3 @@ def _control(rule: PairedRule, differences: Sequence[float], tolerance: float) -
     """The worse of what the rule says of both directions: equal code must be neither slower nor faster."""
     ways = [rule.decide([sign * value for value in differences], tolerance) for sign in (1, -1)]
     return next((one for one in ways if one.outcome == "fail"), ways[0])
-
-
-def _stdev(values: Sequence[float]) -> float:
-    from statistics import stdev
-
-    return stdev(values)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from spikebench.core import json_text
-from spikebench.core.json_text import parse
 from spikebench.core.records import Record
 from spikebench.running.run.standing import SHOWN
 
@@ -72,7 +71,7 @@ def told(records: Sequence[Record]) -> list[str]:
 def network(folder: Path, cell_id: str) -> str:
     """A cell in a few words, ``sps/ssa 2-64 T=4 seed=0``; "" where the folder does not say."""
     try:
-        facts = parse((folder / "cells" / f"{cell_id}.json").read_text(encoding="utf-8"))
+        facts = json_text.parse((folder / "cells" / f"{cell_id}.json").read_text(encoding="utf-8"))
         variant = facts["variant"]
         what = str(variant["family"])
         if "stem" in variant:
