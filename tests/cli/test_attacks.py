@@ -108,6 +108,6 @@ def test_a_full_disk_ends_the_run_and_says_so_and_a_bad_file_fails_its_cell_alon
                 path.unlink()
         again = command("run", tiny)
         assert again.returncode == 4, again.stderr
-        assert "1 jobs failed" in again.stderr
+        assert "1 job failed" in again.stderr
         assert f"{bad.relative_to(tmp_path)}: cannot be read" in again.stderr
         assert len([path for path in folder.glob("jobs/*.jsonl") if '"status": "failed"' not in path.read_text()]) == 5

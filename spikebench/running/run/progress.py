@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from spikebench.core.cells import Job
+from spikebench.core.registry import is_stage
+from spikebench.core.waiting import awaited, waiting
 from spikebench.running.jobs.events import Event, JobAgain, JobEnded, Notice
+from spikebench.running.jobs.subject import needed_by
 from spikebench.running.run.forecast import Forecast
 from spikebench.running.run.standing import Standing, label
 
@@ -19,6 +23,7 @@ def show(events: Iterable[Event], jobs: Iterable[Job], workers: int, console: An
     from rich.text import Text
 
     forecast, standing = Forecast(jobs, workers), Standing()
+    failures = _Failures(forecast.jobs.values())
     total = len(forecast.jobs)
     columns = (
         SpinnerColumn(),
@@ -43,7 +48,7 @@ def show(events: Iterable[Event], jobs: Iterable[Job], workers: int, console: An
             forecast.note(event, now)
             standing.note(event)
             if isinstance(event, JobEnded):
-                _line(event, forecast, console, total, quiet)
+                _line(event, forecast, failures, console, total, quiet)
             elif isinstance(event, (Notice, JobAgain)) and not quiet:
                 console.print(_told(event, forecast), soft_wrap=True, markup=False, highlight=False)
             left = forecast.remaining(now)
@@ -58,7 +63,24 @@ def _told(event: Notice | JobAgain, forecast: Forecast) -> str:
     return f"again: {'a job' if job is None else f'{job.harness.name} {label(job)}'}: {event.reason}"
 
 
-def _line(event: JobEnded, forecast: Forecast, console: Any, total: int, quiet: bool) -> None:
+class _Failures:
+    """What to say of failed jobs: of those that wait for the weights of another one, that one says how many they are."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._waiting = Counter(cell.cell_id for job in jobs for cell in needed_by(job))
+        self._told: set[str] = set()
+
+    def words(self, job: Job, reason: str) -> str:
+        """ "" for what has been told."""
+        if awaited(job.cell.cell_id, reason) in self._told:
+            return ""
+        if not is_stage(job.harness.name):
+            return reason
+        self._told.add(job.cell.cell_id)
+        return f"{reason}{waiting(self._waiting[job.cell.cell_id])}"
+
+
+def _line(event: JobEnded, forecast: Forecast, failures: _Failures, console: Any, total: int, quiet: bool) -> None:
     job = forecast.jobs.get(event.job_id)
     if job is None:
         return
@@ -66,7 +88,8 @@ def _line(event: JobEnded, forecast: Forecast, console: Any, total: int, quiet: 
     if event.failure:
         from rich.text import Text
 
-        console.print(Text.assemble(("failed", "red"), f" {name}: {event.failure}"), soft_wrap=True)
+        if words := failures.words(job, event.failure):
+            console.print(Text.assemble(("failed", "red"), f" {name}: {words}"), soft_wrap=True)
     elif not console.is_terminal and not quiet:
         console.print(f"{forecast.done}/{total} {name} {event.seconds:.1f} s", soft_wrap=True)
 

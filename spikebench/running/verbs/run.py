@@ -12,6 +12,7 @@ from spikebench.core.errors import InputError
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.source import changed, source
 from spikebench.core.store import ResultsFolder
+from spikebench.core.waiting import awaited
 from spikebench.running.jobs.identity import Identity
 from spikebench.running.jobs.plan import Plan, place_of
 from spikebench.running.run import weights_budget
@@ -77,8 +78,16 @@ def finish(run: Run, limit: Deadline | None = None, quiet: bool = False, json_lo
             aside.print(f"{len(run.plan.pending)} jobs in {time.perf_counter() - started:.0f} s")
         _report(run, aside)
     if run.failures:
-        console.print(f"{len(run.failures)} jobs failed; the next run tries them again", style="red")
+        console.print(f"{_failed(run)}; the next run tries them again", style="red")
     return bool(run.failures)
+
+
+def _failed(run: Run) -> str:
+    """``1 job failed, and 2 for want of weights``"""
+    jobs = {planned.job.job_id: planned.job for planned in run.plan.jobs}
+    in_vain = sum(bool(awaited(jobs[job_id].cell.cell_id, reason)) for job_id, reason in run.failures.items() if job_id in jobs)
+    own = len(run.failures) - in_vain
+    return f"{own} job{'s' * (own != 1)} failed" + (f", and {in_vain} for want of weights" if in_vain else "")
 
 
 def _announce(run: Run, console: Any) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from spikebench.core.console import standard_output
+from spikebench.core.errors import InputError
 from spikebench.core.job_files import JobFile, NewerError, Unfinished, header_at, read_unfinished, unfinished
 from spikebench.core.lock import SILENCE, Holder, holder_of
 from spikebench.core.plans import Plans
+from spikebench.core.registry import is_stage
 from spikebench.core.store import ResultsFolder
 from spikebench.core.text import printable
+from spikebench.core.waiting import Failure, told_once, waiting
 from spikebench.running.run.progress import clock
 from spikebench.running.verbs._workers import Begun, begun_by_last_driver, network, told
 
@@ -127,12 +130,23 @@ def lines(path: Path, state: State, now: float) -> Iterable[str]:
         left = state.remaining(now)
         if left is not None:
             yield f"about {clock(left)} left, at the pace so far"
-    for job_id, file in list(state.failed.items())[:MOST]:
-        reasons = [record.reason for record in file.records if record.status == "failed"] or ["it has no records"]
-        yield f"failed: {file.header.get('harness', 'job')} {job_id[:8]}: {reasons[0]}"
-    if len(state.failed) > MOST:
-        yield f"and {len(state.failed) - MOST} more failed jobs: `spikebench report {path}` has all"
+    failures = {job_id: _failure(file) for job_id, file in state.failed.items()}
+    told = told_once(failures)
+    for job_id, others in list(told.items())[:MOST]:
+        reason = f"{failures[job_id].reason}{waiting(others)}"
+        yield f"failed: {state.failed[job_id].header.get('harness', 'job')} {job_id[:8]}: {reason}"
+    if len(told) > MOST:
+        yield f"and {len(told) - MOST} more failed jobs: `spikebench report {path}` has all"
     yield from (f"notice: {notice}" for notice in state.notices)
+
+
+def _failure(file: JobFile) -> Failure:
+    reasons = [record.reason for record in file.records if record.status == "failed"] or ["it has no records"]
+    try:
+        stage = is_stage(str(file.header.get("harness")))
+    except InputError:  # a harness of a package that is not here
+        stage = False
+    return Failure(file.header["cell_id"], stage, reasons[0])
 
 
 def _goes_on(one: Unfinished, driven: bool, now: float) -> bool:

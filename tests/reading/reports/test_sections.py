@@ -1,5 +1,6 @@
 """What single sections compute, against brute force or by hand."""
 
+import dataclasses
 from statistics import fmean
 
 import numpy as np
@@ -10,12 +11,13 @@ from hypothesis import strategies as st
 from spikebench.core.metrics import Metric
 from spikebench.core.published import load_all
 from spikebench.core.records import Record
+from spikebench.core.waiting import UNTRAINED
 from spikebench.reading.model import fronts
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import Paired
 from spikebench.reading.model.summary import Summary
 from spikebench.reading.reports.document import Absent, Number
-from spikebench.reading.reports.sections import failures, firing, pareto, published, stages, timesteps, training
+from spikebench.reading.reports.sections import comparison, failures, firing, pareto, published, stages, timesteps, training
 
 COST = Metric("energy", "J", "lower", "estimated", "Energy")
 GAIN = Metric("accuracy", "1", "higher", "measured", "Accuracy", display_unit="%", display_factor=100.0)
@@ -127,6 +129,33 @@ def test_the_same_failure_is_one_row(make_frame, make_cell):
     assert [[cell.text for cell in row.cells] for row in table.rows] == [
         ["failed", "latency{batch_size=1, backend=numba}; events", "all", "it broke"]
     ]
+
+
+def test_a_failed_training_tells_how_many_jobs_wait_and_asks_for_no_column(make_frame, make_cell):
+    """A failed job says of every metric that it declares that it is absent, those that it was never asked for too."""
+    cells = [make_cell(seed, stem=stem) for stem in ("sps", "scs") for seed in (0, 1)]
+    broken = [cell["cell_id"] for cell in cells[:2]]
+
+    def fail(one, record):
+        lost = one["cell_id"] in broken and record.metric in ("accuracy", "epoch_accuracy")
+        reason = "it diverged" if record.metric == "epoch_accuracy" else UNTRAINED
+        changed = Record(record.metric, None, record.unit, conditions=record.conditions, status="failed", reason=reason)
+        return changed if lost else record
+
+    found = make_frame(cells, fail)
+    unasked = [
+        dataclasses.replace(record, metric="accuracy_best_test_epoch")
+        for record in found.records
+        if record.metric == "accuracy" and record.status == "failed"
+    ]
+    whole = found.only(found.cells, [*found.records, *unasked])
+    (table,) = failures.Section()(whole)
+    assert [(row.cells[1].text.partition("{")[0], row.cells[3].text) for row in table.rows] == [
+        ("epoch_accuracy (under 5 conditions)", "it diverged; 2 jobs wait for its weights")
+    ]
+    (compared,) = comparison.Section()(whole)
+    assert not [column for column in compared.columns if "best_test" in column.key]
+    assert UNTRAINED in " ".join(compared.footnotes)
 
 
 @pytest.fixture

@@ -7,8 +7,11 @@ import pytest
 
 from spikebench.core.cells import Cell
 from spikebench.core.errors import InputError
+from spikebench.core.registry import is_stage
 from spikebench.core.suite_reader import load
+from spikebench.core.waiting import Failure, told_once
 from spikebench.running.jobs import rules
+from spikebench.running.jobs.subject import needed_by
 from spikebench.running.run.runner import open_run
 
 ROOT = Path(__file__).parents[3]
@@ -113,7 +116,15 @@ def test_a_failed_pre_training_is_the_reason_of_those_that_needed_it(tmp_path: P
     list(opened.events())
     reasons = sorted(opened.failures.values())
     assert sum("no room" in reason for reason in reasons) == 1
-    assert sum("has no pre-trained weights" in reason for reason in reasons) == 2
+    assert sum("no pre-trained weights" in reason for reason in reasons) == 2
+    jobs = {planned.job.job_id: planned.job for planned in opened.plan.jobs}
+    failures = {
+        job_id: Failure(jobs[job_id].cell.cell_id, is_stage(jobs[job_id].harness.name), reason)
+        for job_id, reason in opened.failures.items()
+    }
+    assert list(told_once(failures).values()) == [4]
+    waited = [len(needed_by(jobs[job_id])) for job_id, reason in opened.failures.items() if "no room" not in reason]
+    assert sorted(waited) == [1, 1, 2, 2]  # a training needs the pre-training, its accuracy both
 
 
 PLACE = r"pre.yaml:{line}:\d+: "

@@ -15,6 +15,7 @@ from spikebench.core.console import standard_error
 from spikebench.core.errors import StorageError
 from spikebench.core.records import Record
 from spikebench.core.variant import VariantSpec
+from spikebench.core.waiting import UNTRAINED
 from spikebench.running.jobs.events import Crew, JobAgain, JobEnded, JobStarted, Measured, Notice, Where
 from spikebench.running.run.event_lines import written
 from spikebench.running.run.forecast import Forecast
@@ -110,6 +111,21 @@ def test_a_reason_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> Non
     reason = "RuntimeError: [enforce fail at alloc_cpu.cpp:118] . [/red] [/]"
     show(iter([JobStarted(first.job_id), JobEnded(first.job_id, 1.0, reason)]), [first], 1, standard_error())
     assert f": {reason}\n" in capsys.readouterr().err
+
+
+def test_what_waits_for_a_failed_training_is_told_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = jobs()
+    measured = [Job(first.cell, Choice(name)) for name in ("accuracy", "activity", "latency")] + [
+        Job(second.cell, Choice("accuracy"))
+    ]
+    failures = {first.job_id: "diverged", measured[0].job_id: UNTRAINED, measured[1].job_id: UNTRAINED}
+    failures |= {measured[2].job_id: "no clock", measured[3].job_id: UNTRAINED}
+    events = [JobEnded(job_id, 1.0, reason) for job_id, reason in failures.items()]
+    show(iter(events), [first, second, *measured], 1, standard_error(), quiet=True)
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(" ")[2].partition(" ")[0] for line in told] == ["train", "latency", "accuracy"]
+    assert told[0].endswith(": diverged; 2 jobs wait for its weights")
+    assert told[2].endswith(f"seed=1: {UNTRAINED}")  # its training has not failed here
 
 
 def test_the_view_tells_of_nodes_failures_and_the_best_so_far() -> None:

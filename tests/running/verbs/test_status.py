@@ -18,18 +18,19 @@ from spikebench.core.plans import Plans
 from spikebench.core.process import Process, host, start_of
 from spikebench.core.records import Record
 from spikebench.core.store import ResultsFolder
+from spikebench.core.waiting import UNTRAINED
 from spikebench.running.verbs.status import lines, state_of
 
 BEGAN = 1_000_000.0
 
 
-def header(job: str) -> dict[str, str]:
-    return {"job_id": job, "cell_id": "c", "machine_id": "m", "source_id": "s", "harness": "clock"}
+def header(job: str, harness: str = "clock") -> dict[str, str]:
+    return {"job_id": job, "cell_id": "c", "machine_id": "m", "source_id": "s", "harness": harness}
 
 
-def finish(folder: Path, job: str, at: float, reason: str = "") -> None:
+def finish(folder: Path, job: str, at: float, reason: str = "", harness: str = "clock") -> None:
     value = None if reason else 1
-    writer = JobWriter(ResultsFolder(folder).job_path(job, "m"), header(job))
+    writer = JobWriter(ResultsFolder(folder).job_path(job, "m"), header(job, harness))
     writer.write(Record("ticks", value, "1", status="failed" if reason else "ok", reason=reason))
     writer.finish()
     os.utime(writer.path, (at, at))
@@ -66,6 +67,14 @@ def test_what_is_done_failed_and_in_work_and_by_whom(folder: Path) -> None:
     assert said[3] == "about 1:30 left, at the pace so far"
     assert said[4:] == ["failed: clock job3: [/x]"]
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_failed_training_tells_how_many_jobs_wait_for_it(tmp_path: Path) -> None:
+    ResultsFolder(tmp_path).create()
+    for job, harness, reason in (("a", "accuracy", UNTRAINED), ("b", "clock", UNTRAINED), ("t", "train", "it diverged")):
+        finish(tmp_path, job, BEGAN, reason, harness)
+    said = list(lines(tmp_path, state_of(tmp_path, BEGAN), BEGAN))
+    assert [line for line in said if line.startswith("failed")] == ["failed: train t: it diverged; 2 jobs wait for its weights"]
 
 
 def test_without_a_driver_there_is_no_forecast(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from spikebench.core.metrics import headline
 from spikebench.core.records import Record, Selector
@@ -37,13 +38,26 @@ class Section:
 def chosen_quantities(frame: Frame, everything: Found) -> list[Quantity]:
     """What was recorded of metrics with a ``headline`` place, then what the suite asks for, then a single latency."""
     chosen = [
-        quantity for metric in headline() for quantity in everything if quantity.metric == metric and not quantity.condition("T")
+        quantity
+        for metric in headline()
+        for quantity in everything
+        if quantity.metric == metric and not quantity.condition("T") and not _only_failed(quantity, everything)
     ]
     for text in frame.suite.columns:
         selector = Selector.parse(text)
         chosen += [q for q in everything if q.metric == selector.metric and selector.matches_conditions(dict(q.conditions))]
     latencies = [quantity for quantity in everything if quantity.metric == "latency"]
     return list(dict.fromkeys([*chosen, *(latencies if len(latencies) == 1 else ())]))
+
+
+def _only_failed(quantity: Quantity, everything: Found) -> bool:
+    """Whether nobody asked for it: it is there because a job that failed says so of all that it might have measured, where the
+    same job in other cells has measured other things alone."""
+    jobs = {record.job_id for records in everything[quantity].values() for record in records if record.status == "failed"}
+    if any(record.status != "failed" for records in everything[quantity].values() for record in records):
+        return False
+    others = (one for other, found in everything.items() if other != quantity for one in [list(chain(*found.values()))])
+    return any(any(r.status == "ok" for r in one) and jobs <= {r.job_id for r in one} for one in others)
 
 
 def table(frame: Frame, found: Found, key: str = "comparison", caption: str = "") -> Table:
