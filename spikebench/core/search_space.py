@@ -34,7 +34,7 @@ Values = Mapping[str, Category]
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """One thing that varies.
+    """One thing that varies. ``name``: a field of ``train`` goes without ``train.``, however the suite spells it.
 
     ``kind`` ``int`` and ``float`` go from ``low`` to ``high``, both included; ``choice`` takes one of ``choices``, as the suite
     spells them. ``when``: parameter -> labels of the values for which this one exists.
@@ -48,11 +48,6 @@ class Parameter:
     log: bool = False
     choices: tuple[Any, ...] = ()
     when: Mapping[str, tuple[Category, ...]] = dataclasses.field(default_factory=dict)
-
-    @property
-    def target(self) -> str:
-        """The name without ``train.``: what it changes."""
-        return self.name.removeprefix("train.")
 
     @property
     def labels(self) -> tuple[Category, ...]:
@@ -130,7 +125,7 @@ class Space:
         found: dict[str, Category] = {}
         for parameter in self.parameters:
             if parameter.exists(found):
-                value = parameter.encode(_value_in(cell, parameter.target))
+                value = parameter.encode(_value_in(cell, parameter.name))
                 if value is None:
                     return None
                 found[parameter.name] = value
@@ -156,12 +151,12 @@ class Space:
     def _chosen(self, values: Values) -> Iterator[tuple[str, Any]]:
         for parameter in self.parameters:
             if parameter.name in values:
-                yield parameter.target, parameter.decode(values[parameter.name])
+                yield parameter.name, parameter.decode(values[parameter.name])
 
 
-def is_training(target: str) -> bool:
+def is_training(name: str) -> bool:
     """Whether a parameter changes the training, not the network."""
-    return target != "preset" and target.split(".")[0] not in VariantSpec.__dataclass_fields__
+    return name != "preset" and name.split(".")[0] not in VariantSpec.__dataclass_fields__
 
 
 def label_of(value: Any) -> Category:
@@ -181,10 +176,10 @@ def _is_part(choice: Choice, whole: Choice) -> bool:
     )
 
 
-def _value_in(cell: Cell, target: str) -> Any:
-    if is_training(target):
-        return None if cell.training is None else getattr(cell.training.resolve("harnesses"), target)
-    field, dot, option = target.partition(".")
+def _value_in(cell: Cell, name: str) -> Any:
+    if is_training(name):
+        return None if cell.training is None else getattr(cell.training.resolve("harnesses"), name)
+    field, dot, option = name.partition(".")
     value = getattr(cell.variant, field, None)
     if not dot:
         return value

@@ -26,28 +26,38 @@ def read_space(shapes: Mapping[str, Any], base: Mapping[str, Any], training: Cho
 
 class _SpaceReader:
     def __init__(self, shapes: Mapping[str, Any], base: Mapping[str, Any], training: Choice | None) -> None:
-        self.shapes = shapes
         self.base = base
         self.training = training
         self.problems: list[Located] = []
+        self.spelled: dict[str, str] = {}
+        self.shapes = {name: shape for given, shape in shapes.items() if (name := self._name(given)) is not None}
 
     def parameters(self) -> tuple[Parameter, ...]:
         found = {name: self._parameter(name, shape) for name, shape in self.shapes.items()}
         known = {name: parameter for name, parameter in found.items() if parameter is not None}
-        for name, parameter in known.items():
-            twin = next((other for other in known if other != name and known[other].target == parameter.target), None)
-            if twin is not None and list(known).index(twin) < list(known).index(name):
-                self._add(("space", name), f"is the same as {twin!r}")
         known = {name: self._with_condition(parameter, known) for name, parameter in known.items()}
         ordered = self._ordered(known)
         for parameter in ordered:
-            if is_training(parameter.target):
+            if is_training(parameter.name):
                 self._check_training(parameter, ordered)
-            elif "." in parameter.target:
+            elif "." in parameter.name:
                 self._check_option(parameter, known)
             else:
                 self._check_field(parameter)
         return tuple(ordered)
+
+    def _name(self, given: str) -> str | None:
+        """A parameter's own name, of however it is spelled; None, with a problem, for one that stands here twice."""
+        name = self._own(given)
+        if name in self.spelled:
+            self.problems.append((("space", given), Problem(f"is the same as {self.spelled[name]!r}")))
+            return None
+        self.spelled[name] = given
+        return name
+
+    def _own(self, given: str) -> str:
+        name = given.removeprefix("train.")
+        return name if name in self._training_fields() else given
 
     def _parameter(self, name: str, shape: Any) -> Parameter | None:
         if not self._known(name):
@@ -91,13 +101,12 @@ class _SpaceReader:
         return Parameter(name, "choice", choices=tuple(values))
 
     def _known(self, name: str) -> bool:
-        target = name.removeprefix("train.")
-        field, dot, _ = target.partition(".")
+        field, dot, _ = name.partition(".")
         fields = ["preset", *VariantSpec.__dataclass_fields__]
         training = [] if self.training is None else self._training_fields()
-        if (target == name and field in fields and (not dot or field in COMPONENTS)) or (not dot and target in training):
+        if (field in fields and (not dot or field in COMPONENTS)) or name in training:
             return True
-        if not dot and target in self._training_fields():
+        if name in self._training_fields():
             self._add(("space", name), "is a field of train, and this suite trains nothing (train: none)")
             return False
         hint = nearest(name, [*fields, *training]).split(" (known")[0]
@@ -113,14 +122,14 @@ class _SpaceReader:
 
     def _with_condition(self, parameter: Parameter, known: Mapping[str, Parameter]) -> Parameter:
         when = {}
-        for name, allowed in (self.shapes[parameter.name].when or {}).items():
-            place = ("space", parameter.name, "when", name)
+        for given, allowed in (self.shapes[parameter.name].when or {}).items():
+            place, name = ("space", parameter.name, "when", given), self._own(given)
             if name not in known:
                 if name not in self.shapes:
-                    self._add(place, f"{name!r} is not in the space{nearest(name, self.shapes)}")
+                    self._add(place, f"{given!r} is not in the space{nearest(given, self.spelled.values())}")
                 continue
             if known[name].kind != "choice":
-                self._add(place, f"{name!r} is no choice: a condition names the chosen value")
+                self._add(place, f"{given!r} is no choice: a condition names the chosen value")
                 continue
             labels = tuple(label_of(value) for value in (allowed if isinstance(allowed, list) else [allowed]))
             for label in labels:
@@ -144,7 +153,7 @@ class _SpaceReader:
     # The values of a parameter are tried out: at both ends of a range, and one by one.
 
     def _check_field(self, parameter: Parameter) -> None:
-        name = parameter.target
+        name = parameter.name
         if (name in COMPONENTS or name == "preset") and parameter.kind != "choice":
             self._add(("space", parameter.name), f"{name} is chosen by name: use choice: [...]")
         elif name not in (*COMPONENTS, "preset", "mlp_ratio") and parameter.kind == "float":
@@ -162,7 +171,7 @@ class _SpaceReader:
             VariantSpec.from_mapping({name: value})
 
     def _check_option(self, parameter: Parameter, known: Mapping[str, Parameter]) -> None:
-        field, _, option = parameter.target.partition(".")
+        field, _, option = parameter.name.partition(".")
         if "preset" in known and field not in known:
             return  # which component it is depends on the preset that a trial draws; the trial refuses what cannot be
         registry = COMPONENTS[field]
@@ -200,11 +209,11 @@ class _SpaceReader:
 
     def _check_training(self, parameter: Parameter, all_: Sequence[Parameter]) -> None:
         assert self.training is not None
-        searched = {other.target for other in all_}
+        searched = {other.name for other in all_}
         fixed = {name: value for name, value in self.training.options.items() if name not in searched}
         kept = {name: value for name, value in fixed.items() if _accepts({name: value})}
         for place, value in self._probes(parameter):
-            given = {**kept, parameter.target: value}
+            given = {**kept, parameter.name: value}
             self._attempt(place, lambda given=given: build_options(REGISTRIES["harnesses"].options("train"), given, "train"))  # type: ignore[misc]
 
     def _probes(self, parameter: Parameter) -> Iterator[tuple[KeyPath, Any]]:
@@ -224,7 +233,9 @@ class _SpaceReader:
                 self._add(path, problem.message)
 
     def _add(self, path: KeyPath, message: str) -> None:
-        self.problems.append((path, Problem(message)))
+        """``path``: with the parameter's own name; the file has it as it is spelled there."""
+        room, name, *rest = path
+        self.problems.append(((room, self.spelled.get(str(name), name), *rest), Problem(message)))
 
 
 def _choice_or_none(value: Any) -> Choice | None:

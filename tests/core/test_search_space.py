@@ -75,6 +75,18 @@ def test_a_point_becomes_a_network_and_its_training() -> None:
     assert training.options == {"epochs": 2, "lr": 2e-3}
 
 
+def test_a_field_of_train_is_the_same_however_it_is_spelled() -> None:
+    decay = "weight_decay: {choice: [0.0, 0.1], when: {optimizer: adamw}}"
+    space = f"{{optimizer: {{choice: [adamw, sgd]}}, lr: {{float: [1.0e-4, 1.0e-2], log: true}}, {decay}}}"
+    short = search_of(with_space(space))
+    long = search_of(
+        with_space(space.replace("lr:", "train.lr:").replace("weight", "train.weight").replace("optimizer", "train.optimizer"))
+    )
+    assert "train.lr" not in long.identity()["space"]
+    assert long.identity() == short.identity()
+    assert [parameter.name for parameter in long.space.parameters] == ["optimizer", "lr", "weight_decay"]
+
+
 def test_the_values_of_a_cell_are_found_again() -> None:
     suite = read(GOOD)
     assert suite.search is not None
@@ -124,6 +136,9 @@ BAD = [
     ("attention.ordr: {choice: [kv_first]}", "ssa has no option 'ordr'; did you mean 'order'?"),
     ("stem.residual: {choice: [true, false]}", "sps has no option 'residual'"),
     ("attention.order: {choice: [kv_first], when: {attention: ssa}}", "'attention' is not in the space"),
+    ("{lr: {choice: [0.1]}, train.lr: {choice: [0.2]}}", "s.yaml:9:27: search.space.train.lr: is the same as 'lr'"),
+    ("train.lr: {float: [-1.0, 1.0e-2]}", "s.yaml:9:24: search.space.train.lr.float[0]: lr must be above 0, got -1.0"),
+    ("train.depth: {int: [1, 2]}", "search.space.train.depth: unknown parameter 'train.depth'"),
 ]
 
 

@@ -65,7 +65,7 @@ class Trials:
     @property
     def epochs(self) -> int:
         """The most epochs that a trial can have."""
-        searched = next((p for p in self.search.space.parameters if p.target == "epochs"), None)
+        searched = next((p for p in self.search.space.parameters if p.name == "epochs"), None)
         if searched is not None:
             return int(searched.high if searched.kind == "int" else max(map(int, searched.choices)))
         return 0 if self.suite.training is None else int(self.suite.training.resolve("harnesses").epochs)
