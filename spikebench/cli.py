@@ -111,11 +111,18 @@ def search(
         typer.Option("--storage", metavar="URL", help="postgresql://...: a study that several drivers share."),
     ] = None,
     launcher: LauncherOption = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show the space, what a trial trains and an estimate of time; do nothing.")
+    ] = False,
 ) -> None:
     """Look for the best variants in SUITE's search space, or take up a search where it was; test the winners once."""
+    from spikebench.running.run.limits import Limits
     from spikebench.running.verbs.search import run_search
+    from spikebench.running.verbs.search_plan import show_search_plan
 
-    if run_search(suite, results, job_timeout, stall, address, storage, launcher):
+    if plan:
+        show_search_plan(suite, results, Limits.parse(address, launcher, job_timeout=job_timeout, stall=stall))
+    elif run_search(suite, results, job_timeout, stall, address, storage, launcher):
         raise typer.Exit(FAILED_CELLS)
 
 

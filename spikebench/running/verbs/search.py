@@ -13,7 +13,6 @@ from spikebench.core import lock
 from spikebench.core.console import standard_error, standard_output
 from spikebench.core.errors import InputError
 from spikebench.core.search_storage import check_storage
-from spikebench.core.suite_reader import load
 from spikebench.reading.model.trials import Trials as FoundTrials
 from spikebench.reading.model.trials import of_study
 from spikebench.running.jobs.execute import log
@@ -26,6 +25,7 @@ from spikebench.running.search.searcher import Searcher
 from spikebench.running.search.study import SearchStudy, study_errors
 from spikebench.running.search.trial import Trials
 from spikebench.running.search.winners import write_winners
+from spikebench.running.verbs.search_plan import checked
 
 SECTIONS = ("search_trials", "search_importances")
 """What is worth a terminal; the plots are in the report."""
@@ -45,13 +45,8 @@ def run_search(
 
     Returns whether a trial or a winner's test failed. Raises InputError, StorageError; KeyboardInterrupt after the table.
     """
-    from spikebench.running.jobs import rules
-
-    limits = Limits.parse(address, launcher, job_timeout=job_timeout, stall=stall)
-    suite = limits.of(load(path, rules))
-    if suite.search is None:
-        raise InputError(suite.document.problem((), "has no search: block; `spikebench run` trains its variants"))
-    if storage is not None:
+    suite = checked(path, Limits.parse(address, launcher, job_timeout=job_timeout, stall=stall))
+    if storage is not None and suite.search is not None:
         suite = dataclasses.replace(suite, search=dataclasses.replace(suite.search, storage=_given(storage)))
     run = bind(suite, results / suite.name)
     console = standard_error()
