@@ -27,7 +27,7 @@ ACCURACY = Metric(
     display_factor=100.0,
     digits=2,
     tolerance=0.01,
-    note="test split, top-1, after the last epoch (the best where best_epoch: use)",
+    note="test split, top-1",
     headline=10,
 )
 BEST_TEST_EPOCH = Metric(

@@ -10,6 +10,7 @@ from spikebench.core.metrics import Metric
 from spikebench.core.records import Record
 from spikebench.derived.profile import load_profile
 from spikebench.derived.statistics import Interval
+from spikebench.reading.model import provenance
 from spikebench.reading.model.chance import OF_CLASSES, Signs
 from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.factors import show
@@ -74,10 +75,16 @@ def explanations(frame: Frame, quantity: Quantity) -> list[str]:
     if metric.kind == "estimated":
         said = [f"an estimate from counts, not a measurement{f': {conditions}' if conditions else ''}", *_left_out(quantity)]
     else:
-        said = [text for text in (metric.note, conditions) if text]
+        said = [text for text in (metric.note, _weights(frame, metric), conditions) if text]
     if quantity.machine_id:
         said.append(f"measured on {frame.machine_name(quantity.machine_id)}")
     return [f"{metric.title}: {'; '.join(said)}."] if said else []
+
+
+def _weights(frame: Frame, metric: Metric) -> str:
+    """Which weights an accuracy is of; nobody asks that of a count, which is of the same ones."""
+    cells = dict.fromkeys(record.cell_id for record in frame.by_metric.get(metric.name, ()))
+    return provenance.weights_measured(frame, cells) if metric.name == "accuracy" else ""
 
 
 def _left_out(quantity: Quantity) -> list[str]:

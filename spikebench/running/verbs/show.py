@@ -13,7 +13,7 @@ from spikebench.core.grid import combine
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite import inputs_of
 from spikebench.core.text import printable
-from spikebench.core.variant import COMPONENTS, InputSpec
+from spikebench.core.variant import COMPONENTS, InputSpec, VariantSpec
 from spikebench.data import load
 from spikebench.running.verbs._aligned import aligned, width_of
 from spikebench.running.verbs.eval import parse_changes, parse_value
@@ -55,7 +55,7 @@ def show_variant(variant: str, dataset: str, changes: Sequence[str], cross_check
     screen = standard_output()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     size = f"{inputs.channels}x{inputs.size}x{inputs.size}, {inputs.classes} classes"
-    screen.print(Text(variant, style="bold"), f"on {size}: {parameters:,} parameters, T = {spec.T}")
+    screen.print(Text(variant, style="bold"), f"on {size}: {parameters:,} parameters, T = {spec.T}{_why(spec, variant, changes)}")
     screen.print(", ".join(f"{field} {getattr(spec, field)}" for field in COMPONENTS if field in meant))
     lines = _layer_table(analysis.sites, model, width_of(screen))
     screen.out("\n".join(map(printable, lines)), highlight=False)
@@ -66,6 +66,16 @@ def show_variant(variant: str, dataset: str, changes: Sequence[str], cross_check
     screen.print(
         "per image over all T; events of untrained weights on one random image, BatchNorm with its statistics", style="dim"
     )
+
+
+def _why(spec: VariantSpec, variant: str, changes: Sequence[str]) -> str:
+    """Where the T of somebody's own network is from, which says nothing of it; "" for a preset, and for who has set it."""
+    takes = getattr(REGISTRIES["families"].get(spec.family.name), "takes", None)
+    if takes is None or variant in REGISTRIES["presets"]:
+        return ""
+    if "T" not in takes:
+        return " (its function takes no T)"
+    return "" if "T" in parse_changes(changes) else " (as in a suite that gives none; --set T=2 gives another)"
 
 
 def _cross_check(sites: Sequence[Site], model: nn.Module, image: Tensor) -> str:

@@ -45,3 +45,24 @@ def test_the_columns_of_a_network_add_up(shown):
         assert sum(numbers[:-1]) == numbers[-1] > 0, name
     assert whole.startswith("whole network")
     assert any(line.startswith("norms, neurons and others") for line in layers)
+
+
+OWN = (
+    "from torch import nn\ndef make(inputs{}, width=4):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, inputs.classes))\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("takes", "changes", "said"),
+    [
+        ("", [], "T = 1 (its function takes no T)"),
+        (", T", [], "T = 4 (as in a suite that gives none; --set T=2 gives another)"),
+        (", T", ["T=2"], "T = 2"),
+    ],
+)
+def test_the_steps_of_an_own_network_say_where_they_are_from(takes, changes, said, tmp_path, monkeypatch, capsys):
+    (tmp_path / "own.py").write_text(OWN.format(takes))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    show.show_variant("own.py:make", "digits", changes, cross_check=False)
+    assert capsys.readouterr().out.splitlines()[0].endswith(f"650 parameters, {said}")
