@@ -14,12 +14,13 @@ Check = Callable[[Any], bool]
 
 
 def check(kind: str, facts: Mapping[str, Any]) -> None:
-    """``kind``: ``cells``, ``machines`` or ``sources``. Raises ValueError naming the key that is absent or not what it should be.
+    """``kind``: ``cells``, ``machines``, ``sources`` or ``datasets``. Raises ValueError naming the key that is absent or not
+    what it should be.
 
     Keys that are not known are somebody's of tomorrow and may hold anything.
     """
-    if kind == "cells" and "group_id" not in facts:
-        raise ValueError("no group_id in it")
+    if missing := [key for key in _NEEDED.get(kind, ()) if key not in facts]:
+        raise ValueError(f"no {missing[0]} in it")
     try:
         wrong = [key for key, fits in _SHAPES[kind].items() if key in facts and not fits(facts[key])]
     except RecursionError:
@@ -72,6 +73,14 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and is_scalar(value)
 
 
+def _is_size(value: Any) -> bool:
+    return _is_count(value) and value >= 0
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, dict) and all(_is_size(value.get(key)) and value[key] for key in ("channels", "size", "classes"))
+
+
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
@@ -105,5 +114,8 @@ _SHAPES: Mapping[str, Mapping[str, Check]] = {
         "metrics": _is_mappings,
         **dict.fromkeys(("spikebench", "commit", "dirty", "python"), is_scalar),
     },
+    "datasets": {"dataset": _is_choice, "split": _is_text, "samples": _is_size, "inputs": _is_shape},
 }
-"""kind -> key -> whether a value fits; a cell needs its group_id, nothing else has to be there."""
+"""kind -> key -> whether a value fits."""
+_NEEDED = {"cells": ("group_id",), "datasets": ("dataset", "split", "samples", "inputs")}
+"""Keys that have to be there."""

@@ -1,7 +1,8 @@
 """A results folder: the one place where what was measured is kept.
 
-``jobs/`` has a file a job (see ``job_files``), ``cells/``, ``machines/`` and ``sources/`` a JSON file for each id. No file is
-written by two processes, so many may fill one folder, and merging two folders is copying files.
+``jobs/`` has a file a job (see ``job_files``), ``cells/``, ``machines/`` and ``sources/`` a JSON file for each id, ``datasets/``
+one for each split that a job has read. No two processes write different things into one file, so many may fill one folder, and
+merging two folders is copying files.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ class ResultsFolder:
 
     def sources(self) -> dict[str, dict[str, Any]]:
         return self._facts("sources")
+
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """The splits that jobs have read here: of which data set, how many samples, and their shape and classes."""
+        return self._facts("datasets")
 
     def job_files(self) -> Iterator[JobFile]:
         """Every finished file that counts; what cannot be read is left out and named in ``notices``.
@@ -191,22 +196,25 @@ class ResultsFolder:
     def create(self) -> ResultsFolder:
         """Make the folder and its rooms. Raises StorageError on a read-only or full disk."""
         with storage_errors(self.path):
-            for room in ("cells", "machines", "sources", "jobs", "weights"):
+            for room in ("cells", "machines", "sources", "datasets", "jobs", "weights"):
                 (self.path / room).mkdir(parents=True, exist_ok=True)
         return self
 
     def put_suite(self, text: str) -> None:
         self._put(self.path / "suite.yaml", text)
 
-    def put_facts(self, kind: str, identity: str, facts: Mapping[str, Any]) -> bool:
-        """Store a cell, machine or source, unless it is there and can be read. Returns whether it was written."""
+    def put_facts(self, kind: str, identity: str, facts: Mapping[str, Any], anew: bool = False) -> bool:
+        """Store a cell, machine, source or split, unless it is there and can be read; ``anew``: and is the same. Returns whether
+        it was written."""
         path = self.path / kind / f"{identity}.json"
         try:
-            _read_facts(kind, path)
+            there = _read_facts(kind, path)
         except (OSError, ValueError):
-            self._put(path, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
-            return True
-        return False
+            there = None
+        if there is not None and (there == facts or not anew):
+            return False
+        self._put(path, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+        return True
 
     def weights_folder(self, cell_id: str) -> Path:
         return self.path / "weights" / cell_id

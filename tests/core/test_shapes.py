@@ -32,6 +32,9 @@ def test_what_was_ever_written_fits() -> None:
         assert store.notices == []
 
 
+SPLIT: dict[str, Any] = {"dataset": "a", "split": "train", "samples": 3, "inputs": {"channels": 3, "size": 8, "classes": 4}}
+
+
 @pytest.mark.parametrize(
     ("kind", "facts"),
     [
@@ -48,10 +51,13 @@ def test_what_was_ever_written_fits() -> None:
         ("machines", {"threads": []}),
         ("sources", {"commit": ["a"]}),
         ("sources", {"plugins": ["a"]}),
+        *(("datasets", {**SPLIT, key: value}) for key in SPLIT for value in (None, [], -1)),
+        *(("datasets", {**SPLIT, "inputs": {**SPLIT["inputs"], "classes": value}}) for value in (None, "4", 1.5)),
+        *(("datasets", {key: value for key, value in SPLIT.items() if key != lost}) for lost in SPLIT),
     ],
 )
 def test_a_wrong_shape_is_an_error_that_names_its_key(kind: str, facts: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"cannot be the|no group_id"):
+    with pytest.raises(ValueError, match=r"cannot be the|no (group_id|dataset|split|samples|inputs) in it"):
         check(kind, facts)
 
 

@@ -63,6 +63,10 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (done, *_) = ResultsFolder(folder).job_files()
     left = JobWriter(done.path, done.header, done.records[:1])
     left.close()
+    (cell,) = {one["dataset"] for one in ResultsFolder(folder).cells().values()}
+    shape = {"channels": 1, "size": 8, "classes": 10}
+    split = {"dataset": cell, "split": "train", "samples": 1258, "inputs": shape}
+    ResultsFolder(folder).put_facts("datasets", "digits-train", split)
     (folder / "weights" / done.header["cell_id"]).mkdir()
     (folder / "weights" / done.header["cell_id"] / "weights.pt").write_bytes(b"PK weights")
     gone = {"host": host(), "pid": 1, "start": 1, "verb": "spikebench run", "since": 0}

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 import spikebench
+from spikebench.core.suite_reader import load
+from spikebench.reading.model import provenance
+from spikebench.reading.model.frame import load_results
 from spikebench.testing.files import write_cifar, write_cifar10_dvs, write_dvs128_gesture, write_images
 
 SUITE = """\
@@ -44,3 +47,10 @@ def test_a_suite_trains_on_it(form: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert len(accuracy) == 1
     assert 0 <= accuracy.value.iloc[0] <= 1
     assert (found.status == "ok").all()
+    data = spikebench.data.load(load(tmp_path / "suite.yaml").dataset)
+    sizes = ", ".join(f"{len(data.split(split)):,} {split}" for split in provenance.SPLITS)
+    what = "recordings" if data.inputs.events else "images"
+    shape = f"{data.inputs.channels}x{data.inputs.size}x{data.inputs.size}, {data.inputs.classes} classes"
+    (tmp_path / "files").rename(tmp_path / "elsewhere")
+    (told,) = provenance.datasets(load_results(tmp_path / "results" / "formats"))
+    assert told.endswith(f": {sizes} {what} of {shape}")

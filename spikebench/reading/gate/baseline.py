@@ -117,6 +117,8 @@ def _write(source: ResultsFolder, text: str, jobs: Iterable[JobFile], target: Re
     for kind, facts in (("cells", source.cells()), ("machines", source.machines()), ("sources", source.sources())):
         for identity in sorted(used[kind] & set(facts)):
             target.put_facts(kind, identity, facts[identity])
+    for identity, split in source.datasets().items():
+        target.put_facts("datasets", identity, split)
 
 
 def _refuse_failures(jobs: Iterable[JobFile], notices: Iterable[str]) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
 from spikebench.core.json_text import parse
+from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import inputs_of, samples_of
+from spikebench.core.variant import InputSpec
 from spikebench.reading.model.factors import show
 from spikebench.reading.model.frame import Frame
 
@@ -33,18 +35,42 @@ class Fact:
 
 
 def datasets(frame: Frame) -> list[str]:
-    """``digits: 1,257 training, 180 validation and 360 test images of 1x8x8, 10 classes``"""
+    """``digits: 1,257 train, 180 validation, 360 test images of 1x8x8, 10 classes``; what a data set cannot tell here, as one
+    whose files are elsewhere, is what the jobs that read it have kept."""
+    read = _splits_read(frame)
     found = []
     for spelled in dict.fromkeys(json.dumps(cell.get("dataset"), sort_keys=True) for cell in frame.cells.values()):
+        plain = json.loads(spelled)
+        name = str(Choice.parse(plain)) if plain else "none"
+        kept = read.get(spelled, {})
+        inputs: InputSpec | None = None
+        sizes: dict[str, int | None] = {}
         try:
-            choice = Choice.parse(json.loads(spelled))
+            choice = Choice.parse(plain)
             inputs, sizes = inputs_of(choice), {split: samples_of(choice, split) for split in SPLITS}
         except (InputError, TypeError, ValueError):
-            found.append(f"{show(json.loads(spelled)) if spelled.startswith(chr(34)) else spelled} (not known here)")
+            inputs = next((_shape(facts["inputs"]) for facts in kept.values()), None)
+        if inputs is None:
+            found.append(f"{name} (its size was not kept, and it is not known here)")
             continue
-        known = ", ".join(f"{count:,} {split}" for split, count in sizes.items() if count is not None)
-        images = f"{inputs.channels}x{inputs.size}x{inputs.size}, {inputs.classes} classes"
-        found.append(f"{choice}: {known} images of {images}" if known else f"{choice}: images of {images}")
+        counts = {split: kept[split]["samples"] if split in kept else sizes.get(split) for split in SPLITS}
+        known = [f"{count:,} {split}" for split, count in counts.items() if count is not None]
+        shape = f"{inputs.channels}x{inputs.size}x{inputs.size}, {inputs.classes} classes"
+        what = f"{'recordings' if inputs.events else 'images'} of {shape}"
+        found.append(f"{name}: {', '.join(known)} {what}" if known else f"{name}: {what}")
+    return found
+
+
+def _shape(inputs: Mapping[str, Any]) -> InputSpec:
+    return InputSpec(inputs["channels"], inputs["size"], inputs["classes"], bool(inputs.get("events")))
+
+
+def _splits_read(frame: Frame) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """data set -> split -> what the job that read it last has kept of it (``running.jobs.noted``)."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for folder in frame.folders:
+        for facts in ResultsFolder(folder).datasets().values():
+            found.setdefault(json.dumps(facts["dataset"], sort_keys=True), {})[facts["split"]] = facts
     return found
 
 
@@ -71,6 +97,22 @@ def effective(options: Mapping[str, Any]) -> dict[str, int]:
     accumulated = options.get("accumulate") or 1
     batch = options.get("batch_size")
     return {"effective_batch": int(batch) * int(accumulated)} if isinstance(batch, int) else {}
+
+
+def weights_measured(frame: Frame, cells: Iterable[str]) -> str:
+    """With which weights these cells were measured: ``after the last epoch``, or, where cells differ, each that some have."""
+    return " or ".join(dict.fromkeys(_weights_of(frame.cells[cell_id]) for cell_id in cells if cell_id in frame.cells))
+
+
+def _weights_of(cell: Mapping[str, Any]) -> str:
+    if cell.get("training"):
+        training = Choice.parse(cell["training"]).options
+        if training.get("epochs") != 0:
+            best = training.get("best_epoch") == "use"
+            return "after the epoch that was best on validation" if best else "after the last epoch"
+    if cell.get("weights"):
+        return "with the given weights, not trained here"
+    return "pre-trained and not trained further" if cell.get("pretraining") else "untrained"
 
 
 def precisions(frame: Frame) -> list[str]:

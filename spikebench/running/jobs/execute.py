@@ -97,9 +97,8 @@ def _run(job: Job, folder: Path, fresh: bool) -> Generator[Event, None, str]:
     writer = store.writer(header, keep=previous)
     try:
         yield JobStarted(job.job_id, identity)
-        failure = yield from _record(
-            job, harness, Subject(job, store.weights_folder(job.cell.cell_id), _as_measured(previous)), writer, header
-        )
+        subject = Subject(job, store.weights_folder(job.cell.cell_id), _as_measured(previous), folder)
+        failure = yield from _record(job, harness, subject, writer, header)
         writer.finish()
     finally:
         writer.close()

@@ -11,8 +11,11 @@ from spikebench.core.cells import Cell, Job, Weights
 from spikebench.core.errors import StorageError
 from spikebench.core.records import Record
 from spikebench.core.registry import REGISTRIES, is_stage
+from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import inputs_of
+from spikebench.core.waiting import UNTRAINED, not_pretrained
 from spikebench.data._checked import Checked
+from spikebench.running.jobs.noted import Noted
 
 if TYPE_CHECKING:
     import torch
@@ -20,16 +23,18 @@ if TYPE_CHECKING:
 
 
 class Subject:
-    """See ``core.protocols.Subject``. Nothing is built, loaded or counted before it is asked for."""
+    """See ``core.protocols.Subject``. Nothing is built, loaded or counted before it is asked for. ``results``: the folder that
+    keeps how large the splits were that were read; None: nothing is kept."""
 
-    def __init__(self, job: Job, weights_folder: Path, previous: Sequence[Record] = ()) -> None:
+    def __init__(self, job: Job, weights_folder: Path, previous: Sequence[Record] = (), results: Path | None = None) -> None:
         self.job = job
         self.weights_folder = weights_folder
         self.previous = tuple(previous)
+        self.results = results
 
-    def __reduce__(self) -> tuple[type[Subject], tuple[Job, Path, Sequence[Record]]]:
+    def __reduce__(self) -> tuple[type[Subject], tuple[Job, Path, Sequence[Record], Path | None]]:
         """Sent to another process, all is made there anew."""
-        return type(self), (self.job, self.weights_folder, self.previous)
+        return type(self), (self.job, self.weights_folder, self.previous, self.results)
 
     @cached_property
     def device(self) -> torch.device:
@@ -41,7 +46,8 @@ class Subject:
     def dataset(self) -> Any:
         choice = self.job.cell.dataset
         found = REGISTRIES["datasets"].get(choice.name)(choice.resolve("datasets"))
-        return found if type(found).__module__.startswith("spikebench.data.") else Checked(found, choice.name)
+        checked = found if type(found).__module__.startswith("spikebench.data.") else Checked(found, choice.name)
+        return checked if self.results is None else Noted(checked, choice, ResultsFolder(self.results))
 
     @cached_property
     def model(self) -> nn.Module:
@@ -54,14 +60,12 @@ class Subject:
 
         cell = self.job.cell
         model = initial_model(cell)
-        harness = self.job.harness
-        needs = REGISTRIES["harnesses"].get(harness.name).needs_weights and not is_stage(harness.name)
-        before = cell.pretraining_cell
-        if before is not None and (harness == cell.training or (needs and cell.training is None)):
-            self._start_from_pretraining(model, before)
-        if needs and cell.training is not None:
+        needed = next(iter(needed_by(self.job)), None)
+        if needed is not None and needed is not cell:
+            self._start_from_pretraining(model, needed)
+        elif needed is not None:
             if not has_weights(self.weights_folder):
-                raise StorageError(f"cell {cell.cell_id} has no trained weights in {self.weights_folder}")
+                raise StorageError(UNTRAINED)
             load_weights(model, self.weights_folder)
         return model.to(self.device).eval()
 
@@ -70,7 +74,7 @@ class Subject:
 
         folder = self.weights_folder.parent / before.cell_id
         if not has_weights(folder):
-            raise StorageError(f"cell {self.job.cell.cell_id} has no pre-trained weights in {folder}")
+            raise StorageError(not_pretrained(before.cell_id))
         load_pretrained(model, folder)
 
 
@@ -104,6 +108,16 @@ def _start_from(model: Any, weights: Weights) -> None:
         load_into(model, weights.path, weights.layout, ema=weights.ema)
         for name in weights.quirks.split(",") if weights.quirks not in ("", "none") else ():
             apply_quirks(model, weights.layout, name)
+
+
+def needed_by(job: Job) -> tuple[Cell, ...]:
+    """The cells that must be trained for this job: the one whose weights it loads, then those that that one starts from."""
+    cell, before = job.cell, job.cell.pretraining_cell
+    stage = is_stage(job.harness.name)
+    if job.harness != cell.training and (stage or not REGISTRIES["harnesses"].get(job.harness.name).needs_weights):
+        return ()
+    own = cell if cell.training is not None and not stage else None
+    return tuple(needed for needed in (own, before) if needed is not None)
 
 
 def has_weights(folder: Path) -> bool:

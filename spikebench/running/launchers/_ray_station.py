@@ -67,7 +67,7 @@ class Station:
         Copy(self.folder).take(piece)
 
     def begin(self, chain: Sequence[Job], deaths: Mapping[str, int]) -> None:
-        for room in ("cells", "machines", "sources", "jobs", "weights"):
+        for room in ("cells", "machines", "sources", "datasets", "jobs", "weights"):
             (self.folder / room).mkdir(exist_ok=True)
         for job_id, count in deaths.items():
             self._launcher.deaths[job_id] = count

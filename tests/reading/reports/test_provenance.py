@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from spikebench.core.store import ResultsFolder
 from spikebench.reading.model import provenance
 from spikebench.reading.model.frame import load_results
 from spikebench.reading.reports.document import Code
+from spikebench.reading.reports.sections import comparison
 from spikebench.reading.reports.sections.provenance import Section
 
 
@@ -56,9 +60,48 @@ def test_options_that_differ_are_all_named_and_a_killed_run_has_no_duration(make
 def test_what_is_not_known_here_is_said_and_nothing_trained_has_no_recipe(make_cell, store):
     cells = [{**make_cell(0, dataset="of-a-package-that-is-not-here"), "training": None}]
     facts, _ = told(store(cells))
-    assert facts["data"] == "of-a-package-that-is-not-here (not known here)"
+    assert facts["data"] == "of-a-package-that-is-not-here (its size was not kept, and it is not known here)"
     assert "training" not in facts
+
+
+def test_splits_of_files_that_are_elsewhere_are_those_that_jobs_have_read(make_cell, store):
+    pets = {"name": "folder", "content": "ab12", "size": 16, "split": "70/10/20"}
+    folder = store([make_cell(0, dataset=pets), make_cell(0)])
+    results = ResultsFolder(folder)
+    for split, samples in (("train", 1400), ("test", 400)):
+        facts = {"dataset": pets, "split": split, "samples": samples, "inputs": {"channels": 3, "size": 16, "classes": 4}}
+        results.put_facts("datasets", f"a-{split}", facts)
+    facts, _ = told(folder)
+    of_digits, of_pets = sorted(facts["data"].split("; "))
+    assert of_pets == "folder(content=ab12, size=16, split=70/10/20): 1,400 train, 400 test images of 3x16x16, 4 classes"
+    assert of_digits.startswith("digits: 1,258 train, ")
+    (folder / "datasets" / "a-test.json").write_text("{")
+    assert "1,400 train images of 3x16x16" in told(folder)[0]["data"]
 
 
 def test_a_batch_of_several_passes_is_told_as_one():
     assert provenance.effective({"batch_size": 32, "accumulate": 4}) == {"effective_batch": 128}
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"training": {"name": "train", "epochs": 3}}, "after the last epoch"),
+        ({"training": {"name": "train", "best_epoch": "use"}}, "after the epoch that was best on validation"),
+        ({"training": "train", "weights": {"path": "a.pth"}}, "after the last epoch"),
+        ({"training": {"name": "train", "epochs": 0}}, "untrained"),
+        ({"training": None, "weights": {"path": "a.pth"}}, "with the given weights, not trained here"),
+        ({"training": None, "pretraining": {"name": "pretrain"}}, "pre-trained and not trained further"),
+        ({"training": None}, "untrained"),
+    ],
+)
+def test_an_accuracy_says_which_weights_it_is_of(make_cell, make_frame, facts, said):
+    (table,) = comparison.Section()(make_frame([{**make_cell(0), **facts}]))
+    (note,) = [text for text in table.footnotes if text.startswith("Accuracy: ")]
+    assert note.endswith(f"; {said}.")
+
+
+def test_weights_that_differ_are_all_named(make_cell, make_frame):
+    cells = [make_cell(0, stem="sps"), {**make_cell(0, stem="scs"), "training": None}]
+    frame = make_frame(cells)
+    assert provenance.weights_measured(frame, frame.cells) == "after the last epoch or untrained"
