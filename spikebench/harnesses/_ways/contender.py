@@ -196,6 +196,11 @@ class _LifCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.backends: set[str] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """As in ``activity.dispatch``: else the first pass imports torch's compiler, which takes seconds."""
+        return False
+
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if str(function).startswith("spikebench.lif."):
             self.backends.add(args[2])

@@ -38,6 +38,11 @@ class _Listener(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.tracker, self.found = tracker, found
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """As in ``activity.dispatch``: else the first pass imports torch's compiler, which takes seconds."""
+        return False
+
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = function(*args, **(kwargs or {}))
         name = max(self.tracker.parents, key=len, default=GLOBAL)
