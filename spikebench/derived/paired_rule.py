@@ -1,4 +1,4 @@
-"""The rule that decides whether something became slower, from pairs of process medians of one session (references.md 9).
+"""The rule that decides whether something became slower, from pairs of processes of one session (references.md 9).
 
 Each difference is ln(new / base) of one pair. The t interval of their mean is looked at twice: after ``first`` pairs and, where
 that cannot tell, once more after ``more`` further ones. Both looks and all cells of a gate share one ``alpha`` (Bonferroni), so
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from statistics import median
 
 from spikebench.derived.statistics import Interval, Outcome, mean_interval, minimum_detectable_effect, three_way
 
@@ -101,6 +102,15 @@ class PairedRule:
             return self
         first = max(self.first, math.ceil(high / 3))
         return dataclasses.replace(self, first=first, more=high - first)
+
+
+def difference(base: Sequence[float], new: Sequence[float]) -> float:
+    """ln(new / base) of a pair of processes: the median over the turns that both took, since those of one place were taken one
+    right after the other. Where one of them took none (a single time) it is that of their medians.
+    """
+    if min(len(base), len(new)) == 1:
+        return math.log(median(new) / median(base))
+    return median(math.log(b / a) for a, b in zip(base, new, strict=False))
 
 
 def log_tolerance(relative: float, floor: float, base: float) -> float:

@@ -1,21 +1,23 @@
-"""The calibration of our own gate on speed: records process medians, then says what its rule does with them.
+"""The calibration of our own gate on speed: real decisions on code that is equal and code that is 5 % slower, and what the rule
+does with the trace of their pairs.
 
-    python tests/benchmarks/calibrate.py record quiet --minutes 30     # 600 process medians, the machine left alone
-    python tests/benchmarks/calibrate.py record loaded --minutes 45    # 600 more, a second process computing beside them
-    python tests/benchmarks/calibrate.py decide equal --count 60 --minutes 90     # real decisions, both sides the same code
-    python tests/benchmarks/calibrate.py decide busy --count 20 --minutes 40      # real decisions, one side with a 5 % busy loop
-    python tests/benchmarks/calibrate.py evaluate                      # all of it into calibration.json and README.md
+    python tests/benchmarks/calibrate.py decide equal --count 60 --minutes 60           # both sides the same code
+    python tests/benchmarks/calibrate.py decide equal --loaded --count 30 --minutes 40  # a second process computing all the time
+    python tests/benchmarks/calibrate.py decide busy --count 20 --minutes 30            # one side with a busy loop of 5 %
+    python tests/benchmarks/calibrate.py evaluate                                       # all of it into calibration.json
 
-Every part may be stopped and started again: a median and a decision are appended to their file when they are there, under
-results/reference/calibration/ (or --out). What is evaluated is what is there, with its numbers.
+Every part may be stopped and started again: a pair and a decision are appended to their files when they are there, under
+results/reference/calibration/ (or --out). What is evaluated is what is there, with its numbers. ``taskset -c 0`` before it all
+keeps one core for what is measured; the second process then takes the others.
 
-A process imports spikebench and torch anew, builds a small Spikformer, warms up and takes the median of its forward passes for
-WINDOW seconds: what `check --against-ref` times, without the suite around it, so that a hundred minutes are enough.
+Each pair is measured as `check --against-ref` does it, by the same code: two processes, forked from parents that have imported
+torch, time the forward pass of a small Spikformer for WINDOW seconds each, in turns. --fresh and --alone are check's own.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import os
@@ -24,68 +26,78 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
+from statistics import median, stdev
+from typing import Any
 
 from spikebench.core import instructions
 from spikebench.derived import resampled
 from spikebench.derived.paired_rule import PairedRule
 from spikebench.derived.statistics import wilson
 from spikebench.reading.gate.calibration import Calibration
-from spikebench.reading.gate.timed import Key
+from spikebench.reading.gate.timed import Key, Timed
+from spikebench.running.pairs.against import Sides
+from spikebench.running.pairs.processes import scratch_folder
 from spikebench.running.pairs.rounds import Comparison
+from spikebench.running.pairs.sides import Side, this_side
+from spikebench.running.verbs.check_pairs import Effort, Measuring
 
 ROOT = Path(__file__).resolve().parents[2]
-WINDOW = 0.5
-ENOUGH = 600
 TOLERANCE = 0.05
 SLOWER = (0.03, 0.05, 0.10)
-KEY = Key(0, "latency", (("phase", "inference"),))
-PROCESS = """
-import sys, time
-from statistics import median
+BASE, NEW = "base", "new"
+SUITE = """
+suite: calibration
+question: What does the gate on speed do with equal code, and with code that is 5 % slower?
+dataset: digits
+variants: {base: {family: {"network.py:make": {}}}}
+train: none
+measure: [{latency: {batch_sizes: [16]}}]
+check: {latency: 5%}
+"""
+NETWORK = """
+import os, time
 import torch
 import spikebench
-torch.set_num_threads(1)
-torch.manual_seed(0)
-model = spikebench.build("spikformer-2-64", "digits").eval()
-x = torch.rand(16, 1, 8, 8)
-window, busy = float(sys.argv[1]), float(sys.argv[2])
-def call():
-    begin = time.perf_counter()
-    model(x)
-    if busy:
-        end = time.perf_counter() + busy * (time.perf_counter() - begin)
+
+BUSY = float(os.environ.get("SPIKEBENCH_CALIBRATION_BUSY", "0"))
+
+class Network(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.network = spikebench.build("spikformer-2-64", "digits")
+
+    def forward(self, x):
+        begin = time.perf_counter()
+        y = self.network(x)
+        end = time.perf_counter() + BUSY * (time.perf_counter() - begin)
         while time.perf_counter() < end:
             pass
-    return time.perf_counter() - begin
-with torch.inference_mode():
-    begin = time.perf_counter()
-    while time.perf_counter() - begin < window / 2:
-        call()
-    begin, times = time.perf_counter(), []
-    while time.perf_counter() - begin < window or len(times) < 10:
-        times.append(call())
-print(median(times))
+        return y
+
+def make(inputs):
+    return Network()
 """
-LOAD = "import torch\ntorch.set_num_threads(1)\na = torch.rand(512, 512)\nwhile True:\n    a = (a @ a).clamp(0, 1)\n"
-
-
-def process(busy: float = 0.0) -> float:
-    """The median of one fresh process, in seconds."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", PROCESS, str(WINDOW), str(busy)], env=environment, capture_output=True, text=True, check=True
-    )
-    return float(done.stdout)
+LOAD = """
+import os, sys
+if sys.argv[1:]:
+    os.sched_setaffinity(0, map(int, sys.argv[1:]))
+import torch
+torch.set_num_threads(1)
+a = torch.rand(512, 512)
+while True:
+    a = (a @ a).clamp(0, 1)
+"""
 
 
 @contextmanager
 def beside(loaded: bool) -> Iterator[None]:
-    """A second process that computes all the time, where one is asked for."""
-    other = subprocess.Popen([sys.executable, "-c", LOAD]) if loaded else None
+    """A second process that computes all the time, where one is asked for: on the cores that this one may not use, if there are
+    any."""
+    others = sorted(set(range(os.cpu_count() or 1)) - os.sched_getaffinity(0))
+    other = subprocess.Popen([sys.executable, "-c", LOAD, *map(str, others)]) if loaded else None
     try:
         yield
     finally:
@@ -98,77 +110,96 @@ def machine() -> str:
     return f"{instructions.cpu_info('model name') or platform.processor()}, {os.cpu_count()} cores"
 
 
-def header(condition: str) -> dict[str, object]:
-    return {"suite": "calibration", "machine_id": machine(), "source_id": "", "window": WINDOW, "condition": condition}
+def sides(scratch: Path, slower: float) -> dict[str, Side]:
+    """Both sides, the same code in the same place; the new one has a busy loop of ``slower`` of every call."""
+    suite = scratch / "calibration.yaml"
+    suite.write_text(SUITE, encoding="utf-8")
+    (scratch / "network.py").write_text(NETWORK, encoding="utf-8")
+    base, new = (dataclasses.replace(this_side(suite, SUITE, ROOT, scratch / name), paths=(str(ROOT),)) for name in (BASE, NEW))
+    return {BASE: base, NEW: dataclasses.replace(new, extra={"SPIKEBENCH_CALIBRATION_BUSY": str(slower)})}
 
 
-def record(out: Path, condition: str, minutes: float) -> None:
-    trace = Calibration.begin(out / f"{condition}.jsonl", header(condition))
-    end = time.monotonic() + 60 * minutes
-    with beside(condition == "loaded"):
-        while len(trace.seconds) < ENOUGH and time.monotonic() < end:
-            begun = time.monotonic()
-            trace.add({KEY: process()}, time.monotonic() - begun)
-            if len(trace.seconds) % 20 == 0:
-                print(f"{condition}: {len(trace.seconds)} of {ENOUGH}", flush=True)
+@dataclasses.dataclass
+class Kept:
+    """Measures rounds and appends each to the trace at once."""
+
+    measuring: Measuring
+    trace: Calibration
+
+    def __call__(self, names: Sequence[str], keys: Sequence[Key]) -> Mapping[str, Timed]:
+        begun = time.monotonic()
+        found = self.measuring(names, keys)
+        self.trace.add(found[BASE], found[NEW], time.monotonic() - begun)
+        return found
 
 
-def decide(out: Path, kind: str, count: int, minutes: float, loaded: bool) -> None:
-    """Decisions with processes as they come, by the very rounds of the gate; ``busy``: the new side is 5 % slower."""
-    path = out / f"decisions-{kind}{'-loaded' if loaded else ''}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
+def decide(out: Path, asked: argparse.Namespace) -> None:
+    """Decisions by the very rounds of the gate, one after the other."""
+    name = f"{asked.what}{'-loaded' if asked.loaded else ''}{'-fresh' if asked.fresh else ''}{'-alone' if asked.alone else ''}"
+    path, effort = out / f"decisions-{name}.jsonl", Effort(alone=asked.alone, fresh=asked.fresh)
+    header = {"suite": "calibration", "machine_id": machine(), "condition": asked.condition, **effort.protocol}
+    trace = Calibration.begin(out / f"pairs-{name}.jsonl", header)
     done = len(path.read_text().splitlines()) if path.exists() else 0
-    end = time.monotonic() + 60 * minutes
-    busy = {"base": 0.0, "new": TOLERANCE if kind == "busy" else 0.0}
-    with beside(loaded):
-        while done < count and time.monotonic() < end:
-            begun = time.monotonic()
-            found = Comparison(
-                ("base", "new"), lambda side, keys: {KEY: process(busy[side])}, PairedRule(),
-                lambda key, base: math.log1p(TOLERANCE), seed=done,
-            )  # fmt: skip
-            found.run()
-            decision = found.decisions[KEY]
-            line = {
-                "outcome": decision.outcome, "pairs": decision.interval.n, "estimate": decision.interval.estimate,
-                "seconds": round(time.monotonic() - begun, 1), "differences": found.medians.differences(KEY),
-            }  # fmt: skip
-            with path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line) + "\n")
-            done += 1
-            print(f"{kind} {done} of {count}: {decision.outcome}, {decision.interval.n} pairs", flush=True)
+    end = time.monotonic() + 60 * asked.minutes
+    with beside(asked.loaded), scratch_folder() as scratch:
+        people = sides(scratch, TOLERANCE if asked.what == "busy" else 0.0)
+        counted = {"timing": [[0, 0, "latency"]]}
+        both = Sides(people[BASE], people[NEW], ())
+        with Measuring({name: (side, counted) for name, side in people.items()}, both, effort, scratch, seed=done) as measuring:
+            while done < asked.count and time.monotonic() < end:
+                begun = time.monotonic()
+                found = Comparison(
+                    (BASE, NEW), Kept(measuring, trace), PairedRule(), lambda key, base: math.log1p(TOLERANCE), seed=done
+                )
+                found.run()
+                (key,) = found.decisions
+                decision = found.decisions[key]
+                line = {
+                    "outcome": decision.outcome, "pairs": decision.interval.n, "estimate": decision.interval.estimate,
+                    "seconds": round(time.monotonic() - begun, 1), "differences": found.medians.differences(key),
+                }  # fmt: skip
+                with path.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(line) + "\n")
+                done += 1
+                print(f"{name} {done} of {asked.count}: {decision.outcome}, {decision.interval.n} pairs", flush=True)
 
 
-def of_trace(medians: Sequence[float]) -> dict[str, object]:
-    """What the rule does with a trace; None where it is shorter than one decision."""
+def of_trace(trace: Calibration) -> dict[str, object]:
+    """What the rule does with a trace; the reason where it is shorter than one decision."""
     rule, allowed = PairedRule(), math.log1p(TOLERANCE)
-    facts: dict[str, object] = {"medians": len(medians), "median": median(medians), "noise": resampled.spread_of(medians)}
-    if len(medians) < 2 * rule.most:
-        return {**facts, "reason": f"one decision needs {2 * rule.most} medians"}
+    (key,) = trace.differences
+    differences, medians = trace.differences[key], trace.medians[key]
+    apart = [math.log(b / a) for a, b in zip(medians[::2], medians[1::2], strict=True)]
+    facts: dict[str, object] = {
+        "condition": trace.header["condition"], "processes": len(medians), "median": median(medians),
+        "noise of a pair, turn by turn": stdev(differences), "noise of a pair, medians of whole processes": stdev(apart),
+    }  # fmt: skip
+    if len(differences) < rule.most:
+        return {**facts, "reason": f"one decision needs {rule.most} pairs"}
     return {
         **facts,
-        "equal": dict(resampled.outcomes(medians, rule, allowed)),
-        "slower": {f"{slower:.0%}": dict(resampled.outcomes(medians, rule, allowed, slower)) for slower in SLOWER},
-        "smallest found in 95 %": resampled.smallest_found(medians, rule, allowed),
-        "detectable by formula": math.expm1(rule.detectable(resampled.spread_of(medians), allowed)),
+        "equal": dict(resampled.outcomes(differences, rule, allowed)),
+        "slower": {f"{slower:.0%}": dict(resampled.outcomes(differences, rule, allowed, slower)) for slower in SLOWER},
+        "smallest found in 95 %": resampled.smallest_found(differences, rule, allowed),
+        "detectable by formula": math.expm1(rule.detectable(stdev(differences), allowed)),
     }
 
 
 def evaluate(out: Path) -> dict[str, object]:
-    traces = {path.stem: Calibration.read(path) for path in sorted(out.glob("*.jsonl")) if path.stem in ("quiet", "loaded")}
+    traces = {path.stem.removeprefix("pairs-"): Calibration.read(path) for path in sorted(out.glob("pairs-equal*.jsonl"))}
     found: dict[str, object] = {
         "machine": sorted({str(trace.header["machine_id"]) for trace in traces.values()}),
         "rule": f"{PairedRule()}, tolerance {TOLERANCE:.0%}",
         "resampling": f"{resampled.DECISIONS} decisions of contiguous, overlapping windows of each trace",
-        "traces": {name: of_trace(trace.medians[KEY]) for name, trace in traces.items() if trace.seconds},
-        "decisions": {path.stem: _counted(path) for path in sorted(out.glob("decisions-*.jsonl"))},
+        "traces": {name: of_trace(trace) for name, trace in traces.items() if trace.seconds},
+        "decisions": {path.stem.removeprefix("decisions-"): _counted(path) for path in sorted(out.glob("decisions-*.jsonl"))},
     }
     (out / "calibration.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / "README.md").write_text(_page(found), encoding="utf-8")
     return found
 
 
-def _counted(path: Path) -> dict[str, object]:
+def _counted(path: Path) -> dict[str, Any]:
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     outcomes = Counter(str(line["outcome"]) for line in lines)
     interval = wilson(outcomes["fail"], len(lines))
@@ -189,21 +220,21 @@ def _page(found: dict[str, object]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=("record", "decide", "evaluate"))
-    parser.add_argument("what", nargs="?", choices=("quiet", "loaded", "equal", "busy"))
-    parser.add_argument("--minutes", type=float, default=30.0, help="nothing begins after so many")
+    parser.add_argument("task", choices=("decide", "evaluate"))
+    parser.add_argument("what", nargs="?", choices=("equal", "busy"), default="equal")
+    parser.add_argument("--minutes", type=float, default=30.0, help="no decision begins after so many")
     parser.add_argument("--count", type=int, default=60, help="decisions in all, those of earlier starts among them")
     parser.add_argument("--loaded", action="store_true", help="decide with a second process computing")
+    parser.add_argument("--fresh", action="store_true", help="each process imports everything anew")
+    parser.add_argument("--alone", action="store_true", help="processes one after the other, without turns")
+    parser.add_argument("--condition", default="not said", help="what else the machine did, in words")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "reference" / "calibration")
     asked = parser.parse_args()
-    if asked.task == "record" and asked.what in ("quiet", "loaded"):
-        record(asked.out, asked.what, asked.minutes)
-    elif asked.task == "decide" and asked.what in ("equal", "busy"):
-        decide(asked.out, asked.what, asked.count, asked.minutes, asked.loaded)
-    elif asked.task == "evaluate":
-        print(json.dumps(evaluate(asked.out), indent=1, ensure_ascii=False))
+    if asked.task == "decide":
+        asked.out.mkdir(parents=True, exist_ok=True)
+        decide(asked.out, asked)
     else:
-        parser.error("record quiet or loaded; decide equal or busy; evaluate")
+        print(json.dumps(evaluate(asked.out), indent=1, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def test_a_wrong_result_has_no_speed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert {record.status for record in broken} == {"failed"}
 
 
-@pytest.mark.parametrize("call", [0, 1, 20])
+@pytest.mark.parametrize("call", [0, 1, 15])  # the last is in the race: 13 calls come before it, and it has three at least
 def test_out_of_memory_is_a_failed_record_and_the_others_are_unharmed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:

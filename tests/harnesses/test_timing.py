@@ -15,6 +15,7 @@ from spikebench.derived.statistics import median_interval
 from spikebench.harnesses._timing import observe
 from spikebench.harnesses._timing.race import Race
 from spikebench.harnesses._timing.rule import Rule, Sample, Series, warm_up
+from spikebench.harnesses._timing.turns import LENGTH, Turns
 
 
 class World:
@@ -133,6 +134,69 @@ def test_one_that_breaks_leaves_and_the_others_go_on() -> None:
     race.run()
     assert list(race.failed) == ["bad"]
     assert race.series["good"].stopped == "converged"
+
+
+def in_turns(world: World, durations: dict[str, float], seconds: float, others: float = 5.0) -> Race[str]:
+    """A race whose every turn comes ``others`` seconds after the last one ended."""
+
+    def hand_over() -> None:
+        world.now += others
+        world.order.append("others")
+
+    turns = Turns(hand_over, world.clock)
+    calls = {name: world.call(repeat(each), name) for name, each in durations.items()}
+    race = Race(calls, Rule(seconds, precision=1.0, least=3, most=5), clock=world.clock, turns=turns)
+    race.run()
+    return race
+
+
+def test_turns_last_so_long_and_each_begins_with_a_call_that_does_not_count() -> None:
+    world = World()
+    race = in_turns(world, {"a": 0.011}, seconds=4.5 * LENGTH)
+    turns = " ".join(world.order).split("others ")[1:]
+    assert [len(turn.split()) for turn in turns] == [4, 4, 4, 4, 2]  # one call, then three that fill the turn
+    series = race.series["a"]
+    assert series.turns == [0, 3, 6, 9, 12]
+    assert len(series.samples) == 13
+    assert series.durations == pytest.approx([0.011] * 5)
+    assert series.stopped == "time"  # neither the precision of 1.0 nor the five calls at most have ended it
+
+
+def test_waiting_for_a_turn_is_nobodys_time() -> None:
+    counts = {others: len(in_turns(World(), {"a": 0.011}, 0.3, others).series["a"].turns) for others in (0.0, 1.0, 100.0)}
+    assert set(counts.values()) == {10}
+
+
+def test_a_call_that_fills_a_turn_is_not_made_twice_and_three_turns_are_the_least() -> None:
+    world = World()
+    race = in_turns(world, {"a": 10.0}, seconds=0.5)
+    assert race.series["a"].durations == [10.0] * 3
+    assert world.order == ["others", "a", "a", "others", "a", "others", "a"]  # how long it takes is not known before the first
+
+
+def test_all_contenders_of_a_race_share_its_turns() -> None:
+    world = World()
+    race = in_turns(world, {"a": 0.004, "b": 0.008}, seconds=0.3)
+    turns = [turn.split() for turn in " ".join(world.order).split("others ")[1:]]
+    assert all({"a", "b"} <= set(turn) for turn in turns)
+    assert len(race.series["a"].durations) == len(race.series["b"].durations) == len(turns)
+    assert race.series["b"].durations == pytest.approx([0.008] * len(turns))
+
+
+def test_one_that_breaks_at_the_beginning_of_a_turn_leaves() -> None:
+    world = World()
+    calls = iter([Sample(0.001), Sample(0.001)])
+
+    def breaks() -> Sample:
+        world.now += 0.02
+        return next(calls)
+
+    race = Race(
+        {"a": breaks, "b": world.call(repeat(0.02), "b")}, Rule(0.2), clock=world.clock, turns=Turns(lambda: None, world.clock)
+    )
+    race.run()
+    assert list(race.failed) == ["a"]
+    assert race.series["b"].stopped == "time"
 
 
 def test_spoiled_rounds_are_kept_but_left_out_of_the_median() -> None:

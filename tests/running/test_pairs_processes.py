@@ -1,5 +1,5 @@
-"""Processes of a side: their answers, their deaths, and that none outlives what started it. The child is a stub of a few
-lines."""
+"""Processes of a side: their answers, their turns, their deaths, and that none outlives what started it. What carries an order
+out is a stub of a few lines; all around it is the real thing."""
 
 from __future__ import annotations
 
@@ -8,17 +8,37 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 
 from spikebench.core.errors import InputError
 from spikebench.core.process import start_of
 from spikebench.running.pairs import processes
-from spikebench.running.pairs.processes import SideFailedError, ask, scratch_folder
+from spikebench.running.pairs.processes import Member, SideFailedError, abreast, ask, scratch_folder
 from spikebench.running.pairs.sides import Side
 
 ROOT = Path(__file__).resolve().parents[2]
+STUB = """
+import importlib.util, json, os, sys, time
+from pathlib import Path
+
+spec = importlib.util.spec_from_file_location("child", {real!r})
+child = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(child)
+
+def carry_out(file, hand_over):
+    order = json.loads(file.read_text())
+    def answer(found):
+        file.with_suffix(".answer").write_text(json.dumps(found))
+{body}
+
+child.carry_out = carry_out
+child.main()
+"""
 
 
 @pytest.fixture
@@ -26,18 +46,40 @@ def side(tmp_path: Path) -> Side:
     return Side("first", sys.executable, (), tmp_path / "s.yaml", "suite: s", tmp_path / "base")
 
 
+def stub(body: str) -> str:
+    lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
+    return STUB.format(real=str(ROOT / "spikebench" / "running" / "pairs" / "_child.py"), body=lines)
+
+
 def child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str) -> None:
+    """From now on orders are carried out by ``body``, which has ``order``, ``answer`` and ``hand_over``."""
     path = tmp_path / "child.py"
-    head = "import json, os, sys, time, pathlib\norder = pathlib.Path(sys.argv[1])\n"
-    path.write_text(f"{head}{body}\n")
+    path.write_text(stub(body))
     monkeypatch.setattr(processes, "CHILD", path)
+    monkeypatch.setattr(processes, "IMPORTED", ("json", "no_such_module"))
+
+
+@pytest.fixture
+def members(side: Side, tmp_path: Path) -> Iterator[dict[str, Member]]:
+    """Two of them."""
+    found = {name: Member(side, tmp_path, name) for name in ("a", "b")}
+    yield found
+    for member in found.values():
+        member.close()
+
+
+def carried_out(member: Member, order: Mapping[str, Any]) -> dict[str, Any]:
+    member.start(order, [])
+    assert not member.until_turn()
+    return member.answer()
 
 
 def test_an_answer_comes_back_with_what_was_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, side: Side) -> None:
-    child(monkeypatch, tmp_path, "order.with_suffix('.answer').write_text(json.dumps({'got': json.loads(order.read_text())}))")
+    child(monkeypatch, tmp_path, "answer({'got': order})")
     got = ask(side, {"task": "timing"}, [tmp_path], tmp_path)["got"]
     assert got == {
-        "task": "timing", "text": "suite: s", "suite": str(side.suite), "folder": str(side.folder), "roots": [str(tmp_path)],
+        "task": "timing", "abreast": False, "text": "suite: s", "suite": str(side.suite), "folder": str(side.folder),
+        "roots": [str(tmp_path)],
     }  # fmt: skip
     assert ask(side, {"task": "again"}, [], tmp_path)["got"]["task"] == "again"
 
@@ -45,7 +87,7 @@ def test_an_answer_comes_back_with_what_was_asked(monkeypatch: pytest.MonkeyPatc
 def test_what_the_child_finds_wrong_names_the_side_and_the_suite(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, side: Side
 ) -> None:
-    child(monkeypatch, tmp_path, "order.with_suffix('.answer').write_text(json.dumps({'error': 's.yaml:3:1: unknown stem'}))")
+    child(monkeypatch, tmp_path, "answer({'error': 's.yaml:3:1: unknown stem'})")
     with pytest.raises(InputError, match=r"first: .*s.yaml cannot be measured there: s.yaml:3:1: unknown stem"):
         ask(side, {}, [], tmp_path)
 
@@ -54,12 +96,72 @@ def test_what_the_child_finds_wrong_names_the_side_and_the_suite(
     ("body", "words"),
     [("sys.exit('no more memory')", "exit code 1 .*: no more memory"), ("os.kill(os.getpid(), 9)", "ended by SIGKILL")],
 )
-def test_a_child_that_dies_is_told_with_its_last_words(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, side: Side, body: str, words: str
+def test_a_process_that_dies_is_told_with_its_last_words_and_the_next_one_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, side: Side, members: dict[str, Member], body: str, words: str
 ) -> None:
-    child(monkeypatch, tmp_path, body)
+    child(monkeypatch, tmp_path, f"if order.get('well'):\n    answer({{}})\nelse:\n    {body}")
     with pytest.raises(SideFailedError, match=words):
-        ask(side, {}, [], tmp_path)
+        carried_out(members["a"], {})
+    assert carried_out(members["a"], {"well": True}) == {}
+
+
+def test_a_parent_that_dies_is_told_and_begun_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, members: dict[str, Member]
+) -> None:
+    child(monkeypatch, tmp_path, "if order.get('well'):\n    answer({})\nelse:\n    os.kill(os.getppid(), 9)\n    time.sleep(60)")
+    with pytest.raises(SideFailedError, match="ended by SIGKILL"):
+        carried_out(members["a"], {})
+    assert carried_out(members["a"], {"well": True}) == {}
+
+
+def test_every_order_is_carried_out_by_a_process_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, side: Side, members: dict[str, Member]
+) -> None:
+    """Forked from one parent, which has imported what it was told to; ``fresh``: each from its own."""
+    child(monkeypatch, tmp_path, "print('noise')\nanswer([os.getpid(), os.getppid(), 'json' in sys.modules])")
+    fresh = Member(side, tmp_path, "fresh", fresh=True)
+    kept, anew = ([carried_out(member, {}) for _ in range(2)] for member in (members["a"], fresh))
+    assert len({pid for pid, _, _ in kept + anew}) == 4
+    assert len({parent for _, parent, _ in kept}) == 1
+    assert len({parent for _, parent, _ in anew}) == 2
+    assert all(imported for _, _, imported in kept)
+
+
+def test_abreast_one_runs_at_a_time_and_turns_go_round_until_all_have_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, members: dict[str, Member]
+) -> None:
+    body = """
+log = open(order["log"], "a", buffering=1)
+for turn in range(order["turns"]):
+    hand_over()
+    log.write(f"{order['name']}{turn} begins\\n")
+    time.sleep(0.01)
+    log.write(f"{order['name']}{turn} ends\\n")
+answer({"abreast": order["abreast"]})
+"""
+    child(monkeypatch, tmp_path, body)
+    log = tmp_path / "log"
+    orders = {"b": {"name": "b", "turns": 9, "log": str(log)}, "a": {"name": "a", "turns": 6, "log": str(log)}}
+    abreast(members, orders, [], Random(1))
+    lines = [line.split() for line in log.read_text().splitlines()]
+    assert [word for _, word in lines] == ["begins", "ends"] * 15
+    turns = [name for name, word in lines if word == "begins"]
+    assert all(name == other for (name, _), (other, _) in zip(lines[::2], lines[1::2], strict=True))
+    rounds = [turns[i : i + 2] for i in range(0, 12, 2)]
+    assert [sorted(pair) for pair in rounds] == [[f"a{i}", f"b{i}"] for i in range(6)]
+    assert turns[12:] == ["b6", "b7", "b8"]
+    assert {pair[0][0] for pair in rounds} == {"a", "b"}, "neither of them always goes first"
+    assert all(members[name].answer() == {"abreast": True} for name in orders)
+
+
+def test_one_that_dies_abreast_does_not_keep_the_other_from_its_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, members: dict[str, Member]
+) -> None:
+    child(monkeypatch, tmp_path, "hand_over()\nif order['dies']:\n    os.kill(os.getpid(), 9)\nhand_over()\nanswer({})")
+    abreast(members, {"a": {"dies": True}, "b": {"dies": False}}, [], Random(1))
+    assert members["b"].answer() == {}
+    with pytest.raises(SideFailedError, match="SIGKILL"):
+        members["a"].answer()
 
 
 GATE = """
@@ -69,11 +171,7 @@ from spikebench.running.pairs import processes
 from spikebench.running.pairs.sides import Side
 
 with processes.scratch_folder() as scratch:
-    stub = scratch / "child.py"
-    source = processes.CHILD.read_text()
-    head, tail = source.split('if __name__ == "__main__":')
-    stub.write_text(head + "import time\\n_end_with_parent()\\nprint(os.getpid(), flush=True)\\ntime.sleep(100)\\n")
-    processes.CHILD = stub
+    processes.CHILD, processes.IMPORTED = Path(sys.argv[1]), ()
     print(scratch, flush=True)
     processes.ask(Side("x", sys.executable, (), Path("s"), "", scratch / "f"), {}, [], scratch)
 """
@@ -81,28 +179,31 @@ with processes.scratch_folder() as scratch:
 
 @pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_killed_half_way_nothing_is_left(tmp_path: Path, signal_: int) -> None:
-    """The child's own loop ends with its parent, whatever ended that; folders of the killed are swept by the next gate."""
+    """Both processes end with the gate, whatever ended that; folders of the killed are swept by the next gate."""
+    stubbed = tmp_path / "child.py"
+    stubbed.write_text(stub("print(os.getpid(), os.getppid(), flush=True)\ntime.sleep(100)"))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     # A background job of a shell ignores Ctrl-C, and so would all that it starts.
     gate = subprocess.Popen(
-        [sys.executable, "-c", GATE],
+        [sys.executable, "-c", GATE, str(stubbed)],
         stdout=subprocess.PIPE, text=True, env=environment,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     assert gate.stdout is not None
     scratch = Path(gate.stdout.readline().strip())
-    log = scratch / "0.log"
-    while not (log.is_file() and log.read_text().strip().isdigit()):
+    log = scratch / "one.log"
+    while not (log.is_file() and log.read_text().endswith("\n")):
         time.sleep(0.02)
         assert gate.poll() is None
-    pid = int(log.read_text())
+    pids = list(map(int, log.read_text().split()))
     gate.send_signal(signal_)
     gate.wait(20)
     for _ in range(500):
-        if start_of(pid) is None:
+        if not any(start_of(pid) for pid in pids):
             break
         time.sleep(0.02)
-    assert start_of(pid) is None
+    assert len(pids) == 2
+    assert [start_of(pid) for pid in pids] == [None, None]
     assert scratch.exists() == (signal_ == signal.SIGKILL)
 
 

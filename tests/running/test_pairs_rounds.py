@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
 
 from spikebench.derived.paired_rule import PairedRule
-from spikebench.reading.gate.timed import Key
+from spikebench.reading.gate.timed import Key, Medians, Timed
 from spikebench.running.pairs.rounds import Comparison, orders
 
 SMALL, LARGE = Key(0, "latency", (("batch_size", "1"),)), Key(0, "latency", (("batch_size", "32"),))
@@ -27,13 +27,18 @@ def machine(
     rng = np.random.default_rng(seed)
     asked: list[tuple[str, tuple[Key, ...]]] = []
 
-    def measure(side: str, keys: Sequence[Key]) -> dict[Key, float]:
+    def process(side: str, keys: Sequence[Key]) -> Timed:
         asked.append((side, tuple(keys)))
         found = keys or (SMALL, LARGE)
         spread = {SMALL: noise, LARGE: noise * restless}
-        return {key: 0.01 * (1 + slower.get((side, key), 0.0)) * math.exp(rng.normal(0, spread[key])) for key in found}
+        return {key: [0.01 * (1 + slower.get((side, key), 0.0)) * math.exp(rng.normal(0, spread[key]))] for key in found}
 
-    return measure, asked
+    return rounds_of(process), asked
+
+
+def rounds_of(process: Callable[[str, Sequence[Key]], Timed]) -> Callable[[Sequence[str], Sequence[Key]], Mapping[str, Timed]]:
+    """A round, side by side as they come."""
+    return lambda sides, keys: {side: process(side, keys) for side in sides}
 
 
 def compare(measure: Callable, sides: Sequence[str] = SIDES, **more: object) -> Comparison:
@@ -80,10 +85,10 @@ def test_the_control_sees_a_change_of_either_sign_between_equal_code() -> None:
 def test_drift_over_the_session_is_no_slow_down() -> None:
     calls = itertools.count()
 
-    def measure(side: str, keys: Sequence[Key]) -> dict[Key, float]:
-        return {SMALL: 0.01 * (1 + 0.004 * next(calls))}
+    def process(side: str, keys: Sequence[Key]) -> Timed:
+        return {SMALL: [0.01 * (1 + 0.004 * next(calls))]}
 
-    assert compare(measure, ("base", "new")).decisions[SMALL].outcome == "pass"
+    assert compare(rounds_of(process), ("base", "new")).decisions[SMALL].outcome == "pass"
 
 
 def test_time_that_is_up_ends_with_what_is_known() -> None:
@@ -105,12 +110,34 @@ def test_higher_is_better_turns_the_sign() -> None:
 
 
 def test_a_quantity_that_one_side_cannot_measure_is_not_decided() -> None:
-    def measure(side: str, keys: Sequence[Key]) -> dict[Key, float]:
-        return {SMALL: 0.01} if side == "base" else {SMALL: 0.01, LARGE: 0.02}
+    def process(side: str, keys: Sequence[Key]) -> Timed:
+        return {SMALL: [0.01]} if side == "base" else {SMALL: [0.01], LARGE: [0.02]}
 
-    found = compare(measure)
+    found = compare(rounds_of(process))
     assert set(found.decisions) == {SMALL}
     assert found.lost == {LARGE}
     assert found.rounds == 10
     with pytest.raises(ValueError, match="needs 10"):
         found.rule.decide(found.medians.differences(LARGE), FIVE)
+
+
+def test_turns_are_compared_place_by_place_so_that_what_the_machine_does_cancels() -> None:
+    """The machine halves its speed in the middle, at a moment that differs from round to round."""
+    rng = np.random.default_rng(1)
+    medians = Medians()
+    for _ in range(10):
+        halved = rng.integers(3, 12)
+        machine = np.where(np.arange(15) < halved, 1.0, 2.0)
+        medians.add({
+            "base": {SMALL: list(0.01 * machine * np.exp(rng.normal(0, 0.01, 15)))},
+            "new": {SMALL: list(0.0105 * machine[:14] * np.exp(rng.normal(0, 0.01, 14)))},  # one of them may take a turn less
+        })  # fmt: skip
+    assert np.allclose(medians.differences(SMALL), math.log(1.05), atol=0.015)
+    apart = [math.log(b / a) for a, b in zip(medians.values(0, SMALL), medians.values(1, SMALL), strict=True)]
+    assert np.std(apart) > 3 * np.std(medians.differences(SMALL))
+
+
+def test_a_side_that_knows_no_turns_is_compared_by_its_median() -> None:
+    medians = Medians()
+    medians.add({"base": {SMALL: [0.01]}, "new": {SMALL: [0.5, 0.02, 0.02]}})
+    assert medians.differences(SMALL) == pytest.approx([math.log(2)])

@@ -28,6 +28,7 @@ from spikebench.harnesses._timing.outcome import absent, let_go, reason_of, verd
 from spikebench.harnesses._timing.race import Race
 from spikebench.harnesses._timing.rule import Rule, Sample, Series, warm_up
 from spikebench.harnesses._timing.sample import flush, timed
+from spikebench.harnesses._timing.turns import current
 from spikebench.harnesses._ways.ways import SPIKINGJELLY, SPIKINGJELLYS
 
 COPY = Way("copy", "forward")
@@ -115,7 +116,7 @@ class Field:
             return timed(contender)
 
         rule = Rule(self.effort.seconds, self.effort.precision, least=50 if self.device.type == "cuda" else 10)
-        calls = Race({way: lambda c=c: call(c) for way, c in self.contenders.items()}, rule)  # type: ignore[misc]
+        calls = Race({way: lambda c=c: call(c) for way, c in self.contenders.items()}, rule, turns=current())  # type: ignore[misc]
         calls.run()
         self.series = {way: series for way, series in calls.series.items() if way not in calls.failed}
         for way, error in calls.failed.items():
@@ -147,8 +148,7 @@ class Field:
         series, conditions = self.series[way], self.point.conditions_of(way)
         floor = self.point.floor(way.phase)
         if metric is KERNEL_TIME:
-            samples = [sample.seconds for sample in series.samples]
-            return Record.of(metric, series.median, conditions=conditions, samples=samples, reason=self._reason(way))
+            return Record.of(metric, series.median, conditions=conditions, samples=series.durations, reason=self._reason(way))
         if metric is KERNEL_SPOILED:
             flags = [int(sample.spoiled) for sample in series.samples]
             return Record.of(metric, sum(flags), conditions=conditions, samples=flags)

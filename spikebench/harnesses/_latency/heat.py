@@ -28,6 +28,7 @@ from spikebench.harnesses._timing.outcome import absent, let_go, verdict
 from spikebench.harnesses._timing.race import Race
 from spikebench.harnesses._timing.rule import Rule, Sample, Series, warm_up
 from spikebench.harnesses._timing.sample import flush, timed
+from spikebench.harnesses._timing.turns import current
 from spikebench.harnesses._ways.contender import Contender, checkpointing_of, first_batch, settle
 from spikebench.harnesses._ways.ways import Way
 
@@ -101,14 +102,15 @@ class Field:
             observed.look()
             return sample
 
-        latencies = Race({way: lambda c=c: call(c) for way, c in self.contenders.items()}, rule)  # type: ignore[misc]
+        abreast = current()
+        latencies = Race({way: lambda c=c: call(c) for way, c in self.contenders.items()}, rule, turns=abreast)  # type: ignore[misc]
         latencies.run()
         for way, error in latencies.failed.items():
             yield from self._out(way, error)
         sizes = {way: _window_size(latencies.series[way].median) for way in self.contenders}
         windows = Race(
             {way: lambda c=c, n=sizes[way]: _window(c, n) for way, c in self.contenders.items()},  # type: ignore[misc]
-            Rule(math.inf, precision=0.0, least=WINDOWS, most=WINDOWS),
+            Rule(math.inf, precision=0.0, least=1, most=WINDOWS if abreast is None else 1),  # what is timed in turns is latency
         )
         windows.run()
         for way, error in windows.failed.items():
@@ -127,8 +129,7 @@ class Field:
     def _records(self, way: Way, calls: Series, windows: Series, size: int) -> Iterator[Record]:
         conditions = way.conditions(self.batch_size)
         remarks = [*self.remarks[way], verdict(calls)]
-        samples = [sample.seconds for sample in calls.samples]
-        yield Record.of(LATENCY, calls.median, conditions=conditions, samples=samples, reason="; ".join(remarks))
+        yield Record.of(LATENCY, calls.median, conditions=conditions, samples=calls.durations, reason="; ".join(remarks))
         flags = [int(sample.spoiled) for sample in calls.samples]
         yield Record.of(SPOILED, sum(flags), conditions=conditions, samples=flags)
         rates = [size * self.batch_size / sample.seconds for sample in windows.samples]

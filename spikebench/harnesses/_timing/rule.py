@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 from typing import Literal
 
@@ -42,10 +43,11 @@ class Rule:
 
 @dataclass
 class Series:
-    """The calls of one contender, in order."""
+    """The calls of one contender, in order. ``turns``: the places where turns begin, if it was timed in turns."""
 
     samples: list[Sample] = field(default_factory=list)
     stopped: Literal["", "converged", "time", "calls"] = ""
+    turns: list[int] = field(default_factory=list)
 
     @property
     def clean(self) -> list[float]:
@@ -56,6 +58,14 @@ class Series:
     @property
     def busy(self) -> bool:
         return self._too_few(sum(not sample.spoiled for sample in self.samples))
+
+    @property
+    def durations(self) -> list[float]:
+        """What a record keeps: the duration of every call; where turns were taken, each turn's median."""
+        if not self.turns:
+            return [sample.seconds for sample in self.samples]
+        parts = [self.samples[start:end] for start, end in pairwise([*self.turns, len(self.samples)])]
+        return [Series(part).median for part in parts if part]
 
     def _too_few(self, clean: int) -> bool:
         return 2 * clean < len(self.samples)

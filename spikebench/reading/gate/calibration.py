@@ -1,7 +1,7 @@
-"""What is known of a machine's noise: a trace of process medians, and what the gate on times can promise with it.
+"""What is known of a machine's noise: a trace of pairs of processes, and what the gate on times can promise with it.
 
-A trace is a JSON-lines file: a header, then one line a process. Lines are appended as they come, so nothing measured is lost; a
-torn last line is left out.
+A trace is a JSON-lines file: a header, then one line a pair. Lines are appended as they come, so nothing measured is lost; a torn
+last line is left out.
 """
 
 from __future__ import annotations
@@ -10,31 +10,36 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import median, stdev
 from typing import Any
 
 from spikebench.core.errors import InputError, StorageError, storage_errors
 from spikebench.core.json_text import parse
-from spikebench.derived.paired_rule import PairedRule
-from spikebench.derived.resampled import spread_of
-from spikebench.reading.gate.timed import Key
+from spikebench.derived.paired_rule import PairedRule, difference
+from spikebench.reading.gate.timed import Key, Timed
 
-SCHEMA = 1
-FEWEST = 20
-"""Processes below which a trace says nothing of a machine."""
+SCHEMA = 2
+"""1 held processes that were measured one after the other."""
+FEWEST = 10
+"""Pairs below which a trace says nothing of a machine."""
 Allowed = Callable[[Key, float], float]
 
 
 @dataclasses.dataclass
 class Calibration:
-    """One trace. ``header``: suite, machine_id, source_id, window (seconds) and condition (what else the machine did).
-    ``medians``: a quantity's process medians in order; ``seconds``: what each process took, its start with it."""
+    """One trace. ``header``: suite, machine_id, source_id, how processes are measured (window in seconds, alone, fresh) and,
+    where it is known, the condition (what else the machine did).
+
+    ``medians``: a quantity's process medians in order, two a pair; ``differences``: ln(second / first) of each pair, both of the
+    same code; ``seconds``: what each pair took, all told.
+    """
 
     path: Path
     header: Mapping[str, Any]
     medians: dict[Key, list[float]] = dataclasses.field(default_factory=dict)
+    differences: dict[Key, list[float]] = dataclasses.field(default_factory=dict)
     seconds: list[float] = dataclasses.field(default_factory=list)
 
     @classmethod
@@ -43,8 +48,8 @@ class Calibration:
         return folder / f"{suite}-{machine_id}.jsonl"
 
     @classmethod
-    def find(cls, folder: Path, suite: str, machine_id: str, window: float) -> Calibration | None:
-        """The calibration to go by; None where there is none, or one of another window or of too few processes.
+    def find(cls, folder: Path, suite: str, machine_id: str, protocol: Mapping[str, Any]) -> Calibration | None:
+        """The calibration to go by; None where there is none, or one of another ``protocol`` or of too few pairs.
 
         Raises StorageError for one that is damaged.
         """
@@ -52,7 +57,8 @@ class Calibration:
         if not path.is_file():
             return None
         found = cls.read(path)
-        return found if found.header.get("window") == window and len(found.seconds) >= FEWEST else None
+        same = all(found.header.get(name) == value for name, value in protocol.items())
+        return found if same and len(found.seconds) >= FEWEST else None
 
     @classmethod
     def read(cls, path: Path) -> Calibration:
@@ -65,17 +71,18 @@ class Calibration:
         for number, line in enumerate(lines[1:-1], 2):
             try:
                 entry = parse(line)
-                for cell, metric, conditions, value in entry["medians"]:
-                    found._take(Key(int(cell), str(metric), tuple(sorted(conditions.items()))), float(value))
+                for cell, metric, conditions, *pair in entry["pair"]:
+                    first, second = (list(map(float, times)) for times in pair)
+                    found._take(Key(int(cell), str(metric), tuple(sorted(conditions.items()))), first, second)
                 found.seconds.append(float(entry["seconds"]))
-            except (ValueError, TypeError, KeyError, AttributeError):
+            except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
                 raise StorageError(f"{path}:{number}: is no line of a calibration") from None
         return found
 
     @classmethod
     def begin(cls, path: Path, header: Mapping[str, Any]) -> Calibration:
         """Take up the trace at ``path`` where it was, or begin one. Raises InputError for one of other code, machine or
-        window."""
+        protocol."""
         header = {"schema": SCHEMA, "kind": "calibration", **header}
         if not path.exists():
             with storage_errors(path):
@@ -91,30 +98,31 @@ class Calibration:
             stream.truncate(whole.rfind(b"\n") + 1)
         return found
 
-    def add(self, medians: Mapping[Key, float], seconds: float) -> None:
-        """Append one process, on the disk when this returns. Raises StorageError."""
-        rows = [[key.cell, key.metric, dict(key.conditions), value] for key, value in medians.items()]
+    def add(self, first: Timed, second: Timed, seconds: float) -> None:
+        """Append one pair, on the disk when this returns: the quantities that both processes measured. Raises StorageError."""
+        shared = [key for key in first if key in second]
+        rows = [[key.cell, key.metric, dict(key.conditions), list(first[key]), list(second[key])] for key in shared]
         with storage_errors(self.path), self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"seconds": round(seconds, 3), "medians": rows}) + "\n")
+            stream.write(json.dumps({"seconds": round(seconds, 3), "pair": rows}) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
-        for key, value in medians.items():
-            self._take(key, value)
+        for key in shared:
+            self._take(key, first[key], second[key])
         self.seconds.append(seconds)
 
     def spread(self, key: Key) -> float:
-        """Standard deviation of the log ratio of two processes, one after the other."""
-        return spread_of(self.medians[key])
+        """Standard deviation of the differences of pairs."""
+        return stdev(self.differences[key])
 
     def rule(self, allowed: Allowed, seconds: float | None, sides: int) -> PairedRule:
         """As many pairs as the tolerances need here. Raises InputError naming those that cannot be held in ``seconds``, and what
         can.
 
-        A round takes one process of each of the ``sides``.
+        A round takes one process of each of the ``sides``, a pair two.
         """
         base = dataclasses.replace(PairedRule(), cells=max(1, len(self.medians)))
         found, refused = base, []
-        round_seconds = sides * median(self.seconds)
+        round_seconds = sides / 2 * median(self.seconds)
         most = math.inf if seconds is None else seconds / round_seconds
         for key, values in self.medians.items():
             tolerance = allowed(key, median(values))
@@ -132,7 +140,7 @@ class Calibration:
         return [
             f"{names.get(key.cell, key.cell)} {key.address}: {rule.first} to {rule.most} rounds find slow-downs from "
             f"{math.expm1(rule.detectable(self.spread(key), allowed(key, median(values)))):.1%} on (noise of a pair "
-            f"{self.spread(key):.1%}, of {len(values)} processes)"
+            f"{self.spread(key):.1%}, of {len(self.differences[key])} pairs)"
             for key, values in self.medians.items()
         ]
 
@@ -140,7 +148,7 @@ class Calibration:
         self, key: Key, base: PairedRule, rule: PairedRule | None, tolerance: float, most: float, round_seconds: float
     ) -> str:
         words = f"{key.address}: a tolerance of {math.expm1(tolerance):.3g} cannot be held on this machine"
-        noise = f"its noise from process to process is {self.spread(key):.1%}"
+        noise = f"its noise from pair to pair is {self.spread(key):.1%}"
         if rule is None:
             return f"{words}, however long it takes: {noise}"
         pairs = max(3, int(most))
@@ -150,8 +158,9 @@ class Calibration:
             f"{rule.most * round_seconds / 60:.0f} min; {pairs} rounds hold {math.expm1(holds):.1%}"
         )
 
-    def _take(self, key: Key, value: float) -> None:
-        self.medians.setdefault(key, []).append(value)
+    def _take(self, key: Key, first: Sequence[float], second: Sequence[float]) -> None:
+        self.medians.setdefault(key, []).extend((median(first), median(second)))
+        self.differences.setdefault(key, []).append(difference(first, second))
 
 
 def _header(path: Path, line: str) -> Mapping[str, Any]:

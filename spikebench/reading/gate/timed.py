@@ -1,4 +1,4 @@
-"""Process medians of the sides of a paired comparison, round by round."""
+"""What the processes of a paired comparison measured, round by round."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from spikebench.core.records import Selector
+from spikebench.derived.paired_rule import difference
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -24,45 +25,48 @@ class Key:
         return str(Selector(self.metric, dict(self.conditions)))
 
 
+Timed = Mapping[Key, Sequence[float]]
+"""Of one process: the median of each of its turns; one alone where it was measured without turns."""
+
+
 @dataclasses.dataclass
 class Medians:
-    """``rounds``: each side's medians, base first, then new, then, with a control, new again."""
+    """``rounds``: what each side's process measured, base first, then new, then, with a control, new again."""
 
-    rounds: list[Mapping[str, Mapping[Key, float]]] = dataclasses.field(default_factory=list)
+    rounds: list[Mapping[str, Timed]] = dataclasses.field(default_factory=list)
     worse: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Metric -> -1 where higher is better, so that a positive difference always is a worsening."""
 
-    def add(self, sides: Mapping[str, Mapping[Key, float]]) -> None:
+    def add(self, sides: Mapping[str, Timed]) -> None:
         self.rounds.append(sides)
 
     def quantities(self) -> list[Key]:
         """In the order of the cells."""
-        return sorted({key for sides in self.rounds for medians in sides.values() for key in medians})
+        return sorted({key for sides in self.rounds for times in sides.values() for key in times})
 
     def values(self, place: int, key: Key) -> list[float]:
-        """One side's medians of the rounds in which every side has one; sides are numbered as they stand."""
-        return [list(sides.values())[place][key] for sides in self.rounds if all(key in side for side in sides.values())]
+        """One side's process medians in the rounds in which every side has one; sides are numbered as they stand."""
+        return [median(row[place]) for row in self._rows(key)]
 
     def median(self, side: str, key: Key) -> float:
-        return median(sides[side][key] for sides in self.rounds if key in sides.get(side, {}))
+        return median(median(sides[side][key]) for sides in self.rounds if key in sides.get(side, {}))
 
     def new(self, key: Key) -> list[float]:
-        """All medians of the new code, the control's too."""
+        """All process medians of the new code, the control's too."""
         places = len(self.rounds[0]) if self.rounds else 0
         return [value for place in range(1, places) for value in self.values(place, key)]
 
     def differences(self, key: Key) -> list[float]:
-        """ln(new / base) of every round; new is the geometric mean of its two runs where there is a control."""
-        logs = self._logs(key)
-        return [self._sign(key) * (math.fsum(row[1:]) / len(row[1:]) - row[0]) for row in logs]
+        """ln(new / base) of every round; new is the mean of its two runs where there is a control."""
+        return [self._sign(key) * math.fsum(difference(base, new) for new in news) / len(news) for base, *news in self._rows(key)]
 
     def control(self, key: Key) -> list[float]:
         """ln(new again / new) of every round."""
-        return [self._sign(key) * (row[2] - row[1]) for row in self._logs(key)]
+        return [self._sign(key) * difference(row[1], row[2]) for row in self._rows(key)]
 
-    def _logs(self, key: Key) -> Sequence[Sequence[float]]:
-        places = len(self.rounds[0]) if self.rounds else 0
-        return [[math.log(value) for value in row] for row in zip(*(self.values(p, key) for p in range(places)), strict=True)]
+    def _rows(self, key: Key) -> list[list[Sequence[float]]]:
+        """Round by round what each side measured, of the rounds in which every side did."""
+        return [[side[key] for side in sides.values()] for sides in self.rounds if all(key in side for side in sides.values())]
 
     def _sign(self, key: Key) -> float:
         return self.worse.get(key.metric, 1.0)

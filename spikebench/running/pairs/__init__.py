@@ -1,1 +1,1 @@
-"""Two versions of the code measured in turns, each time in a fresh process: what the gate on speed rests on."""
+"""Two versions of the code measured abreast, each time in new processes that take turns: what the gate on speed rests on."""

@@ -1,18 +1,26 @@
-"""What one fresh process does: a file that any version of spikebench can be made to run, so it is named by its path.
+"""What the processes of a side do: a file that any version of spikebench can be made to run, so it is named by its path.
 
-``python -P _child.py ORDER`` reads an order (JSON) and writes an answer (JSON) beside it. It asks the version that it finds for
-no more than what ``run`` has always been made of: reading a suite, its cells and jobs, and executing a job.
+``python -P _child.py [MODULE...]`` imports the modules, runs nothing, says ``ready``, and then reads lines: each names an order
+(JSON), which a process of its own, forked from this one, carries out and answers (JSON beside it). It asks the version that it
+finds for no more than what ``run`` has always been made of: reading a suite, its cells and jobs, and executing a job.
+
+Lines on standard output, all that is ever there: ``ready``; ``turn`` where the process lets others have theirs, and waits for a
+line ``go``; ``ended CODE``. What libraries print goes to standard error. Where processes cannot be forked, the order is carried
+out here, and this process ends with it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
+import queue
 import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +28,37 @@ PR_SET_PDEATHSIG = 1
 """linux: include/uapi/linux/prctl.h."""
 FIRST = ("first_call",)
 """Times of a single call: no median, so nothing that pairs could decide."""
+CAN_FORK = sys.platform == "linux"
+"""Elsewhere system libraries may have threads that a fork loses."""
 
 
 def main() -> None:
+    say = _standard_output()
     _end_with_parent()
-    order_file = Path(sys.argv[1])
+    for name in sys.argv[1:]:
+        try:
+            importlib.import_module(name)
+        except ImportError:  # a version without it, or without what it needs: the order that needs it will say so
+            continue
+    say("ready")
+    while line := _line():
+        if not CAN_FORK:
+            carry_out(Path(line), _turns(say))
+            return
+        pid = os.fork()
+        if pid == 0:
+            _end_with_parent()
+            carry_out(Path(line), _turns(say))
+            sys.stderr.flush()
+            os._exit(0)
+        say(f"ended {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}")
+
+
+def carry_out(order_file: Path, hand_over: Callable[[], None]) -> None:
+    """Answer one order."""
     order = json.loads(order_file.read_text(encoding="utf-8"))
     try:
-        answer = {"timing": _time, "counting": _count}[order["task"]](order)
+        answer = {"timing": _time, "counting": _count}[order["task"]]({**order, "hand_over": hand_over})
     except ImportError as error:
         answer = {"error": f"{sys.executable} cannot import what it needs: {error}"}
     except Exception as error:
@@ -36,6 +67,46 @@ def main() -> None:
     part = order_file.with_suffix(".part")
     part.write_text(json.dumps(answer), encoding="utf-8")
     part.rename(order_file.with_suffix(".answer"))
+
+
+def _standard_output() -> Callable[[str], None]:
+    """Lines to whoever started this; from now on all that is printed goes to standard error."""
+    out = os.dup(1)
+    os.dup2(2, 1)
+
+    def say(line: str) -> None:
+        os.write(out, f"{line}\n".encode())
+
+    return say
+
+
+def _line() -> str:
+    """The next line of standard input, "" at its end; not a byte beyond it is read, since the process that is forked reads on."""
+    line = b""
+    while byte := os.read(0, 1):
+        if byte == b"\n":
+            break
+        line += byte
+    return line.decode()
+
+
+def _turns(say: Callable[[str], None]) -> Callable[[], None]:
+    """What lets the others have their turns. One thread reads standard input all the time: when it closes, whatever ended the
+    parent, nobody waits for an answer."""
+    goes: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def watch() -> None:
+        while _line():
+            goes.put(None)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+    def hand_over() -> None:
+        say("turn")
+        goes.get()
+
+    return hand_over
 
 
 def _count(order: dict[str, Any]) -> dict[str, Any]:
@@ -58,28 +129,43 @@ def _count(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _time(order: dict[str, Any]) -> dict[str, Any]:
-    """The medians of the timing jobs that are asked for, each measured for ``window`` seconds."""
+    """The times of the timing jobs that are asked for, each measured for ``window`` seconds: of every turn, where turns were
+    taken, else one median."""
     from spikebench.core.cells import Job
     from spikebench.core.choice import Choice
 
     suite, jobs = _suite(order)
     folder = _folder(suite, order)
-    medians: list[list[Any]] = []
+    taken = _take_turns(order["hand_over"]) if order["abreast"] else lambda: 0
+    times: list[list[Any]] = []
     failures: dict[str, str] = {}
     for cell, place in order["jobs"]:
         job = jobs[cell, place]
         options = dict(job.harness.options)
         if hasattr(job.harness.resolve("harnesses"), "seconds"):
             options["seconds"] = order["window"]
+        before = taken()
         records, reason = _run(Job(job.cell, Choice(job.harness.name, options), job.device), folder / "results")
+        in_turns = taken() > before
         if reason:
             failures[job.harness.name] = reason
         for record in records:
             if record.unit == "s" and record.value and not record.scope and record.metric not in FIRST:
                 # How memory is allocated is the same on both sides, and a version that does not know it does not say it.
                 conditions = {name: str(value) for name, value in record.conditions.items() if name != "malloc"}
-                medians.append([cell, record.metric, conditions, float(record.value)])
-    return {"medians": medians, "failures": failures}
+                values = record.samples if in_turns and record.samples else [record.value]
+                times.append([cell, record.metric, conditions, list(map(float, values))])
+    return {"times": times, "failures": failures}
+
+
+def _take_turns(hand_over: Callable[[], None]) -> Callable[[], int]:
+    """How many turns were taken so far; none ever, where this version knows of none."""
+    try:
+        from spikebench.harnesses._timing import turns
+    except ImportError:
+        return lambda: 0
+    joined = turns.join(hand_over)
+    return lambda: joined.taken
 
 
 def _suite(order: dict[str, Any]) -> tuple[Any, dict[tuple[int, int], Any]]:
@@ -180,19 +266,12 @@ def _words(error: Exception) -> str:
 
 
 def _end_with_parent() -> None:
-    """The parent holds the other end of standard input; when that closes, whatever ended it, nobody waits for an answer. Linux is
-    asked to kill this process at once: on a loaded machine a thread may wait long for its turn."""
+    """Linux is asked to kill this process at once when its parent ends: where the machine is loaded, a thread may wait long for
+    its turn."""
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    def watch() -> None:
-        while os.read(0, 4096):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""One fresh process of a side: ended with this one, however that ends, and its answer read."""
+"""Processes of the sides: started, given turns, ended with this one however that ends, and their answers read."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from spikebench.core.errors import InputError, SpikebenchError
@@ -21,6 +23,8 @@ from spikebench.running.pairs.sides import Side
 CHILD = Path(__file__).with_name("_child.py")
 PREFIX = "spikebench-pairs-"
 GRACE = 5.0
+IMPORTED = ("torch", "numba", "spikebench.running.jobs.execute", "spikebench.harnesses._latency.heat")
+"""What takes long to import and runs nothing, so that processes can be forked when it is there."""
 
 
 class SideFailedError(SpikebenchError):
@@ -29,36 +33,131 @@ class SideFailedError(SpikebenchError):
     exit_code = 4
 
 
-def ask(side: Side, order: Mapping[str, Any], roots: list[Path], scratch: Path) -> dict[str, Any]:
-    """Run a child on this side and return its answer. Its standard error comes with the message where it dies.
+class Member:
+    """One place in a comparison: a parent that has imported IMPORTED from its side, and the process of one order at a time.
 
-    Raises InputError for what the child finds wrong (a suite that does not load on its side), SideFailedError where it dies.
+    ``fresh``: every order gets a parent of its own, so that nothing but files is shared by two of them.
     """
-    number = len(list(scratch.glob("*.order")))
-    path = scratch / f"{number}.order"
-    whole = {
-        **order, "text": side.text, "suite": str(side.suite), "folder": str(side.folder), "roots": list(map(str, roots)),
-    }  # fmt: skip
-    path.write_text(json.dumps(whole), encoding="utf-8")
-    with (scratch / f"{number}.log").open("w+b") as log:
-        process = subprocess.Popen(
-            [side.python, "-P", str(CHILD), str(path)], stdin=subprocess.PIPE, stdout=log, stderr=log, env=side.environment()
-        )
-        try:
-            process.wait()
-        finally:
-            end(process)
-        log.seek(0)
-        said = log.read().decode("utf-8", "replace").strip().splitlines()
-    answer_file = path.with_suffix(".answer")
-    if not answer_file.is_file():
-        code = process.returncode
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        raise SideFailedError(f"{side.name}: its process {how} without an answer{': ' + said[-1] if said else ''}")
-    answer: dict[str, Any] = json.loads(answer_file.read_text(encoding="utf-8"))
-    if "error" in answer:
-        raise InputError(f"{side.name}: {side.suite} cannot be measured there: {answer['error']}")
-    return answer
+
+    def __init__(self, side: Side, scratch: Path, name: str = "", fresh: bool = False) -> None:
+        self.side, self.scratch, self.fresh = side, scratch, fresh
+        self._log = scratch / f"{name or 'one'}.log"
+        self._parent: subprocess.Popen[bytes] | None = None
+        self._order = scratch
+        self._code = 0
+
+    def start(self, order: Mapping[str, Any], roots: list[Path]) -> None:
+        """Hand over an order: its process runs from now on."""
+        side = self.side
+        self._order = self.scratch / f"{len(list(self.scratch.glob('*.order')))}.order"
+        whole = {
+            "abreast": False, **order, "text": side.text, "suite": str(side.suite), "folder": str(side.folder),
+            "roots": list(map(str, roots)),
+        }  # fmt: skip
+        self._order.write_text(json.dumps(whole), encoding="utf-8")
+        self.ready()
+        self._say(str(self._order))
+
+    def ready(self) -> None:
+        """See that its parent is there and has imported what it should."""
+        if self._parent is None or self._parent.poll() is not None:
+            self.close()
+            self._begin()
+
+    def go(self) -> None:
+        """Its turn."""
+        self._say("go")
+
+    def until_turn(self) -> bool:
+        """Wait until it lets the others have their turns (True), or has ended (False)."""
+        line = self._hear()
+        if line == "turn":
+            return True
+        if line.startswith("ended "):
+            self._code = int(line.removeprefix("ended "))
+        elif self._parent is not None:
+            self._code = self._parent.wait()
+        if self.fresh:
+            self.close()
+        return False
+
+    def answer(self) -> dict[str, Any]:
+        """Of the order that has ended. Standard error comes with the message where it died.
+
+        Raises InputError for what was found wrong (a suite that does not load on its side), SideFailedError where it died.
+        """
+        side, file = self.side, self._order.with_suffix(".answer")
+        if not file.is_file():
+            how = f"was ended by {signal.Signals(-self._code).name}" if self._code < 0 else f"ended with exit code {self._code}"
+            said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise SideFailedError(f"{side.name}: its process {how} without an answer{': ' + said[-1] if said else ''}")
+        answer: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if "error" in answer:
+            raise InputError(f"{side.name}: {side.suite} cannot be measured there: {answer['error']}")
+        return answer
+
+    def close(self) -> None:
+        """See that its processes are gone."""
+        if self._parent is not None:
+            end(self._parent)
+        self._parent = None
+
+    def _begin(self) -> None:
+        with self._log.open("wb") as log:
+            self._parent = subprocess.Popen(
+                [self.side.python, "-P", str(CHILD), *IMPORTED],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=self.side.environment(),
+            )  # fmt: skip
+        self._hear()
+
+    def _say(self, line: str) -> None:
+        assert self._parent is not None
+        assert self._parent.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has died: what is heard next says so
+            self._parent.stdin.write(f"{line}\n".encode())
+            self._parent.stdin.flush()
+
+    def _hear(self) -> str:
+        assert self._parent is not None
+        assert self._parent.stdout is not None
+        return self._parent.stdout.readline().decode().strip()
+
+
+def ask(side: Side, order: Mapping[str, Any], roots: list[Path], scratch: Path) -> dict[str, Any]:
+    """Have one order carried out by a fresh process; see ``Member.answer``."""
+    member = Member(side, scratch)
+    try:
+        member.start(order, roots)
+        while member.until_turn():
+            member.go()
+        return member.answer()
+    finally:
+        member.close()
+
+
+def abreast(
+    members: Mapping[str, Member],
+    orders: Mapping[str, Mapping[str, Any]],
+    roots: list[Path],
+    random: Random,
+    turns: bool = True,
+) -> None:
+    """Have an order of each member carried out at the same time, in turns: never two of them run at once.
+
+    Each first comes as far as it does without a turn, one after the other; then the turns go round, each round in another order.
+    """
+    for name in orders:
+        members[name].ready()
+    waiting = []
+    for name, order in orders.items():
+        members[name].start({**order, "abreast": turns}, roots)
+        if members[name].until_turn():
+            waiting.append(name)
+    while waiting:
+        for name in random.sample(waiting, len(waiting)):
+            members[name].go()
+            if not members[name].until_turn():
+                waiting.remove(name)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -70,8 +169,10 @@ def end(process: subprocess.Popen[bytes]) -> None:
                 process.wait(GRACE)
             except subprocess.TimeoutExpired:
                 continue
-    if process.stdin is not None:
-        process.stdin.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Rounds of a comparison: every side measured once, in balanced random order, until each quantity is decided or time is up."""
+"""Rounds of a comparison: a process of every side, in balanced random order, until each quantity is decided or time is up."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from random import Random
 from statistics import stdev
 
 from spikebench.derived.paired_rule import Decision, PairedRule
-from spikebench.reading.gate.timed import Key, Medians
+from spikebench.reading.gate.timed import Key, Medians, Timed
 
-Measure = Callable[[str, Sequence[Key]], Mapping[Key, float]]
-"""A side's name and the quantities still open (none: all) to one process's medians."""
+Measure = Callable[[Sequence[str], Sequence[Key]], Mapping[str, Timed]]
+"""The sides in this round's order and the quantities still open (none: all) to the times of one process a side."""
 Allowed = Callable[[Key, float], float]
 """A quantity and its base value to the tolerance as a logarithm."""
 
@@ -79,8 +79,7 @@ class Comparison:
         return {key: stdev(values) for key, values in found.items() if len(values) > 2}
 
     def _round(self, order: Sequence[str]) -> None:
-        wanted = self.open
-        found = {side: dict(self.measure(side, wanted)) for side in order}
+        found = self.measure(order, self.open)
         self.medians.add({side: found[side] for side in self.sides})
         self.rounds += 1
         self.rule = dataclasses.replace(self.rule, cells=max(1, len(self.medians.quantities())))

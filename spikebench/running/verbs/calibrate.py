@@ -1,4 +1,4 @@
-"""What ``check SUITE --calibrate`` does: record process medians on this machine, and say what the gate on times can hold here."""
+"""What ``check SUITE --calibrate`` does: record pairs of processes here, and say what the gate on times can hold."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ from spikebench.running.pairs.against import Sides, project_root
 from spikebench.running.pairs.processes import ask, scratch_folder
 from spikebench.running.pairs.rounds import Measure
 from spikebench.running.pairs.sides import suite_text, this_side
-from spikebench.running.verbs.check_pairs import NEW, NOTHING_TIMED, Effort, Measuring, Metrics, names_of
+from spikebench.running.verbs.check_pairs import AGAIN, NEW, NOTHING_TIMED, Effort, Measuring, Metrics, names_of
 
 SECONDS = 20 * 60.0
 """How long a calibration takes where nothing is said."""
-ENOUGH = 600
-"""Processes after which it ends by itself."""
+ENOUGH = 300
+"""Pairs after which it ends by itself."""
 DECISIONS = 400
+PAIR = (NEW, AGAIN)
 
 
 def calibrate(path: Path, effort: Effort) -> Document:
     """Add to this machine's trace of the suite for as long as it is given, and evaluate all of it. An interrupted calibration has
-    kept every process; the same command goes on.
+    kept every pair; the same command goes on.
 
-    Raises InputError for a suite that times nothing, and for a trace of other code or another window.
+    Raises InputError for a suite that times nothing, and for a trace of other code or another protocol.
     """
     suite = load(path, rules)
     console = standard_error()
@@ -49,24 +50,25 @@ def calibrate(path: Path, effort: Effort) -> Document:
         if not counted["timing"]:
             raise InputError(f"{path}: {NOTHING_TIMED}")
         source = counted["source"]["source_id"]
-        header = {"suite": suite.name, "machine_id": counted["machine_id"], "source_id": source, "window": effort.window}
+        header = {"suite": suite.name, "machine_id": counted["machine_id"], "source_id": source, **effort.protocol}
         trace = Calibration.begin(Calibration.at(effort.calibrations, suite.name, counted["machine_id"]), header)
         names = names_of(suite, load_results(side.folder / "results"))
-        measure = Measuring({NEW: (side, counted)}, Sides(side, side, ()), effort, scratch)
-        record(trace, measure, effort.seconds or SECONDS, console)
+        with Measuring(dict.fromkeys(PAIR, (side, counted)), Sides(side, side, ()), effort, scratch) as measure:
+            record(trace, measure, effort.seconds or SECONDS, console)
     times = Times(Medians(), {}, {}, PairedRule(), Tolerances.parse(suite.check), Metrics(), names, {})
     return evaluation(trace, times.allowed, names)
 
 
 def record(trace: Calibration, measure: Measure, seconds: float, console: Any) -> None:
-    """One process after another, each appended at once, until the time is up or there are enough."""
+    """One pair after another, each appended at once, until the time is up or there are enough."""
     end = time.monotonic() + seconds
     while len(trace.seconds) < ENOUGH and time.monotonic() < end:
         begun = time.monotonic()
-        trace.add(measure(NEW, ()), time.monotonic() - begun)
+        found = measure(PAIR if len(trace.seconds) % 2 else PAIR[::-1], ())
+        trace.add(found[NEW], found[AGAIN], time.monotonic() - begun)
         if len(trace.seconds) % 10 == 0:
             left = max(0.0, end - time.monotonic())
-            console.print(f"{len(trace.seconds)} of {ENOUGH} processes, {left / 60:.0f} min left", soft_wrap=True)
+            console.print(f"{len(trace.seconds)} of {ENOUGH} pairs, {left / 60:.0f} min left", soft_wrap=True)
 
 
 def evaluation(trace: Calibration, allowed: Allowed, names: dict[int, str]) -> Document:
@@ -82,14 +84,14 @@ def evaluation(trace: Calibration, allowed: Allowed, names: dict[int, str]) -> D
         Column("pairs", "pairs that it needs", Display(decimals=0)),
     )
     blocks: list[Block] = [
-        Text(f"{len(trace.seconds)} processes of {median(trace.seconds):.1f} s, kept in {trace.path}")
+        Text(f"{len(trace.seconds)} pairs of {median(trace.seconds):.1f} s, kept in {trace.path}")
         if trace.seconds
-        else Text("the time was up before one process had measured")
+        else Text("the time was up before one pair had been measured")
     ]
     if len(trace.seconds) < FEWEST:
-        blocks.append(Text(f"the gate goes by a calibration of {FEWEST} processes or more", "warning"))
+        blocks.append(Text(f"the gate goes by a calibration of {FEWEST} pairs or more", "warning"))
     else:
-        rows = [_row(trace, key, allowed, names) for key in trace.medians if len(trace.medians[key]) >= FEWEST]
+        rows = [_row(trace, key, allowed, names) for key in trace.differences if len(trace.differences[key]) >= FEWEST]
         how = (
             f"{DECISIONS} decisions resampled from contiguous windows of the trace, which overlap: "
             "the rates describe this trace. A noisy hour is not in it unless it was there when it was recorded"
@@ -99,22 +101,21 @@ def evaluation(trace: Calibration, allowed: Allowed, names: dict[int, str]) -> D
 
 
 def _row(trace: Calibration, key: Key, allowed: Allowed, names: dict[int, str]) -> Row:
-    medians = trace.medians[key]
-    tolerance = allowed(key, median(medians))
+    tolerance = allowed(key, median(trace.medians[key]))
     spread = trace.spread(key)
     rule = PairedRule(cells=len(trace.medians))
     needed = rule.for_tolerance(spread, tolerance)
     cells: list[Cell] = [Label(str(names.get(key.cell, key.cell))), Label(key.address), Number(spread)]
-    cells += _rates(medians, needed or rule, tolerance)
+    cells += _rates(trace.differences[key], needed or rule, tolerance)
     cells += [Number(math.expm1(tolerance)), Absent() if needed is None else Number(needed.most)]
     return Row(tuple(cells))
 
 
-def _rates(medians: Sequence[float], rule: PairedRule, tolerance: float) -> list[Cell]:
+def _rates(differences: Sequence[float], rule: PairedRule, tolerance: float) -> list[Cell]:
     """False alarms, no verdict, and the smallest slow-down; absent where the trace is shorter than one decision."""
-    if len(medians) < 2 * rule.most:
+    if len(differences) < rule.most:
         return [Absent(), Absent(), Absent()]
-    found = resampled.outcomes(medians, rule, tolerance, decisions=DECISIONS)
-    smallest = resampled.smallest_found(medians, rule, tolerance, decisions=DECISIONS)
+    found = resampled.outcomes(differences, rule, tolerance, decisions=DECISIONS)
+    smallest = resampled.smallest_found(differences, rule, tolerance, decisions=DECISIONS)
     rates: list[Cell] = [Number(found[outcome] / DECISIONS) for outcome in ("fail", "inconclusive")]
     return [*rates, Absent() if smallest is None else Number(smallest)]

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from spikebench.core.console import standard_error
@@ -19,13 +20,13 @@ from spikebench.reading.gate.calibration import Calibration
 from spikebench.reading.gate.check import Gate, check
 from spikebench.reading.gate.moved import work
 from spikebench.reading.gate.paired import DEFAULT, Times
-from spikebench.reading.gate.timed import Key, Medians
+from spikebench.reading.gate.timed import Key, Medians, Timed
 from spikebench.reading.gate.tolerances import Tolerances
 from spikebench.reading.model.frame import Frame, load_results
 from spikebench.reading.reports.document import Block
 from spikebench.running.jobs import rules
 from spikebench.running.pairs.against import Other, Sides, prepare
-from spikebench.running.pairs.processes import SideFailedError, ask, scratch_folder
+from spikebench.running.pairs.processes import Member, SideFailedError, abreast, ask, scratch_folder
 from spikebench.running.pairs.rounds import Comparison
 from spikebench.running.pairs.sides import Side, check_origins
 
@@ -38,11 +39,20 @@ NOTHING_TIMED = "the suite times nothing, so nothing was measured in pairs: `lat
 @dataclasses.dataclass(frozen=True, slots=True)
 class Effort:
     """``seconds``: in which rounds begin; None: as many as the rule asks. ``window``: seconds that one process measures each
-    timing job. ``calibrations``: the folder where calibrations are kept. Raises InputError for a window below LEAST_WINDOW."""
+    timing job. ``calibrations``: the folder where calibrations are kept. ``alone``: processes are timed one after the other, not
+    abreast, where memory holds no more than one. ``fresh``: each process imports everything anew instead of being forked.
+    Raises InputError for a window below LEAST_WINDOW."""
 
     seconds: float | None = None
     window: float = 0.5
     calibrations: Path = Path("results/calibration")
+    alone: bool = False
+    fresh: bool = False
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """How a process is measured: a calibration holds for no other way."""
+        return {"window": self.window, "alone": self.alone, "fresh": self.fresh}
 
     def __post_init__(self) -> None:
         if not self.window >= LEAST_WINDOW:
@@ -92,18 +102,18 @@ def _times(
     here, there = counted[sides.new.folder], counted[sides.base.folder]
     names = names_of(suite, new)
     tolerances = Tolerances.parse(suite.check)
-    calibration = Calibration.find(effort.calibrations, suite.name, str(here["machine_id"]), effort.window)
+    calibration = Calibration.find(effort.calibrations, suite.name, str(here["machine_id"]), effort.protocol)
     blank = Times(Medians(), {}, {}, PairedRule(), tolerances, Metrics(), names, {})
     rule = calibration.rule(blank.allowed, effort.seconds, len((BASE, NEW, AGAIN))) if calibration else PairedRule()
     for line in calibration.before(rule, blank.allowed, names) if calibration else _uncalibrated(blank, rule):
         console.print(line, soft_wrap=True)
     people = {BASE: sides.base, NEW: sides.new, AGAIN: sides.new}
-    measure = Measuring({name: (side, counted[side.folder]) for name, side in people.items()}, sides, effort, scratch)
-    comparison = Comparison(
-        (BASE, NEW, AGAIN), measure, rule, blank.allowed, effort.seconds or float("inf"),
-        tell=lambda done, planned, seconds: console.print(f"round {done} of {planned}, {seconds:.0f} s", soft_wrap=True),
-    )  # fmt: skip
-    comparison.run()
+    with Measuring({name: (side, counted[side.folder]) for name, side in people.items()}, sides, effort, scratch) as measure:
+        comparison = Comparison(
+            (BASE, NEW, AGAIN), measure, rule, blank.allowed, effort.seconds or float("inf"),
+            tell=lambda done, planned, seconds: console.print(f"round {done} of {planned}, {seconds:.0f} s", soft_wrap=True),
+        )  # fmt: skip
+        comparison.run()
     ended = f"the time given was up after {comparison.rounds} rounds" if comparison.out_of_time else ""
     reasons = dict.fromkeys(str(reason) for side in (there, here) for reason in side["work"])
     before, after = (load_results(side.folder / "work") for side in (sides.base, sides.new))
@@ -115,25 +125,42 @@ def _times(
     )  # fmt: skip
 
 
-@dataclasses.dataclass
 class Measuring:
-    """Runs one fresh process for a side's name; see ``rounds.Measure``."""
+    """Runs a process for each name of a round, abreast unless ``effort.alone``; see ``rounds.Measure``. Leaving the block ends
+    all of them."""
 
-    people: Mapping[str, tuple[Side, Mapping[str, Any]]]
-    sides: Sides
-    effort: Effort
-    scratch: Path
+    def __init__(
+        self, people: Mapping[str, tuple[Side, Mapping[str, Any]]], sides: Sides, effort: Effort, scratch: Path, seed: int = 0
+    ) -> None:
+        self.people, self.sides, self.effort = people, sides, effort
+        self.members = {name: Member(side, scratch, name, effort.fresh) for name, (side, _) in people.items()}
+        self.random = Random(seed)
 
-    def __call__(self, name: str, keys: Sequence[Key]) -> Mapping[Key, float]:
-        side, counted = self.people[name]
+    def __enter__(self) -> Measuring:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for member in self.members.values():
+            member.close()
+
+    def __call__(self, names: Sequence[str], keys: Sequence[Key]) -> Mapping[str, Timed]:
+        orders = {name: self._order(name, keys) for name in names}
+        for together in [{name: orders[name]} for name in names] if self.effort.alone else [orders]:
+            abreast(self.members, together, self.sides.roots, self.random, turns=not self.effort.alone)
+        return {name: self._timed(name) for name in names}
+
+    def _order(self, name: str, keys: Sequence[Key]) -> dict[str, Any]:
         cells = {key.cell for key in keys}
-        jobs = [[cell, place] for cell, place, _ in counted["timing"] if not cells or cell in cells]
-        order = {"task": "timing", "jobs": jobs, "window": self.effort.window}
-        answer = ask(side, order, self.sides.roots, self.scratch)
-        found = {Key(cell, m, tuple(sorted(conditions.items()))): value for cell, m, conditions, value in answer["medians"]}
+        jobs = [[cell, place] for cell, place, _ in self.people[name][1]["timing"] if not cells or cell in cells]
+        return {"task": "timing", "jobs": jobs, "window": self.effort.window}
+
+    def _timed(self, name: str) -> Timed:
+        answer = self.members[name].answer()
+        found = {Key(cell, m, tuple(sorted(conditions.items()))): times for cell, m, conditions, times in answer["times"]}
         if not found:
             why = "; ".join(f"{harness}: {reason}" for harness, reason in answer["failures"].items())
-            raise SideFailedError(f"{side.name}: no time could be measured: {why or 'its timing jobs record no times'}")
+            where = self.people[name][0].name
+            raise SideFailedError(f"{where}: no time could be measured: {why or 'its timing jobs record no times'}")
         return found
 
 

@@ -33,7 +33,7 @@ def times(new: float = 1.0, again: float | None = None, spread: float = 0.005, c
     medians = Medians()
     factors = {"base": 1.0, "new": new, "again": new if again is None else again}
     for _ in range(10):
-        medians.add({side: {KEY: 0.01 * factor * math.exp(rng.normal(0, spread))} for side, factor in factors.items()})
+        medians.add({side: {KEY: [0.01 * factor * math.exp(rng.normal(0, spread))]} for side, factor in factors.items()})
     found = Times(medians, {}, {}, RULE, Tolerances.parse(check or {}), {"latency": LATENCY}, {0: "stem=sps"}, {0: "g"})
     tolerance = found.allowed(KEY, 0.01)
     control = medians.control(KEY)

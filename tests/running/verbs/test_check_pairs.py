@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 from typer.testing import CliRunner
@@ -12,10 +16,12 @@ from spikebench import cli
 from spikebench.core.console import standard_error
 from spikebench.core.errors import InputError
 from spikebench.reading.gate.calibration import Calibration
-from spikebench.reading.gate.timed import Key
+from spikebench.reading.gate.timed import Key, Timed
 from spikebench.running.pairs.against import Other
+from spikebench.running.pairs.processes import PREFIX, scratch_folder
 from spikebench.running.verbs import calibrate, check_pairs
 from spikebench.running.verbs.check_pairs import Effort, check_against
+from tests import warm
 
 SUITE = """
 suite: pulse
@@ -88,6 +94,50 @@ def test_each_side_runs_its_own_code_in_its_own_processes_and_counts_are_judged_
     assert worktrees(project) == before
 
 
+def test_killed_half_way_the_repository_and_the_baseline_are_as_they_were_and_nothing_runs_on(
+    project: Path, tmp_path: Path
+) -> None:
+    baseline = project / "results" / "reference" / "kept.json"
+    baseline.parent.mkdir(parents=True)
+    baseline.write_text("{}")
+
+    def state() -> tuple[str, str, dict[str, float]]:
+        words = ["git", "-C", str(project), "status", "--porcelain", "--ignored"]
+        said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        inside = [path for path in project.rglob("*") if ".git" not in path.parts]
+        return worktrees(project), said, {str(path): path.stat().st_mtime for path in inside if path.is_file()}
+
+    before = state()
+    mark = f"MARK_OF_A_TEST={tmp_path}"
+    gate = warm.start(
+        "check", "pulse.yaml", "--against-ref", "fast", cwd=project, env={**warm.environment(), "MARK_OF_A_TEST": str(tmp_path)}
+    )
+    scratch = f"{PREFIX}*-{gate.pid}-*"
+    while not list(Path(gettempdir()).glob(f"{scratch}/*.order")):  # until a process of a side has something to do
+        assert gate.poll() is None, gate.communicate()
+        time.sleep(0.02)
+    assert processes_with(mark) >= 1
+    gate.kill()
+    gate.wait(20)
+    for _ in range(500):
+        if not processes_with(mark):
+            break
+        time.sleep(0.02)
+    assert processes_with(mark) == 0
+    assert state() == before
+    with scratch_folder():  # the next gate sweeps
+        assert not list(Path(gettempdir()).glob(scratch))
+
+
+def processes_with(variable: str) -> int:
+    """How many processes of this machine have it in their environment, those that wait to be reaped apart."""
+    found = 0
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            found += variable.encode() in path.read_bytes().split(b"\0")
+    return found
+
+
 def test_a_ref_whose_suite_does_not_load_is_one_clear_message(project: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing: .*pulse.yaml cannot be measured there: .*mine.py") as error:
         check_against(project / "pulse.yaml", Other(ref="nothing"), Effort(calibrations=tmp_path))
@@ -127,14 +177,21 @@ def test_every_wrong_way_to_ask_is_one_clear_message(project: Path, words: list[
     assert len([line for line in done.output.splitlines() if line.startswith("error: ")]) == 1
 
 
-def test_a_calibration_keeps_every_process_until_there_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_calibration_keeps_every_pair_until_there_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "ENOUGH", 7)
     trace = Calibration.begin(tmp_path / "t.jsonl", {"suite": "s"})
-    key = Key(0, "pulse")
-    calibrate.record(trace, lambda name, keys: {key: 0.01}, 60.0, standard_error())
-    assert trace.medians == {key: [0.01] * 7}
-    assert Calibration.read(trace.path).medians == trace.medians
-    calibrate.record(trace, lambda name, keys: pytest.fail("there are enough"), 60.0, standard_error())
+    key, orders = Key(0, "pulse"), []
+
+    def measure(names: Sequence[str], keys: Sequence[Key]) -> Mapping[str, Timed]:
+        orders.append(tuple(names))
+        return {name: {key: [0.01, 0.02, 0.02]} for name in names}
+
+    calibrate.record(trace, measure, 60.0, standard_error())
+    assert trace.medians == {key: [0.02] * 14}
+    assert trace.differences == {key: [0.0] * 7}
+    assert {orders.count(order) for order in set(orders)} == {3, 4}  # each of the two is first as often as the other
+    assert Calibration.read(trace.path).differences == trace.differences
+    calibrate.record(trace, lambda names, keys: pytest.fail("there are enough"), 60.0, standard_error())
     late = Calibration.begin(tmp_path / "late.jsonl", {"suite": "s"})
-    calibrate.record(late, lambda name, keys: {key: 0.01}, 0.0, standard_error())
+    calibrate.record(late, measure, 0.0, standard_error())
     assert late.seconds == []
