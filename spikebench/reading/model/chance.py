@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
 
@@ -12,6 +13,7 @@ from spikebench.core.records import Record
 from spikebench.core.suite import inputs_of, samples_of
 from spikebench.derived.statistics import mean_interval, wilson
 from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.splits_read import Splits, inputs_read, splits_read
 
 MOST = 3
 """Layers that a sentence names."""
@@ -33,7 +35,7 @@ class Signs:
         interval can be had, it is the value itself.
         """
         known = [record for record in records if record.value is not None]
-        facts = {_of_dataset(_spelled(self.frame.cells.get(record.cell_id, {}).get("dataset"))) for record in known}
+        facts = {self._of_dataset(self.frame.cells.get(record.cell_id, {}).get("dataset")) for record in known}
         if len(facts) != 1:  # no values, or of data sets that cannot be compared
             return ""
         ((classes, validation),) = facts
@@ -68,6 +70,19 @@ class Signs:
         """Of a search's trial: chance on the validation split after its last epoch, and silent layers."""
         last = self._last_epoch.get(cell_id)
         return " ".join(filter(None, ["" if last is None else self.chance([last]), self.silent([cell_id])]))
+
+    def _of_dataset(self, dataset: Any) -> tuple[int | None, int | None]:
+        """(classes, samples of the validation split), by the jobs that read them where the data set itself is not here."""
+        classes, validation = _of_dataset(_spelled(dataset))
+        if classes is not None or dataset is None:
+            return classes, validation
+        splits = self._read.get(json.dumps(dataset, sort_keys=True), {})
+        inputs = inputs_read(splits)
+        return (None, None) if inputs is None else (inputs.classes, splits.get("validation", {}).get("samples"))
+
+    @cached_property
+    def _read(self) -> Mapping[str, Splits]:
+        return splits_read(self.frame)
 
     @cached_property
     def _rates(self) -> dict[str, dict[str, float]]:

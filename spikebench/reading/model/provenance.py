@@ -11,11 +11,11 @@ from typing import Any
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
 from spikebench.core.json_text import parse
-from spikebench.core.store import ResultsFolder
 from spikebench.core.suite import inputs_of, samples_of
 from spikebench.core.variant import InputSpec
 from spikebench.reading.model.factors import show
 from spikebench.reading.model.frame import Frame
+from spikebench.reading.model.splits_read import inputs_read, splits_read
 
 SPLITS = ("train", "validation", "test")
 LOG = "log.jsonl"
@@ -37,7 +37,7 @@ class Fact:
 def datasets(frame: Frame) -> list[str]:
     """``digits: 1,257 train, 180 validation, 360 test images of 1x8x8, 10 classes``; what a data set cannot tell here, as one
     whose files are elsewhere, is what the jobs that read it have kept."""
-    read = _splits_read(frame)
+    read = splits_read(frame)
     found = []
     for spelled in dict.fromkeys(json.dumps(cell.get("dataset"), sort_keys=True) for cell in frame.cells.values()):
         plain = json.loads(spelled)
@@ -49,7 +49,7 @@ def datasets(frame: Frame) -> list[str]:
             choice = Choice.parse(plain)
             inputs, sizes = inputs_of(choice), {split: samples_of(choice, split) for split in SPLITS}
         except (InputError, TypeError, ValueError):
-            inputs = next((_shape(facts["inputs"]) for facts in kept.values()), None)
+            inputs = inputs_read(kept)
         if inputs is None:
             found.append(f"{name} (its size was not kept, and it is not known here)")
             continue
@@ -58,19 +58,6 @@ def datasets(frame: Frame) -> list[str]:
         shape = f"{inputs.channels}x{inputs.size}x{inputs.size}, {inputs.classes} classes"
         what = f"{'recordings' if inputs.events else 'images'} of {shape}"
         found.append(f"{name}: {', '.join(known)} {what}" if known else f"{name}: {what}")
-    return found
-
-
-def _shape(inputs: Mapping[str, Any]) -> InputSpec:
-    return InputSpec(inputs["channels"], inputs["size"], inputs["classes"], bool(inputs.get("events")))
-
-
-def _splits_read(frame: Frame) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """data set -> split -> what the job that read it last has kept of it (``running.jobs.noted``)."""
-    found: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for folder in frame.folders:
-        for facts in ResultsFolder(folder).datasets().values():
-            found.setdefault(json.dumps(facts["dataset"], sort_keys=True), {})[facts["split"]] = facts
     return found
 
 

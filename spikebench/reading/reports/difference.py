@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 
 from spikebench.core.metrics import Metric
 from spikebench.derived.statistics import mcnemar_exact
@@ -39,10 +40,20 @@ def columns(
         else:
             changes[group_id] = Absent(notes.mark(_why(group_id in comparable)))
     shown = display(metric, paired, [cell.value for cell in changes.values() if isinstance(cell, Number)])
+    uneven = skewed(cell for cell in changes.values() if isinstance(cell, Number))
+    changes = {group_id: cell if uneven else symmetric(cell) for group_id, cell in changes.items()}
     title = f"Δ {metric.title}"
     verdict = {group_id: Label(str(words[group_id]) if others.get(group_id) else "") for group_id in rows}
     return [
-        (Column(f"{key(quantity)}:{'relative' if paired.relative else 'difference'}", title, shown, notes.mark(_NOTE)), changes),
+        (
+            Column(
+                f"{key(quantity)}:{'relative' if paired.relative else 'difference'}",
+                title,
+                shown,
+                notes.mark(UNEVEN if uneven else _NOTE),
+            ),
+            changes,
+        ),
         (Column(f"{key(quantity)}:verdict", "verdict", numeric=False, notes=notes.mark(VERDICT)), {**verdict}),
     ]
 
@@ -50,7 +61,21 @@ def columns(
 def number(metric: Metric, difference: Difference, notes: Footnotes, note: str = "") -> Number:
     """A cell: without an interval where there is one seed, or where all seeds agree on a number that repeats exactly."""
     half = None if difference.contrast.own or (metric.exact and not difference.half_width) else difference.half_width
-    return Number(difference.change, half, difference.n, notes=notes.mark(note))
+    ends = None if half is None or difference.low is None or difference.high is None else (difference.low, difference.high)
+    return Number(difference.change, half, difference.n, notes=notes.mark(note), bounds=ends)
+
+
+def skewed(cells: Iterable[Number]) -> bool:
+    """Whether some number is so far from the middle of its interval that ± would tell another interval: by a tenth of its half
+    width. So are ratios of few seeds."""
+    return any(
+        cell.bounds is not None and abs(fmean(cell.bounds) - cell.value) > 0.1 * (cell.half_width or 0.0) for cell in cells
+    )
+
+
+def symmetric(cell: Cell) -> Cell:
+    """To be shown with ±."""
+    return dataclasses.replace(cell, bounds=None) if isinstance(cell, Number) else cell
 
 
 def display(metric: Metric, paired: Paired, changes: Sequence[float]) -> Display:
@@ -96,4 +121,8 @@ def _why(comparable: bool) -> str:
 _NOTE = (
     "Difference from the baseline over the seeds that both have, ± half width of its 95 % interval. Seeds and test images are "
     "both samples; what a seed changes is learned from all rows together."
+)
+UNEVEN = (
+    "Difference from the baseline over the seeds that both have, with its 95 % interval, which for a ratio is wider upwards. "
+    "What a seed changes is learned from all rows together."
 )

@@ -53,13 +53,15 @@ class Label:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Number:
-    """A number in stored units, with the half width of its interval and the number of values behind it, where there are any."""
+    """A number in stored units, with the half width of its interval and the number of values behind it, where there are any.
+    ``bounds``: the interval itself, where the number is not in its middle, and ± would say what is not so."""
 
     value: float
     half_width: float | None = None
     n: int | None = None
     best: bool = False
     notes: tuple[int, ...] = ()
+    bounds: tuple[float, float] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -259,13 +261,21 @@ def texts(cells: Iterable[Cell], columns: Sequence[Column]) -> list[str]:
 def plain_text(cell: Cell, column: Column) -> str:
     match cell:
         case Number():
-            return column.display.text(cell.value, cell.half_width)
+            return number_text(cell, column)
         case Label(text=text):
             return text
         case Absent():
             return "–"
         case Verdict():
             return cell.words or cell.outcome
+
+
+def number_text(cell: Number, column: Column) -> str:
+    """``98.1 ± 0.3``; ``−10.1 (−51.0 to +64.7)`` where the interval has its own ends."""
+    if cell.bounds is None:
+        return column.display.text(cell.value, cell.half_width)
+    low, high = map(column.display.number, cell.bounds)
+    return f"{column.display.number(cell.value)} ({low} to {high})"
 
 
 def notes_of(cell: Cell) -> tuple[int, ...]:

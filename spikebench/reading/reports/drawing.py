@@ -187,11 +187,21 @@ def _points(axes: Any, figure: Figure, given: Sequence[Series]) -> None:
             if len(series.x) <= LABELLED:
                 axes.annotate(text, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=7, color=INK)
     if figure.log_x:
-        axes.set_xscale("log")
+        _logarithmic(axes)
     _limits(axes, marks)
     _grid(axes)
     if not figure.keys:
         _legend(axes, len(given))
+
+
+def _logarithmic(axes: Any) -> None:
+    """A horizontal axis of ratios, with numbers as a table has them: 20, 50, 100."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _limits(axes: Any, marks: Sequence[Series]) -> None:

@@ -190,7 +190,7 @@ def conventions_blocks(frame: Frame, group_id: str, profile: str | None) -> list
             none = "The profile cannot be applied under this convention."
             cells.append(Absent(notes.mark(none)) if entry.energy is None else Number(entry.energy))
         rows.append(Row(tuple(cells)))
-    caption = f"One forward pass of {frame.name(group_id)} under every convention: the same events, other definitions."
+    caption = f"{frame.name(group_id)} under every convention: the same passes, other definitions of an operation."
     data = Table("conventions-data", caption, tuple(heads), tuple(rows), tuple(notes.texts))
     display = heads[-1].display if energies else display_for(counts, [_size(entry) for entry in found])
     values = tuple(_size(entry) * display.factor for entry in found)

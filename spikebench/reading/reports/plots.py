@@ -55,10 +55,11 @@ def pdf(figure: Figure) -> bytes:
 
 
 def _smaller(text: str) -> str:
-    """Without indentation, names that nothing refers to, and more than hundredths of a point: half of it for many variants."""
+    """Without indentation, names that nothing refers to, and more than hundredths of a point: half of it for many variants. What
+    is there to read (2.285 on an axis) is no point, and stays."""
     used = set(re.findall(r"#([A-Za-z0-9_.-]+)", text))
     text = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
-    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), text)
     return re.sub(r"\n\s*", "\n", re.sub(r"\s+\n", "\n", text))
 
 

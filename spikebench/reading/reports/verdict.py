@@ -6,30 +6,16 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from spikebench.core.records import Record
 from spikebench.derived.crossed import SETTLED
-from spikebench.reading.model.chance import Signs
 from spikebench.reading.model.display import display_for, is_fraction
 from spikebench.reading.model.effects import Design, Effect
 from spikebench.reading.model.factors import Factor, show
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import MARGIN, Difference, Paired, Word, verdicts
-from spikebench.reading.model.summary import Quantity
+from spikebench.reading.reports.caution import Found, asked, caution, guessing, named
 from spikebench.reading.reports.columns import heading, summaries
 
-COSTS = ("events", "energy", "latency", "peak_allocated", "parameters")
 ONE_SEED = "There is one seed a variant: these are facts of these very networks, and nothing can be said of other seeds."
-NAMED = 4
-"""Variants or values that a sentence names."""
-
-Found = Mapping[Quantity, Mapping[str, Sequence[Record]]]
-
-
-def asked(frame: Frame, everything: Found) -> list[Quantity]:
-    """What the answer is about: accuracy, and the first cost that was recorded."""
-    gain = next((q for q in everything if q.metric == "accuracy" and not q.condition("T")), None)
-    cost = next((q for name in COSTS for q in everything if q.metric == name), None)
-    return [quantity for quantity in (gain, cost) if quantity is not None]
 
 
 def sentences(frame: Frame, everything: Found, groups: Sequence[str]) -> list[str]:
@@ -41,39 +27,22 @@ def sentences(frame: Frame, everything: Found, groups: Sequence[str]) -> list[st
             sides.append(_Side(frame, lower(heading(frame, quantity, everything)), paired))
     if not sides:
         return []
-    dead = caution(frame, everything, groups)
+    idle, dead = guessing(frame, everything, groups), caution(frame, everything, groups)
     if len(groups) == 1:
         return [f"One variant, and nothing to compare it with: {', '.join(side.value(groups[0]) for side in sides)}.", *dead]
+    if len(idle) == len(groups):
+        return [" ".join(["No variant can be told from guessing, so that nothing is said of which is better or cheaper.", *dead])]
     if all(row.n == 1 for side in sides for row in side.paired.rows.values()):
-        return [f"{' '.join(side.overall() for side in sides)} {ONE_SEED}", *dead]
+        return [f"{' '.join(side.overall(idle) for side in sides)} {ONE_SEED}", *dead]
     design = Design(frame, groups)
     by_factor: dict[str, list[str]] = {}
     for side in sides:
         for factor, text in side.factors(design).items():
             by_factor.setdefault(factor, []).append(text)
     paragraphs = [f"{_title(factor)}: {' '.join(texts)}" for factor, texts in by_factor.items()]
-    overall = [side.overall() for side in sides if len(side.paired.rows) > 1]
+    overall = [side.overall(idle) for side in sides if len(side.paired.rows) > 1]
     # Of two variants that differ in one factor there is no more to say than what the factor does.
     return [*([" ".join(overall)] if overall and (len(groups) > 2 or not paragraphs) else []), *paragraphs, *dead]
-
-
-def caution(frame: Frame, everything: Found, groups: Sequence[str]) -> list[str]:
-    """Which variants learned nothing or fall silent, one sentence each: what such a network takes little of is no merit."""
-    signs = Signs(frame)
-    accuracy = next((q for q in asked(frame, everything) if q.metric == "accuracy"), None)
-    guessing = []
-    if accuracy is not None:
-        paired = Paired(frame.metric("accuracy"), summaries(frame, groups, everything[accuracy]))
-        for name in paired.rows:
-            mean = paired.mean(name)
-            if signs.chance(everything[accuracy].get(name, ()), None if mean is None else mean.low):
-                guessing.append(name)
-    silent = [name for name in groups if signs.silent(frame.groups[name].seeds)]
-    said = [f"No better than guessing: {_named(list(map(frame.short_name, guessing)))}."] if guessing else []
-    if silent:
-        layers = f"Neuron layers that never fire: in {_named(list(map(frame.short_name, silent)))}"
-        said.append(f"{layers}; what they take little of may be low for that.")
-    return [" ".join(said)] if said else []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,14 +62,22 @@ class _Side:
         within = f" ± {display.text(mean.estimate, mean.half_width).partition(' ± ')[2]}" if mean.half_width else ""
         return f"{self.title} {display.number(mean.estimate)}{within} {display.unit}".rstrip()
 
-    def overall(self) -> str:
-        """The best, and what cannot be told from it."""
+    def overall(self, idle: Sequence[str] = ()) -> str:
+        """The best, and what cannot be told from it. ``idle``: networks that learned nothing, whose low costs are no merit."""
         metric, rows = self.paired.metric, self.paired.rows
+        learned = {name: row for name, row in rows.items() if name not in idle}
+        among = ""
+        if metric.direction == "lower" and learned and len(learned) < len(rows):
+            rows, among = learned, " among those that do better than guessing"
         means = {name: self._mean(name) for name in rows}
         top = (max if metric.direction == "higher" else min)(means, key=lambda name: means[name])
         words = verdicts(metric, {name: self.paired.difference(name, top) for name in rows if name != top}, margin=0.0)
         unclear = [name for name, word in words.items() if word != "worse"]
-        begin = f"{'Highest' if metric.direction == 'higher' else 'Lowest'} {self.value(top)}, of {self.frame.short_name(top)}"
+        begin = (
+            f"{'Highest' if metric.direction == 'higher' else 'Lowest'} {self.value(top)}, of {self.frame.short_name(top)}{among}"
+        )
+        if not words:
+            return f"{begin}."
         if all(row.n == 1 for row in rows.values()):
             return f"{begin}."
         if not unclear:
@@ -111,8 +88,8 @@ class _Side:
                 if len(words) > 1
                 else f"{begin}, but the other cannot be told from it."
             )
-        named = _named(list(map(self.frame.short_name, unclear)))
-        return f"{begin}; of {len(words)} others {len(unclear)} cannot be told from it: {named}."
+        names = named(list(map(self.frame.short_name, unclear)))
+        return f"{begin}; of {len(words)} others {len(unclear)} cannot be told from it: {names}."
 
     def factors(self, design: Design) -> dict[str, str]:
         """factor -> a sentence on what it does, averaged over the rest of the grid."""
@@ -163,10 +140,14 @@ class _Side:
             new, old = best, worse
         else:
             new, old = worse, best
-        if word == "same":
-            return f"{best} and {worse} have the same {self.title} to within {self._margin()} ({self._detail(new, change)})."
-        if word == "cannot tell":
-            return f"{best} and {worse} cannot be told apart in {self.title} {self._why(new, change, claims)}"
+        if word in ("same", "cannot tell"):
+            # Neither is ahead: what is compared with the reference is named after it, and its number has the table's sign.
+            if not self.paired.relative and value == design.reference[factor]:
+                turned = design.main(factor, top, value, self.paired)
+                change, new, old = (change, new, old) if turned is None else (turned.difference, best, worse)
+            if word == "same":
+                return f"{old} and {new} have the same {self.title} to within {self._margin()} ({self._signs(new, change)})."
+            return f"{old} and {new} cannot be told apart in {self.title} {self._why(new, change, claims)}"
         if is_fraction(self.paired.metric):
             return f"{best} is better than {worse} in {self.title}: {self._detail(best, change)}, {_p(change)}."
         more = f"{new} takes {self._more(change)} {'of' if self.paired.relative and change.change >= 1 else 'than'} {old}"
@@ -188,7 +169,7 @@ class _Side:
             detail += _corrected(changes[furthest], claims)
             return f"{_spelled(factor, top)} has the {extreme} {self.title}, but none can be told from it; {detail}."
         begins = {"worse": "worse", "same": f"the same to within {self._margin()}", "cannot tell": "not told apart from it"}
-        said = [f"{begin}: {_named(groups[word])}" for word, begin in begins.items() if word in groups]
+        said = [f"{begin}: {named(groups[word])}" for word, begin in begins.items() if word in groups]
         return f"{_spelled(factor, top)} has the {extreme} {self.title}; {'; '.join(said)}."
 
     def _dependence(self, found: Sequence[Effect], factor: str) -> str:
@@ -205,11 +186,11 @@ class _Side:
         """Why nothing can be told, and what would help."""
         if change.contrast.own or change.low is None:
             return f"with one seed (these very networks differ by {self._size(change)})."
-        text = f"with {change.n} seeds ({self._detail(new, change)}{_corrected(change, claims)})"
+        text = f"with {change.n} seeds ({self._signs(new, change)}{_corrected(change, claims)})"
         contrast, margin = change.contrast, MARGIN if is_fraction(self.paired.metric) else math.log1p(MARGIN)
         seeds = contrast.seeds_for(margin)
         if seeds is not None:
-            return f"{text}; about {seeds} seeds would give ± {self._margin()}."
+            return f"{text}; about {_rounded(seeds)} seeds would give ± {self._margin()}."
         if 1.96 * math.sqrt(contrast.images) > margin:
             return f"{text}; it takes more test images, and not seeds alone, to know it to ± {self._margin()}."
         return f"{text}; more than {SETTLED} seeds would be needed for ± {self._margin()}."
@@ -221,6 +202,10 @@ class _Side:
         """``difference 0.4 pp, 95 % interval −1.8 to 2.6`` from the better one's side; of ratios ``scs −10 %, ...``."""
         if not self.paired.relative or not new:
             return f"difference {self._size(change)}, 95 % interval {self._ends(change)}"
+        return self._signs(new, change)
+
+    def _signs(self, new: str, change: Difference) -> str:
+        """``scs −0.84 pp, 95 % interval −2.3 to 0.7``: as the table has it, of which ``new`` is the row."""
         low, high = change.low or 0.0, change.high or 0.0
         ends = f"{self._number(low, high)} to {self._number(high, low)}"
         return f"{new} {self._signed(change.change)}, 95 % interval {ends}"
@@ -259,14 +244,15 @@ class _Side:
         return text.replace("-", "\N{MINUS SIGN}")
 
 
-def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+def _rounded(seeds: int) -> int:
+    """Two digits: more are not known."""
+    return round(seeds, 2 - len(str(seeds))) if seeds > 99 else seeds
 
 
 def _corrected(change: Difference, claims: int) -> str:
     """Why an interval that leaves out 0 tells nothing all the same. ``claims``: of one quantity, which are corrected together."""
     clear = change.low is not None and change.high is not None and not change.low <= 0 <= change.high
-    return f", which does not outlast Holm's correction for {claims} comparisons" if clear else ""
+    return f", which does not survive Holm's correction for {claims} comparisons" if clear else ""
 
 
 def _p(change: Difference) -> str:

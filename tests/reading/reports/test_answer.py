@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from spikebench.reading.reports.document import Text
-from spikebench.reading.reports.sections import effects
+from spikebench.reading.reports.sections import comparison, effects
 from spikebench.reading.reports.sections.answer import Section
+from spikebench.reading.reports.verdict import _rounded
+from tests.reading.conftest import SUITE
 
 
 def right(fraction, seed=0, images=360):
@@ -69,7 +71,7 @@ def test_what_cannot_be_told_says_how_many_seeds_would_help(make_cell, make_fram
 
     frame = make_frame([make_cell(seed, stem=s) for seed in (0, 1) for s in ("sps", "scs")], alter)
     text = " ".join(said(frame))
-    assert "cannot be told apart in accuracy with 2 seeds (difference 0.00 pp" in text
+    assert "cannot be told apart in accuracy with 2 seeds (scs 0.00 pp" in text
     assert "seeds would give ± 1 pp" in text
     assert "better" not in text
 
@@ -131,7 +133,39 @@ def test_networks_that_learned_nothing_are_named(make_cell, make_frame):
     for seeds in ((0,), (0, 1)):
         last = said(make_frame([make_cell(seed, stem=s) for seed in seeds for s in ("sps", "scs")], alter))[-1]
         assert last.startswith("No better than guessing: scs. Neuron layers that never fire: in scs;")
+        first = said(make_frame([make_cell(seed, stem=s) for seed in seeds for s in ("sps", "scs")], alter))[1]
+        if len(seeds) == 1:
+            # scs takes fewer operations here: of a network that guesses that is no merit.
+            assert "of sps among those that do better than guessing" in first
     assert "guessing" not in " ".join(said(make_frame([make_cell(0, stem=s) for s in ("sps", "scs")])))
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+def test_where_all_guess_nothing_is_praised(seeds, make_cell, make_frame):
+    frame = make_frame([make_cell(seed, stem=s) for seed in seeds for s in ("sps", "scs")], altered(dict.fromkeys(KEYS, 0.1)))
+    _, *answer = said(frame)
+    assert answer == ["No variant can be told from guessing, so that nothing is said of which is better or cheaper."]
+
+
+def test_what_cannot_be_told_of_accuracy_has_the_sign_of_the_tables_too(make_cell, make_frame):
+    """sps is the reference, and a little better: scs has the minus, in the sentence as in the table."""
+    fractions = {key: 0.955 if key[0] == "sps" else 0.95 for key in KEYS}
+    for baseline in ("sps", "scs"):
+        suite = SUITE.replace("{stem: sps, attention: ssa}}", f"{{stem: {baseline}}}}}")
+        frame = make_frame([make_cell(s, stem=stem) for s in (0, 1) for stem in ("sps", "scs")], altered(fractions), suite=suite)
+        text = " ".join(said(frame))
+        (table,) = comparison.Section()(frame)
+        place = [column.key for column in table.columns].index("accuracy:difference")
+        (change,) = [row.cells[place].value for row in table.rows if not row.marked]
+        other = "scs" if baseline == "sps" else "sps"
+        assert (change < 0) == (other == "scs")
+        signed = f"{100 * change:+.2f}".replace("-", "\N{MINUS SIGN}")
+        assert f"{baseline} and {other} " in text
+        assert f"({other} {signed} pp, 95 % interval " in text
+
+
+def test_no_more_digits_of_seeds_than_are_known():
+    assert [_rounded(seeds) for seeds in (7, 99, 101, 179, 1234)] == [7, 99, 100, 180, 1200]
 
 
 def test_an_average_that_hides_an_interaction_says_so(grid, make_frame):

@@ -11,6 +11,7 @@ from scipy import stats
 from spikebench.core.records import Record
 from spikebench.derived.crossed import Crossed
 from spikebench.reading.reports.document import Absent, Label, Number, plain_text
+from spikebench.reading.reports.formats import csv
 from spikebench.reading.reports.sections.comparison import Section
 
 
@@ -84,6 +85,47 @@ def test_the_baseline_is_marked_and_differences_are_paired_by_seed(frame):
     assert (cells[2].value, cells[2].half_width) == (pytest.approx(known.estimate), pytest.approx(known.half_width))
     assert column.display.unit == "pp"
     assert plain_text(cells[2], column).startswith("+")
+
+
+def test_a_ratio_far_from_the_middle_of_its_interval_has_both_ends(make_frame, make_cell):
+    """Of two seeds that differ by a lot ±57.8 would tell −67.9 to 47.7, where the interval is −51.0 to 64.7."""
+
+    def alter(swing):
+        def change(one, record):
+            if record.metric != "events" or record.scope:
+                return record
+            factor = np.exp(swing * (-1) ** one["seed"]) if one["variant"]["stem"] == "scs" else 1.0
+            return dataclasses.replace(record, value=round(1_000_000 * factor))
+
+        return change
+
+    for swing, shown in ((0.3, True), (1e-3, False)):
+        frame = make_frame([make_cell(seed, stem=s) for seed in (0, 1) for s in ("sps", "scs")], alter(swing))
+        table = the_table(frame)
+        column, cells = column_of(table, "events:relative")
+        logs = [math.log(values["scs"] / values["sps"]) for values in by_seed(frame)]
+        half = stats.t.ppf(0.975, 1) * np.std(logs, ddof=1) / math.sqrt(2)
+        ends = [math.expm1(np.mean(logs) + sign * half) for sign in (-1, 1)]
+        (cell,) = [cell for cell in cells if isinstance(cell, Number)]
+        assert cell.half_width == pytest.approx((ends[1] - ends[0]) / 2, rel=0.05)
+        assert (cell.bounds is not None) == shown
+        written = csv.text(table).splitlines()
+        if shown:
+            assert cell.bounds == pytest.approx(ends, rel=0.05)
+            low, high = (column.display.number(end) for end in cell.bounds)
+            assert plain_text(cell, column) == f"{column.display.number(cell.value)} ({low} to {high})"
+            assert repr(cell.bounds[0]) in written[2]
+            assert "±" not in table.footnotes[column.notes[0]]
+        assert ("events:relative:low" in written[0]) == shown
+
+
+def by_seed(frame):
+    found = {}
+    for record in frame.by_metric["events"]:
+        if not record.scope:
+            cell = frame.cells[record.cell_id]
+            found.setdefault(cell["seed"], {})[cell["variant"]["stem"]] = record.value
+    return found.values()
 
 
 def accuracy_of(fractions):

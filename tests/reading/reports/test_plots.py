@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from spikebench.reading.reports.document import Figure, Key, Look, Series, Table
 from spikebench.reading.reports.drawing import PALETTE, TOLD_APART, draw, line_style, mark_style
-from spikebench.reading.reports.plots import svg_file
+from spikebench.reading.reports.plots import svg, svg_file
 
 DATA = Table("t", "", (), ())
 
@@ -121,3 +122,26 @@ def test_a_file_has_its_own_ground_in_both_schemes():
     assert "prefers-color-scheme:dark" in text
     assert "background:#0d1117" in text
     assert "currentColor" in text
+
+
+def test_numbers_on_axes_and_beside_points_are_whole():
+    """Points are rounded to hundredths; what is there to read is not: 2.285 is no 2.28, and no two ticks say the same."""
+    line = Series("a", (10.0, 20.0, 30.0), (2.271, 2.283, 2.299), text=("0.0625", "x", "y"))
+    for kind in ("lines", "points"):
+        text = svg(Figure(f"f-{kind}", "", kind, "x", "y", DATA, (line, line)))
+        ticks = re.findall(r"<text[^>]*>(2\.\d+)</text>", text)
+        assert len(ticks) > 3
+        assert len(set(ticks)) == len(ticks)
+        assert len({round(float(b) - float(a), 6) for a, b in itertools.pairwise(ticks)}) == 1
+    assert "0.0625" in text
+    assert not re.search(r"(?<![\w.])\d+\.\d{3,}", " ".join(re.findall(r' d="([^"]*)"', text)))
+
+
+def test_a_logarithmic_axis_has_numbers_as_tables_have_them():
+    series = (Series("a", (17.0, 186.0), (1.0, 2.0)), Series("b", (60.0,), (1.5,)))
+    axes = draw(Figure("f", "", "points", "x", "y", DATA, series, log_x=True)).axes[0]
+    low, high = axes.get_xlim()
+    labels = [axes.xaxis.get_major_formatter()(tick, 0) for tick in axes.get_xticks() if low <= tick <= high]
+    assert labels == ["20", "50", "100", "200"][: len(labels)]
+    assert len(labels) >= 3
+    assert not any(label.get_text() for label in axes.get_xticklabels(minor=True))

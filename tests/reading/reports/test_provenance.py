@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from spikebench.core.records import Record
 from spikebench.core.store import ResultsFolder
 from spikebench.reading.model import provenance
+from spikebench.reading.model.chance import Signs
 from spikebench.reading.model.frame import load_results
 from spikebench.reading.reports.document import Code
 from spikebench.reading.reports.sections import comparison
@@ -75,6 +77,11 @@ def test_splits_of_files_that_are_elsewhere_are_those_that_jobs_have_read(make_c
     of_digits, of_pets = sorted(facts["data"].split("; "))
     assert of_pets == "folder(content=ab12, size=16, split=70/10/20): 1,400 train, 400 test images of 3x16x16, 4 classes"
     assert of_digits.startswith("digits: 1,258 train, ")
+    # Four classes are known by it too, and so what guessing reaches; of the ten of digits a quarter is more than that.
+    right = [1] * 100 + [0] * 300
+    for cell_id, chance in ((make_cell(0, dataset=pets)["cell_id"], True), (make_cell(0)["cell_id"], False)):
+        record = Record("accuracy", 0.25, "1", samples=right, cell_id=cell_id)
+        assert bool(Signs(load_results(folder)).chance([record])) == chance
     (folder / "datasets" / "a-test.json").write_text("{")
     assert "1,400 train images of 3x16x16" in told(folder)[0]["data"]
 

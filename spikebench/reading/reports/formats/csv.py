@@ -14,9 +14,9 @@ from spikebench.reading.reports.formats._files import write
 
 
 class Format:
-    """``<table>.csv``; a column ``accuracy`` has beside it ``accuracy:half_width``, ``accuracy:n``, ``accuracy:reason`` and
-    ``accuracy:word`` (such as ``baseline``) where any row has them. A column of numbers holds numbers alone; one with a unit ends
-    in it: ``energy [J]``.
+    """``<table>.csv``; a column ``accuracy`` has beside it ``accuracy:half_width``, or ``accuracy:low`` and ``:high`` too,
+    ``accuracy:n``, ``accuracy:reason`` and ``accuracy:word`` (such as ``baseline``) where any row has them. A column of numbers
+    holds numbers alone; one with a unit ends in it: ``energy [J]``.
     """
 
     def write(self, document: Document, folder: Path) -> Sequence[Path]:
@@ -45,10 +45,14 @@ def text(table: Table) -> str:
     return stream.getvalue()
 
 
+INTERVAL = ("half_width", "low", "high")
+"""Columns in the unit of the number that they stand beside."""
+
+
 def _names(column: Column, extras: Sequence[str]) -> list[str]:
     unit = stored_unit(column.display) if column.numeric else ""
     suffix = f" [{unit}]" if unit else ""
-    return [f"{column.key}{suffix}", *(f"{column.key}:{name}{suffix * (name == 'half_width')}" for name in extras)]
+    return [f"{column.key}{suffix}", *(f"{column.key}:{name}{suffix * (name in INTERVAL)}" for name in extras)]
 
 
 def _extras(cells: Sequence[Cell], column: Column) -> list[str]:
@@ -57,6 +61,8 @@ def _extras(cells: Sequence[Cell], column: Column) -> list[str]:
     found = []
     if any(cell.half_width is not None for cell in numbers):
         found.append("half_width")
+    if any(cell.bounds is not None for cell in numbers):
+        found += ["low", "high"]
     if any(cell.n is not None for cell in numbers):
         found.append("n")
     if any(isinstance(cell, Absent) for cell in cells):
@@ -81,6 +87,8 @@ def _value(cell: Cell) -> str:
 
 
 def _extra(cell: Cell, name: str, table: Table) -> str:
+    if isinstance(cell, Number) and name in ("low", "high"):
+        return "" if cell.bounds is None else repr(cell.bounds[name == "high"])
     if isinstance(cell, Number) and name in ("half_width", "n"):
         value = getattr(cell, name)
         return "" if value is None else repr(value)

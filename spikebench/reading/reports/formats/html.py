@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from spikebench.reading.reports.document import BEST, Column, Document, Figure, Heading, Number, Table, mark
+from spikebench.reading.reports.document import BEST, Column, Document, Figure, Heading, Number, Table, mark, number_text
 from spikebench.reading.reports.formats._files import write
 
 TEMPLATE = Path(__file__).with_name("_report.html.jinja")
@@ -32,7 +32,7 @@ def text(document: Document) -> str:
         headings=[block for block in document.blocks if isinstance(block, Heading) and block.level == 2],
         mark=mark,
         svg=svg,
-        half=_half,
+        spread=_spread,
         zip=zip,
         best=BEST,
         wide=_wide,
@@ -43,8 +43,9 @@ def text(document: Document) -> str:
     return page
 
 
-def _half(column: Column, cell: Number) -> str:
-    return f"{(cell.half_width or 0) * column.display.factor:,.{column.display.decimals}f}"
+def _spread(column: Column, cell: Number) -> str:
+    """What stands behind a number, in another colour: `` ± 0.3``."""
+    return number_text(cell, column).removeprefix(column.display.number(cell.value))
 
 
 UNIT = re.compile(r"(?<=\d) (?=(?:%|pp|[pnµmkMGT]?(?:s|J|B|W|times)?)(?:[\s.,;:)]|$))|(?<=±) | (?=±)")

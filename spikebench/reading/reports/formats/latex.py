@@ -21,6 +21,7 @@ from spikebench.reading.reports.document import (
     Verdict,
     mark,
     notes_of,
+    number_text,
     plain_text,
 )
 from spikebench.reading.reports.formats._bands import bands
@@ -89,11 +90,13 @@ def _block(block: Block) -> str:
             lines = [f"\\mbox{{{escape(line).replace(' ', '~')}}}" for line in block.text.rstrip().split("\n")]
             return "{\\ttfamily\\footnotesize\\raggedright\n" + "\\\\\n".join(lines) + "\\par}"
         case Table():
-            caption = f"\\noindent\\emph{{{escape(block.caption)}}}\\par\\nopagebreak\n" if block.caption else ""
+            caption = f"\\noindent\\emph{{{escape(block.caption)}}}\\par\\nopagebreak\\smallskip\n" if block.caption else ""
             return f"{caption}\\noindent\\input{{{block.key}.tex}}"
         case Figure():
             picture = f"\\includegraphics[width=0.48\\linewidth]{{{block.key}.pdf}}"  # two on a page
-            return f"\\begin{{center}}\n{picture}\\\\\n{escape(block.caption)}\n\\end{{center}}"
+            # In a box of its own no page can end between a figure and what is said of it.
+            box = "\\par\\medskip\\noindent\\begin{minipage}{\\linewidth}\\centering"
+            return f"{box}\n{picture}\\\\\n{escape(block.caption)}\n\\end{{minipage}}\\par"
 
 
 def table(block: Table) -> str:
@@ -104,8 +107,9 @@ def table(block: Table) -> str:
     """
     widths = [_width(block, index) for index in range(len(block.columns))]
     parts = [_part(block, band) for band in bands(widths, min(block.labels, len(widths)), WIDE)]
-    lines = ["\\par\\medskip\n".join(parts)]
-    lines += [f"\\par\\footnotesize {_marks((index,))} {escape(note)}" for index, note in enumerate(block.footnotes)]
+    lines = ["\\par\\medskip\\noindent\n".join(parts)]
+    lines += ["\\par\\smallskip"] if block.footnotes else []
+    lines += [f"\\par\\noindent {_marks((index,))} {escape(note)}" for index, note in enumerate(block.footnotes)]
     return "{\\footnotesize\n" + "\n".join(lines) + "\\par}\n"
 
 
@@ -133,12 +137,7 @@ def _width(block: Table, index: int) -> int:
 def _cell(cell: Cell, column: Column) -> str:
     match cell:
         case Number():
-            inner = (
-                column.display.text(cell.value, cell.half_width)
-                .replace("±", r"\pm")
-                .replace("\N{MINUS SIGN}", "-")
-                .replace(",", "{,}")
-            )
+            inner = number_text(cell, column).replace("±", r"\pm").replace("\N{MINUS SIGN}", "-").replace(",", "{,}")
             words = f"$\\mathbf{{{inner}}}$" if cell.best else f"${inner}$"
         case Absent():
             words = "--"

@@ -24,6 +24,7 @@ from spikebench.reading.reports.document import (
     Verdict,
     mark,
     notes_of,
+    number_text,
     plain_text,
 )
 from spikebench.reading.reports.formats._bands import bands
@@ -155,9 +156,7 @@ class _Printer:
                 return self._text(text + marks)
 
     def _tail(self, cell: Number, column: Column) -> str:
-        return column.display.text(cell.value, cell.half_width).removeprefix(column.display.number(cell.value)) + self._marks(
-            notes_of(cell)
-        )
+        return number_text(cell, column).removeprefix(column.display.number(cell.value)) + self._marks(notes_of(cell))
 
     def _marks(self, notes: Iterable[int]) -> str:
         letters = ",".join(mark(index) for index in notes)

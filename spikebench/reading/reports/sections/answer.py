@@ -35,7 +35,8 @@ class Section:
             where = f"On {frame.groups[groups[0]].factors.get('dataset')}: " if len(sets) > 1 and found else ""
             said += [where + text if index == 0 else text for index, text in enumerate(found)]
         if len(sets) == 1 and not trials_of:
-            said += [text for text in [cheapest(frame)] if text]
+            # A suite with several models of energy asks for it.
+            said = [text for text in [cheapest(frame)] if text] + said
         if not said:
             return []
         question = [Text(frame.suite.question, "question")] if frame.suite.question else []

@@ -11,10 +11,10 @@ from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import Paired, verdicts
 from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns, difference
+from spikebench.reading.reports.caution import asked
 from spikebench.reading.reports.document import Absent, Block, Cell, Column, Footnotes, Label, Number, Row, Table
 from spikebench.reading.reports.sections.comparison import comparable
 from spikebench.reading.reports.trial_table import searches
-from spikebench.reading.reports.verdict import asked
 
 MOST = 60
 """Rows; of more interactions those with the smallest p are shown."""
@@ -63,13 +63,17 @@ def _table(frame: Frame, design: Design, groups: Sequence[str], sides: Sequence[
         metric = frame.metric(quantity.metric)
         words = verdicts(metric, {str(i): row[quantity].difference for i, row in enumerate(kept) if quantity in row})
         shown = difference.display(metric, paired, [row[quantity].difference.change for row in kept if quantity in row])
-        heads.append(Column(f"{columns.key(quantity)}:effect", f"Δ {metric.title}", shown, notes.mark(NOTE)))
+        numbers = {i: difference.number(metric, row[quantity].difference, notes) for i, row in enumerate(kept) if quantity in row}
+        uneven = difference.skewed(numbers.values())
+        heads.append(
+            Column(f"{columns.key(quantity)}:effect", f"Δ {metric.title}", shown, notes.mark(UNEVEN if uneven else NOTE))
+        )
         heads.append(Column(f"{columns.key(quantity)}:verdict", "verdict", numeric=False, notes=notes.mark(difference.VERDICT)))
         for index, row in enumerate(kept):
             if quantity not in row:
                 body[index] += [Absent(notes.mark("No combination of the rest has a number for each of these.")), Label("")]
             else:
-                cell = difference.number(metric, row[quantity].difference, notes)
+                cell = numbers[index] if uneven else difference.symmetric(numbers[index])
                 body[index] += [cell, Label(_word(metric, words[str(index)], row[quantity]))]
     where = f" on {frame.groups[groups[0]].factors.get('dataset')}" if len(comparable(frame, list(frame.groups))) > 1 else ""
     caption = f"Main effects and interactions{where}, averaged over the rest of the grid."
@@ -106,6 +110,10 @@ def _word(metric: Metric, word: str, effect: Effect) -> str:
 
 WHERE = "Where: empty for a main effect; else an interaction, by how much the effect is larger or smaller there."
 OVER = "Over: combinations of the other factors that it is the mean of."
+UNEVEN = (
+    "With the 95 % interval, from seeds; of ratios, for which it is wider upwards, the geometric mean. An interaction of ratios "
+    "is itself a ratio of two effects."
+)
 NOTE = (
     "± half width of the 95 % interval, from seeds and, of an accuracy, test images; of ratios the geometric mean. An "
     "interaction of ratios is itself a ratio of two effects."

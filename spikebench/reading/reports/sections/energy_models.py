@@ -52,9 +52,12 @@ def models_of(frame: Frame) -> dict[Quantity, dict[str, Summary]]:
     }
 
 
+BELOW = "what each can tell apart is below"
+
+
 def cheapest(frame: Frame) -> str:
-    """``Lowest energy in the mean: scs ssa by 5 of 7 models, sps ssa by lemaire-memory and quantised-twin.``; "" where fewer than
-    two models know two variants.
+    """``The models do not agree on the cheapest: in the mean it is scs ssa by 5 of 7 models; sps ssa by 2 (lemaire-memory,
+    quantised-twin) ...``; "" where fewer than two models know two variants.
     """
     means = {name_of(q): found for q, rows in models_of(frame).items() if len(found := _means(rows)) > 1}
     if len(means) < 2:
@@ -64,14 +67,13 @@ def cheapest(frame: Frame) -> str:
         by.setdefault(min(found, key=lambda group_id: found[group_id]), []).append(model)
     ranked = sorted(by.items(), key=lambda item: -len(item[1]))
     said = [
-        f"{frame.short_name(group_id)} by {len(models)} of {len(means)} models"
-        + (f" ({', '.join(models)})" if place and len(models) <= NAMED else "")
+        f"{frame.short_name(group_id)} by {len(models)}{'' if place else f' of {len(means)} models'}"
+        + (f" ({', '.join(models)})" if len(models) <= NAMED else "")
         for place, (group_id, models) in enumerate(ranked)
     ]
-    agreed = "agree" if len(by) == 1 else "do not agree"
-    return (
-        f"Lowest energy in the mean: {'; '.join(said)}. The models {agreed} on the cheapest; what can be told of each is below."
-    )
+    if len(by) == 1:
+        return f"Lowest energy in the mean: {frame.short_name(ranked[0][0])}, by all {len(means)} models; {BELOW}."
+    return f"The models do not agree on the cheapest: in the mean it is {'; '.join(said)}; {BELOW}."
 
 
 def _means(rows: Summaries) -> dict[str, float]:

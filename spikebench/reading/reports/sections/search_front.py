@@ -41,5 +41,5 @@ def figure(frame: Frame, trials: Trials) -> Figure:
     costs = [trial.values[1] for trial in trials.complete]
     wide = min(costs) > 0 and max(costs) > 5 * min(costs)
     data = table(frame, trials, best(trials, len(trials.complete)), "search_front", "Complete trials, the front first.")
-    caption = f"{len(trials.complete)} complete trials of {trials.name}; numbers are trials."
+    caption = f"The {len(trials.complete)} complete trials of {trials.name}; those on the front with their numbers."
     return Figure("search_front", caption, "points", axis(x, shown_x), axis(y, shown_y), data, tuple(groups), log_x=wide)

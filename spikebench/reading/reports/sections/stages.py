@@ -57,7 +57,9 @@ def _figure(frame: Frame, quantity: Quantity, parts: Mapping[str, Mapping[str, f
         none = "This network has no such stage."
         cells += [Number(stages[s]) if s in stages else Absent(notes.mark(none)) for s in used]
         rows.append(Row((*cells, Number(sum(stages.values()))), marked=group_id == frame.baseline))
-    caption = f"{metric.title} by stage, means over seeds.{columns.left_out(len(parts), having)}"
+    model = quantity.condition("profile") or quantity.condition("chip")
+    by = f", an estimate by {model}" if metric.kind == "estimated" and model else ""
+    caption = f"{metric.title} by stage, means over seeds{by}.{columns.left_out(len(parts), having)}"
     data = Table("stages-data", caption, tuple(heads), tuple(rows), tuple(notes.texts), len(names))
     series = tuple(
         Series(s, tuple(map(float, range(len(parts)))), tuple(st.get(s, 0.0) * display.factor for st in parts.values()))
