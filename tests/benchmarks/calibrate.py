@@ -29,6 +29,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from statistics import median, stdev
 from typing import Any
 
@@ -38,8 +39,7 @@ from spikebench.derived.paired_rule import PairedRule
 from spikebench.derived.statistics import wilson
 from spikebench.reading.gate.calibration import Calibration
 from spikebench.reading.gate.timed import Key, Timed
-from spikebench.running.pairs.against import Sides
-from spikebench.running.pairs.processes import scratch_folder
+from spikebench.running.pairs.processes import crew, scratch_folder
 from spikebench.running.pairs.rounds import Comparison
 from spikebench.running.pairs.sides import Side, this_side
 from spikebench.running.verbs.check_pairs import Effort, Measuring
@@ -143,9 +143,9 @@ def decide(out: Path, asked: argparse.Namespace) -> None:
     end = time.monotonic() + 60 * asked.minutes
     with beside(asked.loaded), scratch_folder() as scratch:
         people = sides(scratch, TOLERANCE if asked.what == "busy" else 0.0)
-        counted = {"timing": [[0, 0, "latency"]]}
-        both = Sides(people[BASE], people[NEW], ())
-        with Measuring({name: (side, counted) for name, side in people.items()}, both, effort, scratch, seed=done) as measuring:
+        with crew(people, scratch, effort.fresh) as members:
+            counted = {NEW: {"timing": [[0, 0, "latency"]]}}
+            measuring = Measuring(members, counted, [], effort.window, effort.alone, Random(done))
             while done < asked.count and time.monotonic() < end:
                 begun = time.monotonic()
                 found = Comparison(

@@ -8,17 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
 from spikebench.core.errors import InputError
 from spikebench.core.process import start_of
 from spikebench.running.pairs import processes
-from spikebench.running.pairs.processes import Member, SideFailedError, abreast, ask, scratch_folder
+from spikebench.running.pairs.processes import Member, SideFailedError, abreast, ask, crew, scratch_folder
 from spikebench.running.pairs.sides import Side
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,34 +61,28 @@ def child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str) -> None:
 @pytest.fixture
 def members(side: Side, tmp_path: Path) -> Iterator[dict[str, Member]]:
     """Two of them."""
-    found = {name: Member(side, tmp_path, name) for name in ("a", "b")}
-    yield found
-    for member in found.values():
-        member.close()
+    with crew({"a": side, "b": side}, tmp_path) as found:
+        yield found
 
 
-def carried_out(member: Member, order: Mapping[str, Any]) -> dict[str, Any]:
-    member.start(order, [])
-    assert not member.until_turn()
-    return member.answer()
-
-
-def test_an_answer_comes_back_with_what_was_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, side: Side) -> None:
+def test_an_answer_comes_back_with_what_was_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, side: Side, members: dict[str, Member]
+) -> None:
     child(monkeypatch, tmp_path, "answer({'got': order})")
-    got = ask(side, {"task": "timing"}, [tmp_path], tmp_path)["got"]
+    got = ask(members["a"], {"task": "timing"}, [tmp_path])["got"]
     assert got == {
         "task": "timing", "abreast": False, "text": "suite: s", "suite": str(side.suite), "folder": str(side.folder),
         "roots": [str(tmp_path)],
     }  # fmt: skip
-    assert ask(side, {"task": "again"}, [], tmp_path)["got"]["task"] == "again"
+    assert ask(members["a"], {"task": "again"}, [])["got"]["task"] == "again"
 
 
 def test_what_the_child_finds_wrong_names_the_side_and_the_suite(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, side: Side
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, members: dict[str, Member]
 ) -> None:
     child(monkeypatch, tmp_path, "answer({'error': 's.yaml:3:1: unknown stem'})")
     with pytest.raises(InputError, match=r"first: .*s.yaml cannot be measured there: s.yaml:3:1: unknown stem"):
-        ask(side, {}, [], tmp_path)
+        ask(members["a"], {}, [])
 
 
 @pytest.mark.parametrize(
@@ -97,12 +90,12 @@ def test_what_the_child_finds_wrong_names_the_side_and_the_suite(
     [("sys.exit('no more memory')", "exit code 1 .*: no more memory"), ("os.kill(os.getpid(), 9)", "ended by SIGKILL")],
 )
 def test_a_process_that_dies_is_told_with_its_last_words_and_the_next_one_runs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, side: Side, members: dict[str, Member], body: str, words: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, members: dict[str, Member], body: str, words: str
 ) -> None:
     child(monkeypatch, tmp_path, f"if order.get('well'):\n    answer({{}})\nelse:\n    {body}")
     with pytest.raises(SideFailedError, match=words):
-        carried_out(members["a"], {})
-    assert carried_out(members["a"], {"well": True}) == {}
+        ask(members["a"], {}, [])
+    assert ask(members["a"], {"well": True}, []) == {}
 
 
 def test_a_parent_that_dies_is_told_and_begun_anew(
@@ -110,8 +103,8 @@ def test_a_parent_that_dies_is_told_and_begun_anew(
 ) -> None:
     child(monkeypatch, tmp_path, "if order.get('well'):\n    answer({})\nelse:\n    os.kill(os.getppid(), 9)\n    time.sleep(60)")
     with pytest.raises(SideFailedError, match="ended by SIGKILL"):
-        carried_out(members["a"], {})
-    assert carried_out(members["a"], {"well": True}) == {}
+        ask(members["a"], {}, [])
+    assert ask(members["a"], {"well": True}, []) == {}
 
 
 def test_every_order_is_carried_out_by_a_process_of_its_own(
@@ -119,8 +112,8 @@ def test_every_order_is_carried_out_by_a_process_of_its_own(
 ) -> None:
     """Forked from one parent, which has imported what it was told to; ``fresh``: each from its own."""
     child(monkeypatch, tmp_path, "print('noise')\nanswer([os.getpid(), os.getppid(), 'json' in sys.modules])")
-    fresh = Member(side, tmp_path, "fresh", fresh=True)
-    kept, anew = ([carried_out(member, {}) for _ in range(2)] for member in (members["a"], fresh))
+    with crew({"fresh": side}, tmp_path, fresh=True) as fresh:
+        kept, anew = ([ask(member, {}, []) for _ in range(2)] for member in (members["a"], fresh["fresh"]))
     assert len({pid for pid, _, _ in kept + anew}) == 4
     assert len({parent for _, parent, _ in kept}) == 1
     assert len({parent for _, parent, _ in anew}) == 2
@@ -173,7 +166,8 @@ from spikebench.running.pairs.sides import Side
 with processes.scratch_folder() as scratch:
     processes.CHILD, processes.IMPORTED = Path(sys.argv[1]), ()
     print(scratch, flush=True)
-    processes.ask(Side("x", sys.executable, (), Path("s"), "", scratch / "f"), {}, [], scratch)
+    with processes.crew({"one": Side("x", sys.executable, (), Path("s"), "", scratch / "f")}, scratch) as members:
+        processes.ask(members["one"], {}, [])
 """
 
 

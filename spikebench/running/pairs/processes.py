@@ -39,9 +39,9 @@ class Member:
     ``fresh``: every order gets a parent of its own, so that nothing but files is shared by two of them.
     """
 
-    def __init__(self, side: Side, scratch: Path, name: str = "", fresh: bool = False) -> None:
+    def __init__(self, side: Side, scratch: Path, name: str, fresh: bool = False) -> None:
         self.side, self.scratch, self.fresh = side, scratch, fresh
-        self._log = scratch / f"{name or 'one'}.log"
+        self._log = scratch / f"{name}.log"
         self._parent: subprocess.Popen[bytes] | None = None
         self._order = scratch
         self._code = 0
@@ -123,23 +123,28 @@ class Member:
         return self._parent.stdout.readline().decode().strip()
 
 
-def ask(side: Side, order: Mapping[str, Any], roots: list[Path], scratch: Path) -> dict[str, Any]:
-    """Have one order carried out by a fresh process; see ``Member.answer``."""
-    member = Member(side, scratch)
+@contextmanager
+def crew(sides: Mapping[str, Side], scratch: Path, fresh: bool = False) -> Iterator[dict[str, Member]]:
+    """A member for each name, all of whose processes end with the block."""
+    members = {name: Member(side, scratch, name, fresh) for name, side in sides.items()}
     try:
-        member.start(order, roots)
-        while member.until_turn():
-            member.go()
-        return member.answer()
+        yield members
     finally:
-        member.close()
+        for member in members.values():
+            member.close()
+
+
+def ask(member: Member, order: Mapping[str, Any], roots: list[Path]) -> dict[str, Any]:
+    """Have one order carried out while nobody else's is; see ``Member.answer``."""
+    abreast({"": member}, {"": order}, roots, turns=False)
+    return member.answer()
 
 
 def abreast(
     members: Mapping[str, Member],
     orders: Mapping[str, Mapping[str, Any]],
     roots: list[Path],
-    random: Random,
+    random: Random | None = None,
     turns: bool = True,
 ) -> None:
     """Have an order of each member carried out at the same time, in turns: never two of them run at once.
@@ -148,7 +153,7 @@ def abreast(
     """
     for name in orders:
         members[name].ready()
-    waiting = []
+    random, waiting = random or Random(0), []
     for name, order in orders.items():
         members[name].start({**order, "abreast": turns}, roots)
         if members[name].until_turn():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from spikebench.core.console import standard_error
 from spikebench.core.errors import InputError
+from spikebench.core.suite import Suite
 from spikebench.core.suite_reader import load
 from spikebench.derived import resampled
 from spikebench.derived.paired_rule import PairedRule
@@ -22,8 +23,8 @@ from spikebench.reading.model.display import Display
 from spikebench.reading.model.frame import load_results
 from spikebench.reading.reports.document import Absent, Block, Cell, Column, Document, Label, Number, Row, Table, Text
 from spikebench.running.jobs import rules
-from spikebench.running.pairs.against import Sides, project_root
-from spikebench.running.pairs.processes import ask, scratch_folder
+from spikebench.running.pairs.against import project_root
+from spikebench.running.pairs.processes import ask, crew, scratch_folder
 from spikebench.running.pairs.rounds import Measure
 from spikebench.running.pairs.sides import suite_text, this_side
 from spikebench.running.verbs.check_pairs import AGAIN, NEW, NOTHING_TIMED, Effort, Measuring, Metrics, names_of
@@ -46,17 +47,21 @@ def calibrate(path: Path, effort: Effort) -> Document:
     console = standard_error()
     with scratch_folder() as scratch:
         side = this_side(path, suite_text(suite, path), project_root(path), scratch / NEW)
-        counted = ask(side, {"task": "counting"}, [], scratch)
-        if not counted["timing"]:
-            raise InputError(f"{path}: {NOTHING_TIMED}")
-        source = counted["source"]["source_id"]
-        header = {"suite": suite.name, "machine_id": counted["machine_id"], "source_id": source, **effort.protocol}
-        trace = Calibration.begin(Calibration.at(effort.calibrations, suite.name, counted["machine_id"]), header)
-        names = names_of(suite, load_results(side.folder / "results"))
-        with Measuring(dict.fromkeys(PAIR, (side, counted)), Sides(side, side, ()), effort, scratch) as measure:
-            record(trace, measure, effort.seconds or SECONDS, console)
+        with crew(dict.fromkeys(PAIR, side), scratch, effort.fresh) as members:
+            counted = ask(members[NEW], {"task": "counting"}, [])
+            if not counted["timing"]:
+                raise InputError(f"{path}: {NOTHING_TIMED}")
+            trace = _trace(suite, counted, effort)
+            names = names_of(suite, load_results(side.folder / "results"))
+            record(trace, Measuring(members, {NEW: counted}, [], effort.window, effort.alone), effort.seconds or SECONDS, console)
     times = Times(Medians(), {}, {}, PairedRule(), Tolerances.parse(suite.check), Metrics(), names, {})
     return evaluation(trace, times.allowed, names)
+
+
+def _trace(suite: Suite, counted: Mapping[str, Any], effort: Effort) -> Calibration:
+    machine, source = str(counted["machine_id"]), counted["source"]["source_id"]
+    header = {"suite": suite.name, "machine_id": machine, "source_id": source, **effort.protocol}
+    return Calibration.begin(Calibration.at(effort.calibrations, suite.name, machine), header)
 
 
 def record(trace: Calibration, measure: Measure, seconds: float, console: Any) -> None:

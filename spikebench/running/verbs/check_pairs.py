@@ -26,9 +26,9 @@ from spikebench.reading.model.frame import Frame, load_results
 from spikebench.reading.reports.document import Block
 from spikebench.running.jobs import rules
 from spikebench.running.pairs.against import Other, Sides, prepare
-from spikebench.running.pairs.processes import Member, SideFailedError, abreast, ask, scratch_folder
+from spikebench.running.pairs.processes import Member, SideFailedError, abreast, ask, crew, scratch_folder
 from spikebench.running.pairs.rounds import Comparison
-from spikebench.running.pairs.sides import Side, check_origins
+from spikebench.running.pairs.sides import check_origins
 
 BASE, NEW, AGAIN = "base", "new", "again"
 LEAST_WINDOW = 0.3
@@ -78,28 +78,30 @@ def check_against(path: Path, other: Other, effort: Effort) -> Gate:
         sides = prepare(suite, path, other, scratch)
         for note in sides.notes:
             console.print(f"note: {note}", soft_wrap=True)
-        counted = {side.folder: _count(side, sides, scratch, console) for side in (sides.base, sides.new)}
-        old, new = (load_results(side.folder / "results") for side in (sides.base, sides.new))
-        gate = check(old, new)
-        gate = dataclasses.replace(gate, notices=(*sides.notes, *gate.notices))
-        here = counted[sides.new.folder]
-        if not here["timing"]:
-            return dataclasses.replace(gate, notices=(*gate.notices, NOTHING_TIMED))
-        times = _times(suite, sides, counted, new, effort, scratch, console)
-        return gate.with_times(times.judgements(), _power(times))
+        people = {BASE: sides.base, NEW: sides.new, AGAIN: sides.new}
+        with crew(people, scratch, effort.fresh) as members:
+            counted = {name: _count(members[name], sides, console) for name in (BASE, NEW)}
+            old, new = (load_results(side.folder / "results") for side in (sides.base, sides.new))
+            gate = check(old, new)
+            gate = dataclasses.replace(gate, notices=(*sides.notes, *gate.notices))
+            if not counted[NEW]["timing"]:
+                return dataclasses.replace(gate, notices=(*gate.notices, NOTHING_TIMED))
+            times = _times(
+                suite, sides, Measuring(members, counted, sides.roots, effort.window, effort.alone), new, effort, console
+            )
+            return gate.with_times(times.judgements(), _power(times))
 
 
-def _count(side: Side, sides: Sides, scratch: Path, console: Any) -> dict[str, Any]:
+def _count(member: Member, sides: Sides, console: Any) -> dict[str, Any]:
+    side = member.side
     console.print(f"{side.name}: counting", soft_wrap=True)
-    answer = ask(side, {"task": "counting"}, sides.roots, scratch)
+    answer = ask(member, {"task": "counting"}, sides.roots)
     check_origins(side, answer["files"], next((root for root in sides.roots if root != side.root), None))
     return answer
 
 
-def _times(
-    suite: Suite, sides: Sides, counted: Mapping[Path, Mapping[str, Any]], new: Frame, effort: Effort, scratch: Path, console: Any
-) -> Times:
-    here, there = counted[sides.new.folder], counted[sides.base.folder]
+def _times(suite: Suite, sides: Sides, measure: Measuring, new: Frame, effort: Effort, console: Any) -> Times:
+    there, here = (measure.counted[name] for name in (BASE, NEW))
     names = names_of(suite, new)
     tolerances = Tolerances.parse(suite.check)
     calibration = Calibration.find(effort.calibrations, suite.name, str(here["machine_id"]), effort.protocol)
@@ -107,13 +109,11 @@ def _times(
     rule = calibration.rule(blank.allowed, effort.seconds, len((BASE, NEW, AGAIN))) if calibration else PairedRule()
     for line in calibration.before(rule, blank.allowed, names) if calibration else _uncalibrated(blank, rule):
         console.print(line, soft_wrap=True)
-    people = {BASE: sides.base, NEW: sides.new, AGAIN: sides.new}
-    with Measuring({name: (side, counted[side.folder]) for name, side in people.items()}, sides, effort, scratch) as measure:
-        comparison = Comparison(
-            (BASE, NEW, AGAIN), measure, rule, blank.allowed, effort.seconds or float("inf"),
-            tell=lambda done, planned, seconds: console.print(f"round {done} of {planned}, {seconds:.0f} s", soft_wrap=True),
-        )  # fmt: skip
-        comparison.run()
+    comparison = Comparison(
+        (BASE, NEW, AGAIN), measure, rule, blank.allowed, effort.seconds or float("inf"),
+        tell=lambda done, planned, seconds: console.print(f"round {done} of {planned}, {seconds:.0f} s", soft_wrap=True),
+    )  # fmt: skip
+    comparison.run()
     ended = f"the time given was up after {comparison.rounds} rounds" if comparison.out_of_time else ""
     reasons = dict.fromkeys(str(reason) for side in (there, here) for reason in side["work"])
     before, after = (load_results(side.folder / "work") for side in (sides.base, sides.new))
@@ -125,41 +125,36 @@ def _times(
     )  # fmt: skip
 
 
+@dataclasses.dataclass
 class Measuring:
-    """Runs a process for each name of a round, abreast unless ``effort.alone``; see ``rounds.Measure``. Leaving the block ends
-    all of them."""
+    """Runs a process of each member of a round, abreast unless ``alone``; see ``rounds.Measure``. ``counted``: what each side's
+    counting answered, by a member's name; a control's is that of the side it repeats. ``window``: seconds."""
 
-    def __init__(
-        self, people: Mapping[str, tuple[Side, Mapping[str, Any]]], sides: Sides, effort: Effort, scratch: Path, seed: int = 0
-    ) -> None:
-        self.people, self.sides, self.effort = people, sides, effort
-        self.members = {name: Member(side, scratch, name, effort.fresh) for name, (side, _) in people.items()}
-        self.random = Random(seed)
-
-    def __enter__(self) -> Measuring:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for member in self.members.values():
-            member.close()
+    members: Mapping[str, Member]
+    counted: Mapping[str, Mapping[str, Any]]
+    roots: list[Path]
+    window: float
+    alone: bool = False
+    random: Random = dataclasses.field(default_factory=lambda: Random(0))
 
     def __call__(self, names: Sequence[str], keys: Sequence[Key]) -> Mapping[str, Timed]:
         orders = {name: self._order(name, keys) for name in names}
-        for together in [{name: orders[name]} for name in names] if self.effort.alone else [orders]:
-            abreast(self.members, together, self.sides.roots, self.random, turns=not self.effort.alone)
+        for together in [{name: orders[name]} for name in names] if self.alone else [orders]:
+            abreast(self.members, together, self.roots, self.random, turns=not self.alone)
         return {name: self._timed(name) for name in names}
 
     def _order(self, name: str, keys: Sequence[Key]) -> dict[str, Any]:
         cells = {key.cell for key in keys}
-        jobs = [[cell, place] for cell, place, _ in self.people[name][1]["timing"] if not cells or cell in cells]
-        return {"task": "timing", "jobs": jobs, "window": self.effort.window}
+        timing = self.counted.get(name, self.counted[NEW])["timing"]
+        jobs = [[cell, place] for cell, place, _ in timing if not cells or cell in cells]
+        return {"task": "timing", "jobs": jobs, "window": self.window}
 
     def _timed(self, name: str) -> Timed:
         answer = self.members[name].answer()
         found = {Key(cell, m, tuple(sorted(conditions.items()))): times for cell, m, conditions, times in answer["times"]}
         if not found:
             why = "; ".join(f"{harness}: {reason}" for harness, reason in answer["failures"].items())
-            where = self.people[name][0].name
+            where = self.members[name].side.name
             raise SideFailedError(f"{where}: no time could be measured: {why or 'its timing jobs record no times'}")
         return found
 
