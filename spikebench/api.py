@@ -86,4 +86,4 @@ def run(suite: str | Path, results: str | Path = "results") -> Frame:
     opened = open_run(suite, results)
     for _ in opened.events():
         pass
-    return load_results(opened.store.path)
+    return load_results(opened.store.path, known=opened.store.known)

@@ -47,11 +47,12 @@ class Plans:
     def wanted(self) -> Wanted | None:
         """All plans joined; None if there are none. Raises ValueError if one is not as it was written: what it has lost would
         pass for superseded."""
-        paths = sorted(self.folder.glob("*.jsonl"))
-        damaged = [path.name for path in paths if not _is_whole(path)]
-        if damaged:
-            raise ValueError(f"{damaged[0]} is damaged")
-        lines = [line for path in paths for line in _read(path)]
+        lines: list[Line] = []
+        for path in sorted(self.folder.glob("*.jsonl")):
+            own = list(_read(path))
+            if not _is_whole(path, own):
+                raise ValueError(f"{path.name} is damaged")
+            lines += own
         return Wanted(frozenset(job for job, _ in lines), frozenset(cell for _, cell in lines)) if lines else None
 
     def any(self) -> bool:
@@ -62,7 +63,7 @@ class Plans:
         """Want these jobs in place of what the verb wanted before on this kind of device; whether that is anything new."""
         identity = digest(sorted(lines))
         path = self._path(verb, device, identity)
-        if path.exists() and _is_whole(path):
+        if path.exists() and _is_whole(path, _read(path)):
             return False
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -110,9 +111,9 @@ def superseded(files: Mapping[str, Path]) -> str:
     return f"{jobs} superseded: no suite that was run here last asks for {', '.join(named)}{more}; kept, but not shown"
 
 
-def _is_whole(path: Path) -> bool:
+def _is_whole(path: Path, lines: Iterable[Line]) -> bool:
     """A plan that grows has no end that could be missing; the name of any other one is a digest of its lines."""
-    return path.name.startswith(GROWS) or path.stem.rpartition("-")[2] == digest(sorted(_read(path)))
+    return path.name.startswith(GROWS) or path.stem.rpartition("-")[2] == digest(sorted(lines))
 
 
 def _text(lines: Iterable[Line]) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from spikebench.core import job_files, json_text, shapes
 from spikebench.core.errors import StorageError, storage_errors
@@ -21,12 +21,17 @@ from spikebench.core.process import this_process
 from spikebench.core.record_lines import Lines
 from spikebench.core.records import Record
 
+Content = TypeVar("Content")
+
 
 class ResultsFolder:
     """Reads and writes one suite's results. Reading never writes: a folder is made by ``create``."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, known: dict[Path, Any] | None = None) -> None:
+        """``known``: what was read of its files already, which is not read again; what is read now is added. None: each file is
+        read whenever it is asked for."""
         self.path = Path(path)
+        self.known = known
         self.notices: list[str] = []
         self._reader = Lines()
         self.remarks: list[str] = []  # what is left out although it can be read
@@ -129,7 +134,7 @@ class ResultsFolder:
     def read_job_file(self, path: Path) -> JobFile | None:
         """None, with a notice naming the job, if the file is damaged or was written by a newer version."""
         try:
-            return job_files.read(path, self._reader)
+            return self._once(path, lambda: job_files.read(path, self._reader))
         except NewerError as error:
             self._notice(f"{path.name}: {error}; left out")
         except (OSError, ValueError) as error:
@@ -178,13 +183,44 @@ class ResultsFolder:
             self._notice(f"plans/: cannot be read ({_reason(error)}); all results are shown, superseded ones too")
             return None
 
+    def has_facts(self, kind: str, identity: str) -> bool:
+        """Whether a cell, machine, source or split is there and can be read."""
+        return self._facts_of(kind, identity) is not None
+
+    def _facts_of(self, kind: str, identity: str) -> dict[str, Any] | None:
+        try:
+            return self._read_facts(kind, self._facts_path(kind, identity))
+        except (OSError, ValueError):
+            return None
+
+    def _facts_path(self, kind: str, identity: str) -> Path:
+        return self.path / kind / f"{identity}.json"
+
     def _facts(self, kind: str) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for path in sorted((self.path / kind).glob("*.json")):
             try:
-                found[path.stem] = _read_facts(kind, path)
+                found[path.stem] = self._read_facts(kind, path)
             except (OSError, ValueError) as error:
                 self._notice(f"{kind}/{path.name}: damaged ({_reason(error)}); left out")
+        return found
+
+    def _read_facts(self, kind: str, path: Path) -> dict[str, Any]:
+        """Raises OSError, ValueError."""
+
+        def read() -> dict[str, Any]:
+            facts = json_text.parse_object(path.read_text(encoding="utf-8"))
+            shapes.check(kind, facts)
+            return facts
+
+        return self._once(path, read)
+
+    def _once(self, path: Path, read: Callable[[], Content]) -> Content:
+        if self.known is None:
+            return read()
+        if path not in self.known:
+            self.known[path] = read()
+        found: Content = self.known[path]
         return found
 
     def _notice(self, text: str) -> None:
@@ -206,14 +242,10 @@ class ResultsFolder:
     def put_facts(self, kind: str, identity: str, facts: Mapping[str, Any], anew: bool = False) -> bool:
         """Store a cell, machine, source or split, unless it is there and can be read; ``anew``: and is the same. Returns whether
         it was written."""
-        path = self.path / kind / f"{identity}.json"
-        try:
-            there = _read_facts(kind, path)
-        except (OSError, ValueError):
-            there = None
+        there = self._facts_of(kind, identity)
         if there is not None and (there == facts or not anew):
             return False
-        self._put(path, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+        self._put(self._facts_path(kind, identity), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         return True
 
     def weights_folder(self, cell_id: str) -> Path:
@@ -228,6 +260,8 @@ class ResultsFolder:
     def _put(self, path: Path, text: str) -> None:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            if self.known is not None:
+                self.known.pop(path, None)
             # A name of its own keeps two workers that store the same facts from writing into one file.
             temporary = path.with_name(f"{path.name}.{this_process()}.tmp")
             temporary.write_text(text, encoding="utf-8")
@@ -236,13 +270,6 @@ class ResultsFolder:
 
 def _job_of(path: Path) -> str:
     return path.stem.partition("-")[0]
-
-
-def _read_facts(kind: str, path: Path) -> dict[str, Any]:
-    """Raises OSError, ValueError."""
-    facts = json_text.parse_object(path.read_text(encoding="utf-8"))
-    shapes.check(kind, facts)
-    return facts
 
 
 def _reason(error: Exception) -> str:

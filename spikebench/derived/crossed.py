@@ -25,9 +25,10 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
-from statistics import fmean, variance
+from statistics import fmean
 from typing import Any
 
+from spikebench.derived.moderation import Prior, sample_variance, weight_of
 from spikebench.derived.statistics import Interval, t_quantile
 
 Values = Mapping[int, float]
@@ -92,6 +93,7 @@ class Crossed:
     """The variants of one table. ``values``: variant -> seed -> number. ``answers``: of accuracies, what they are the mean of.
 
     A contrast uses the seeds that all its variants have; images count where each of those seeds has its answers, equally many.
+    What was asked for once is kept: the mean of a variant stands in a table, in a sentence and on a plot.
     """
 
     def __init__(self, values: Mapping[Any, Values], answers: Mapping[Any, Answers] | None = None) -> None:
@@ -102,6 +104,9 @@ class Crossed:
             name: {seed: np.asarray(own, dtype=np.float64) for seed, own in seeds.items() if seed in values.get(name, ())}
             for name, seeds in (answers or {}).items()
         }
+        self._stacks: dict[tuple[Name, tuple[int, ...]], Any] = {}
+        self._contrasts: dict[tuple[tuple[Name, float], ...], Contrast] = {}
+        self._spreads: dict[tuple[tuple[tuple[Name, float], ...], tuple[int, ...]], tuple[float, float, int]] = {}
 
     def mean(self, name: str) -> Contrast:
         return self.contrast({name: 1.0})
@@ -134,7 +139,12 @@ class Crossed:
 
     def contrast(self, weights: Mapping[Any, float]) -> Contrast:
         """Raises ValueError where the variants share no seed."""
-        weights = {name: weight for name, weight in weights.items() if weight}
+        key = tuple(weights.items())
+        if key not in self._contrasts:
+            self._contrasts[key] = self._contrast({name: weight for name, weight in weights.items() if weight})
+        return self._contrasts[key]
+
+    def _contrast(self, weights: Mapping[Any, float]) -> Contrast:
         seeds = self.shared(list(weights))
         if not seeds:
             raise ValueError("no shared seeds to pair by")
@@ -143,9 +153,11 @@ class Crossed:
         images, noise, m = self._images(weights, seeds)
         if n == 1:
             return Contrast(estimate, n, images if m else None, max(1, m - 1), images, own=True)
-        raw, degrees = variance(by_seed), float(n - 1)
+        raw, degrees = sample_variance(by_seed), float(n - 1)
         if m and n <= FEW and len(self.values) == 2 and math.prod(weights.values()) < 0:
-            raw = sum(weight**2 * variance([self.values[name][seed] for seed in seeds]) for name, weight in weights.items())
+            raw = sum(
+                weight**2 * sample_variance([self.values[name][seed] for seed in seeds]) for name, weight in weights.items()
+            )
             degrees = 2 * degrees
         elif self._prior is not None:
             raw, degrees = self._prior.moderated(raw, degrees, noise, list(weights.values()))
@@ -164,22 +176,43 @@ class Crossed:
         Half an image is added to each way in which an image can be answered, as Agresti and Min (2005) do for one pair; where it
         is a mean and no difference, two images each way, as Agresti and Coull (1998): few errors have a long tail.
         """
+        key = (tuple(weights.items()), tuple(seeds))
+        if key not in self._spreads:
+            self._spreads[key] = self._spread(weights, key[1])
+        return self._spreads[key]
+
+    def _spread(self, weights: Mapping[Any, float], seeds: tuple[int, ...]) -> tuple[float, float, int]:
         import numpy as np
 
-        own: list[Any] = [self._answers.get(name, {}).get(seed) for name in weights for seed in seeds]
-        m = 0 if own[0] is None else len(own[0])
-        if not m or any(answers is None or len(answers) != m for answers in own):
+        stacks = [self._stack(name, seeds) for name in weights]
+        n, m = (0, 0) if stacks[0] is None else stacks[0].shape
+        if not m or any(stack is None or stack.shape[1] != m for stack in stacks):
             return 0.0, 0.0, 0
-        by_seed = np.tensordot(list(weights.values()), np.reshape(own, (len(weights), len(seeds), m)), 1)
-        mean = by_seed.mean(axis=0)
+        total = np.add.reduce
+        by_seed = stacks[0] if list(weights.values()) == [1.0] else np.tensordot(list(weights.values()), np.stack(stacks), 1)
+        mean = total(by_seed, 0) / n
+        middle = total(mean) / m
         added = sum(weight**2 for weight in weights.values()) / 2 + 1.5 * sum(weights.values()) ** 2
-        images = (float(((mean - mean.mean()) ** 2).sum()) + added) / (m + 2) ** 2
-        rest = by_seed - by_seed.mean(axis=1, keepdims=True) - mean + mean.mean()
-        noise = float((rest**2).sum()) / (max(1, len(seeds) - 1) * max(1, m - 1)) / m
+        images = (float(total((mean - middle) ** 2)) + added) / (m + 2) ** 2
+        rest = by_seed - total(by_seed, 1, keepdims=True) / m
+        rest -= mean
+        rest += middle
+        noise = float(total(np.square(rest), None)) / (max(1, n - 1) * max(1, m - 1)) / m
         return images, noise, m
 
+    def _stack(self, name: Name, seeds: tuple[int, ...]) -> Any:
+        """(seeds, images) answers of one variant; None where those of a seed are missing, or not as many as another's."""
+        import numpy as np
+
+        if (name, seeds) not in self._stacks:
+            answers = self._answers.get(name, {})
+            own = [answers[seed] for seed in seeds if seed in answers]
+            whole = len(own) == len(seeds) and len(set(map(len, own))) == 1
+            self._stacks[name, seeds] = np.stack(own) if whole else None
+        return self._stacks[name, seeds]
+
     @cached_property
-    def _prior(self) -> _Prior | None:
+    def _prior(self) -> Prior | None:
         """What seeds do to variants, from all of them; None where fewer than two variants share two seeds."""
         sets = Counter(frozenset(seeds) for seeds in self.values.values() if len(seeds) > 1)
         if not sets:
@@ -193,69 +226,20 @@ class Crossed:
         noises, size = zip(*(self._images({name: 1.0}, seeds)[1:] for name in names), strict=True)
         columns = [fmean(column) for column in zip(*rows, strict=True)]
         whole = fmean(columns)
-        rest = sum((value - fmean(row) - column + whole) ** 2 for row in rows for value, column in zip(row, columns, strict=True))
+        means = [fmean(row) for row in rows]
+        rest = sum(
+            (value - mean - column + whole) ** 2
+            for row, mean in zip(rows, means, strict=True)
+            for value, column in zip(row, columns, strict=True)
+        )
         degrees = float((k - 1) * (n - 1))
         excess = max(0.0, rest / degrees - fmean(noises))
-        shared = variance(columns)
+        shared = sample_variance(columns)
         of_images = self._images(dict.fromkeys(names, 1 / k), seeds)[1]
         step = 1 / max(size) if max(size) else 0.0
-        spreads = [variance(row) + step**2 / 12 for row in rows]
-        weight = _weight(spreads, [excess + noise for noise in noises], n - 1) if k > 2 else 0.0
-        return _Prior(excess, degrees, max(0.0, shared - of_images - excess / k), shared, float(n - 1), weight)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Prior:
-    """``alone``: variance between seeds of one variant, with ``degrees`` of freedom; ``common``: of what a seed does to all
-    variants alike, judged by ``columns``, the variance of the variants' mean, with ``few`` degrees. Both without images.
-    ``weight``: the degrees of freedom that a variance expected from them counts for.
-    """
-
-    alone: float
-    degrees: float
-    common: float
-    columns: float
-    few: float
-    weight: float
-
-    def moderated(self, raw: float, degrees: float, noise: float, weights: Sequence[float]) -> tuple[float, float]:
-        """A contrast's variance between seeds and its degrees of freedom, its own moderated by what all variants say."""
-        if not self.weight:
-            return raw, degrees
-        squares, total = sum(weight**2 for weight in weights), sum(weights) ** 2
-        expected = noise + self.alone * squares + self.common * total
-        known = self.degrees
-        if self.common and total > 1e-9:
-            parts = (expected - self.common * total) ** 2 / self.degrees + (self.columns * total) ** 2 / self.few
-            known = min(known, expected**2 / parts)
-        if math.isinf(self.weight):
-            return expected, known
-        both = self.weight + degrees
-        return (self.weight * expected + degrees * raw) / both, min(both, known)
-
-
-def _weight(spreads: Sequence[float], expected: Sequence[float], degrees: int) -> float:
-    """How alike variances are, as the prior degrees of freedom d0 of Smyth (2004); infinite: as alike as chance makes them.
-    ``expected``: what each would be if all were alike.
-    """
-    from scipy.special import polygamma
-
-    middle = sorted(spreads)[len(spreads) // 2]
-    if not middle:
-        return 0.0 if any(spreads) else math.inf
-    logs = [math.log(max(spread, 1e-4 * middle) / (known or 1.0)) for spread, known in zip(spreads, expected, strict=True)]
-    excess = variance(logs) - float(polygamma(1, degrees / 2))
-    if excess <= 0:
-        return math.inf
-    # trigamma(x) = excess, by Newton's method on its reciprocal, which is nearly straight.
-    x = 0.5 + 1 / excess
-    for _ in range(50):
-        value = float(polygamma(1, x))
-        step = value * (1 - value / excess) / float(polygamma(2, x))
-        x += step
-        if abs(step) < 1e-8 * x:
-            break
-    return 2 * x
+        spreads = [sample_variance(row) + step**2 / 12 for row in rows]
+        weight = weight_of(spreads, [excess + noise for noise in noises], n - 1) if k > 2 else 0.0
+        return Prior(excess, degrees, max(0.0, shared - of_images - excess / k), shared, float(n - 1), weight)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

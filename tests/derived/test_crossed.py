@@ -1,13 +1,15 @@
 """Coverage by simulation, closed forms where there are some, and scipy's tests where they apply."""
 
 import math
+import statistics as stdlib
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from spikebench.derived import statistics
-from spikebench.derived.crossed import Crossed, _weight, holm
+from spikebench.derived.crossed import Crossed, holm
+from spikebench.derived.moderation import sample_variance, weight_of
 
 IMAGES = 359
 
@@ -190,8 +192,8 @@ def test_the_prior_degrees_of_freedom_are_found_again():
     for d0 in (3.0, 10.0):
         true = d0 / rng.chisquare(d0, 4000)
         spreads = true * rng.chisquare(4, 4000) / 4
-        assert _weight(spreads.tolist(), [1.0] * 4000, 4) == pytest.approx(d0, rel=0.15)
-    assert _weight((rng.chisquare(4, 400) / 8).tolist(), [1.0] * 400, 4) > 20
+        assert weight_of(spreads.tolist(), [1.0] * 4000, 4) == pytest.approx(d0, rel=0.15)
+    assert weight_of((rng.chisquare(4, 400) / 8).tolist(), [1.0] * 400, 4) > 20
 
 
 def test_holm_is_the_step_down_of_its_paper():
@@ -211,3 +213,22 @@ def test_draws_are_as_wide_as_the_interval_says():
     for mean, own in zip(means, drawn.T, strict=True):
         assert np.mean((own >= mean.low) & (own <= mean.high)) == pytest.approx(0.95, abs=0.01)
     assert np.mean(drawn[:, 0] < drawn[:, 1]) < 0.97
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_a_variance_is_that_of_fractions_and_zero_where_all_are_equal(scale):
+    rng = np.random.default_rng(0)
+    for n in (2, 3, 5, 100):
+        values = (scale * (3 + rng.normal(size=n))).tolist()
+        assert sample_variance(values) == pytest.approx(stdlib.variance(values), rel=1e-12)
+        assert sample_variance([0.1 * scale] * n) == 0.0
+
+
+def test_what_was_asked_for_once_is_the_same_in_any_order_of_asking():
+    rng = np.random.default_rng(3)
+    answers = accuracies(rng, (0.9, 0.8, 0.85, 0.7), 3, 0.2)
+    weights = [{"0": 1.0}, {"1": 1, "0": -1}, {"0": -1, "1": 1}, {"0": 0.5, "1": 0.5, "2": -1}, {"2": 1.0, "3": 0.0}]
+    together = crossed(answers)
+    found = [together.contrast(row) for row in [*weights, *reversed(weights)]]
+    alone = [crossed(answers).contrast(row) for row in [*weights, *reversed(weights)]]
+    assert found == alone

@@ -199,13 +199,13 @@ class Frame:
 
 
 @not_searched()
-def load_results(*folders: str | Path) -> Frame:
+def load_results(*folders: str | Path, known: dict[Path, Any] | None = None) -> Frame:
     """Read results folders into one frame, derived records (energy) included.
 
     The first folder's suite says how to report. A record that two folders share (same job, machine, metric, conditions and scope)
     is kept once, of the first. Metrics of plugins and own files that are not here mean what the folders say. Raises StorageError
     for what is no results folder, and if of what is there no job can be read; else damaged files are left out and named in
-    ``notices``.
+    ``notices``. ``known``: files that were read already (``ResultsFolder``).
     """
     if not folders:
         raise InputError("no results folder given")
@@ -217,7 +217,7 @@ def load_results(*folders: str | Path) -> Frame:
     notices: list[str] = []
     remarks: list[str] = []
     for path in folders:
-        folder = ResultsFolder(path).require()
+        folder = ResultsFolder(path, known).require()
         suites.append(SuiteFacts.parse(folder.suite_text(), str(folder.path / "suite.yaml")))
         cells = {**folder.cells(), **cells}
         machines = {**folder.machines(), **machines}

@@ -7,11 +7,13 @@ import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from spikebench.core.metrics import Metric
 from spikebench.derived.crossed import Contrast, Crossed, holm
 from spikebench.derived.statistics import Interval
 from spikebench.reading.model.display import is_fraction
+from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.summary import Summary
 
 Word = Literal["better", "worse", "higher", "lower", "same", "cannot tell"]
@@ -103,6 +105,18 @@ class Paired:
         return found if len(found) < len(self.rows) else set()
 
 
+def paired_of(frame: Frame, metric: Metric, rows: Mapping[Any, Summary]) -> Paired:
+    """The same object for the same summaries of a frame: what one section has worked out another one need not."""
+    known, key = _PAIRED.setdefault(frame, {}), (metric, *rows.items())
+    if key not in known:
+        known[key] = Paired(metric, rows)
+    return known[key]
+
+
+_PAIRED: WeakKeyDictionary[Frame, dict[tuple[Any, ...], Paired]] = WeakKeyDictionary()
+"""Sentences, tables and plots are made of the same few."""
+
+
 def verdicts(metric: Metric, differences: Mapping[str, Difference | None], margin: float = MARGIN) -> dict[str, Word]:
     """A word for each difference of one table, after Holm's correction for how many there are.
 
@@ -113,11 +127,11 @@ def verdicts(metric: Metric, differences: Mapping[str, Difference | None], margi
     return {name: _word(metric, known[name], p_values[name], margin) if name in known else "cannot tell" for name in differences}
 
 
-def sharing(rows: Mapping[str, Summary], sets: Iterable[Sequence[str]], metric: Metric) -> dict[str, Paired]:
+def sharing(frame: Frame, rows: Mapping[str, Summary], sets: Iterable[Sequence[str]], metric: Metric) -> dict[str, Paired]:
     """group_id -> the quantity among those that the group may be compared with; each set by itself."""
     found: dict[str, Paired] = {}
     for names in sets:
-        paired = Paired(metric, {name: rows[name] for name in names if name in rows})
+        paired = paired_of(frame, metric, {name: rows[name] for name in names if name in rows})
         found |= dict.fromkeys(names, paired)
     return found
 

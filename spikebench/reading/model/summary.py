@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from spikebench.core.records import Record, Scalar, spell
@@ -27,10 +28,10 @@ class Quantity:
         return dict(self.conditions).get(name, "")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Summary:
     """One quantity of one group. ``values``: seed -> value; ``missing``: seed -> why that seed has none. ``answers``: of an
-    accuracy, seed -> for every test image 1 (right) or 0, where they are kept.
+    accuracy, seed -> for every test image 1 (right) or 0, where they are kept. Each is equal to itself alone.
     """
 
     values: Mapping[int, float]
@@ -91,6 +92,18 @@ def _quantities(frame: Frame) -> dict[Quantity, dict[str, list[Record]]]:
         if group_id is not None and is_whole(record) and not any(name in record.conditions for name in PER_STEP):
             found.setdefault(quantity_of(frame, record), {}).setdefault(group_id, []).append(record)
     return found
+
+
+def summary_of(frame: Frame, group_id: str, records: Sequence[Record]) -> Summary:
+    """As ``summarise``; the same object for the same records, which several sections ask for."""
+    known, key = _SUMMARIES.setdefault(frame, {}), (group_id, *map(id, records))
+    if key not in known:
+        # Kept with the records: their ids are theirs as long as they are.
+        known[key] = (tuple(records), summarise(frame.groups[group_id], records))
+    return known[key][1]
+
+
+_SUMMARIES: WeakKeyDictionary[Frame, dict[tuple[Any, ...], tuple[Sequence[Record], Summary]]] = WeakKeyDictionary()
 
 
 def summarise(group: Group, records: Sequence[Record]) -> Summary:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from spikebench.core.records import Record
 from spikebench.reading.model.chance import Signs
 from spikebench.reading.model.frame import Frame
-from spikebench.reading.model.paired import Paired
+from spikebench.reading.model.paired import paired_of
 from spikebench.reading.model.summary import Quantity
 from spikebench.reading.reports.columns import summaries
 
@@ -31,7 +31,7 @@ def guessing(frame: Frame, everything: Found, groups: Sequence[str]) -> list[str
     accuracy = next((q for q in asked(frame, everything) if q.metric == "accuracy"), None)
     if accuracy is None:
         return []
-    paired = Paired(frame.metric("accuracy"), summaries(frame, groups, everything[accuracy]))
+    paired = paired_of(frame, frame.metric("accuracy"), summaries(frame, groups, everything[accuracy]))
     means = {name: paired.mean(name) for name in paired.rows}
     return [
         name

@@ -16,7 +16,7 @@ from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.factors import show
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import sharing
-from spikebench.reading.model.summary import Quantity, Summary, summarise
+from spikebench.reading.model.summary import Quantity, Summary, summary_of
 from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number
 
 Summaries = Mapping[str, Summary]
@@ -26,7 +26,7 @@ WHOLE = Display(decimals=0)
 
 def summaries(frame: Frame, groups: Iterable[str], records: Mapping[str, Sequence[Record]]) -> dict[str, Summary]:
     """One quantity of every group; a group without records has a summary without values."""
-    return {group_id: summarise(frame.groups[group_id], records.get(group_id, ())) for group_id in groups}
+    return {group_id: summary_of(frame, group_id, records.get(group_id, ())) for group_id in groups}
 
 
 def factor_columns(names: Sequence[str]) -> list[Column]:
@@ -96,13 +96,15 @@ def _left_out(quantity: Quantity) -> list[str]:
     return [f"it leaves out {', '.join(profile.leaves_out)}"] if profile.leaves_out else []
 
 
-def cells(metric: Metric, rows: Summaries, comparable: Sequence[Sequence[str]], notes: Footnotes) -> dict[str, Cell]:
+def cells(
+    frame: Frame, metric: Metric, rows: Summaries, comparable: Sequence[Sequence[str]], notes: Footnotes
+) -> dict[str, Cell]:
     """group_id -> cell: mean over seeds with its 95 % interval, or a dash with the reason.
 
     ``comparable``: the sets of groups within which a best value means something; it is marked in each, with all that cannot be
     told from it.
     """
-    among = sharing(rows, comparable or [list(rows)], metric)
+    among = sharing(frame, rows, comparable or [list(rows)], metric)
     best = {group_id for paired in dict.fromkeys(among.values()) for group_id in paired.best()} if comparable else set()
     found: dict[str, Cell] = {}
     for group_id, summary in rows.items():
@@ -130,7 +132,7 @@ def numbers(
     notes: Footnotes,
 ) -> dict[str, Cell]:
     """As ``cells``; an accuracy that guessing reaches too has a footnote."""
-    found = cells(metric, rows, comparable, notes)
+    found = cells(frame, metric, rows, comparable, notes)
     if metric.name not in OF_CLASSES:
         return found
     return {group_id: with_chance(frame, cell, records.get(group_id, ()), notes) for group_id, cell in found.items()}

@@ -10,7 +10,7 @@ from spikebench.core.metrics import Metric
 from spikebench.derived.statistics import mcnemar_exact
 from spikebench.reading.model.display import Display, display_for, is_fraction, points
 from spikebench.reading.model.frame import Frame
-from spikebench.reading.model.paired import MARGIN, Difference, Paired, verdicts
+from spikebench.reading.model.paired import MARGIN, Difference, Paired, paired_of, verdicts
 from spikebench.reading.model.summary import Quantity, Summary
 from spikebench.reading.reports.columns import Summaries, key
 from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number
@@ -28,7 +28,7 @@ def columns(
     correctness is kept, a footnote gives McNemar's exact test for that one pair of networks.
     """
     metric = frame.metric(quantity.metric)
-    paired = Paired(metric, {group_id: rows[group_id] for group_id in comparable})
+    paired = paired_of(frame, metric, {group_id: rows[group_id] for group_id in comparable})
     others = {group_id: paired.difference(group_id, baseline) for group_id in comparable if group_id != baseline}
     words = verdicts(metric, others)
     changes: dict[str, Cell] = {}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikebench.core.console import standard_output
+from spikebench.core.garbage import not_searched
 from spikebench.core.registry import REGISTRIES
 from spikebench.reading.model.frame import Frame, load_results
 from spikebench.reading.model.tested import only_tested
@@ -36,6 +37,7 @@ def make(
     return [path for writer in chosen for path in writer.write(report, target)]
 
 
+@not_searched()
 def show(frame: Frame, screen: Console | None = None) -> None:
     """Print the tables that a run ends with: the comparison and what failed; see ``document``."""
     from spikebench.reading.reports.formats.terminal import show as print_document
@@ -43,6 +45,7 @@ def show(frame: Frame, screen: Console | None = None) -> None:
     print_document(document(frame, brief=True), screen or standard_output())
 
 
+@not_searched()
 def document(frame: Frame, sections: Sequence[str] | None = None, brief: bool = False) -> Document:
     """The report as data. ``brief``: only the sections that are worth a terminal after every run; where these have no number
     (a suite that measures none of what they compare), the tables that the other ones have it in."""

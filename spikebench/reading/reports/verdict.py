@@ -11,7 +11,7 @@ from spikebench.reading.model.display import display_for, is_fraction
 from spikebench.reading.model.effects import Design, Effect
 from spikebench.reading.model.factors import Factor, show
 from spikebench.reading.model.frame import Frame
-from spikebench.reading.model.paired import MARGIN, Difference, Paired, Word, verdicts
+from spikebench.reading.model.paired import MARGIN, Difference, Paired, Word, paired_of, verdicts
 from spikebench.reading.reports.caution import Found, asked, caution, guessing, named
 from spikebench.reading.reports.columns import heading, summaries
 
@@ -22,7 +22,7 @@ def sentences(frame: Frame, everything: Found, groups: Sequence[str]) -> list[st
     """Of variants on one data set: a paragraph on all of them, then one for each factor that others repeat."""
     sides = []
     for quantity in asked(frame, everything):
-        paired = Paired(frame.metric(quantity.metric), summaries(frame, groups, everything[quantity]))
+        paired = paired_of(frame, frame.metric(quantity.metric), summaries(frame, groups, everything[quantity]))
         if paired.rows:
             sides.append(_Side(frame, lower(heading(frame, quantity, everything)), paired))
     if not sides:

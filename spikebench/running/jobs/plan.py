@@ -149,6 +149,8 @@ def plan_cell(
             needed = not planned[index].done
         else:
             needed |= not job.done and REGISTRIES["harnesses"].get(job.job.harness.name).needs_weights
+    if not all(job.done for job in planned):
+        store.known = None  # files will change, and what they hold is not held while jobs run
     return tuple(planned)
 
 

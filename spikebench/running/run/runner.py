@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,6 +15,7 @@ from spikebench.core import lock, yaml_nodes
 from spikebench.core.cells import Job
 from spikebench.core.choice import Choice
 from spikebench.core.errors import StorageError, storage_errors
+from spikebench.core.garbage import not_searched
 from spikebench.core.plans import Plans, lines_of
 from spikebench.core.protocols import Care
 from spikebench.core.registry import REGISTRIES
@@ -125,6 +127,7 @@ class Run:
             return int(member.workers)
         return int(member.workers_for(care_of(self.suite, (planned.job.harness for planned in self.plan.jobs), self._device)))
 
+    @not_searched()
     def _prepare(self) -> None:
         """Bring the folder up to the suite: what is absent or cannot be read is written, be anything to run or not. Where nothing
         has changed, nothing is written (a read-only folder can be read)."""
@@ -134,7 +137,8 @@ class Run:
             self.store.put_suite(text)
             self.changed = True
         for cell in self.plan.all_cells:
-            self.changed |= self.store.put_facts("cells", cell.cell_id, cell.to_plain())
+            if not self.store.has_facts("cells", cell.cell_id):
+                self.changed |= self.store.put_facts("cells", cell.cell_id, cell.to_plain())
         self._keep_plan()
         if not self.plan.pending:
             return
@@ -172,13 +176,16 @@ def open_run(
     Raises InputError for a bad suite, StorageError if ``results`` holds another suite's folder of this name.
     """
     found = survey(path, limits, Path(results) if begins else None, fresh, here=not begins)
-    run = bind(found.suite, Path(results) / found.suite.name, fresh, found.place)
+    run = bind(found.suite, Path(results) / found.suite.name, fresh, found.place, known={} if begins else None)
     return dataclasses.replace(run, expected=found.expected)
 
 
-def bind(suite: Suite, folder: Path, fresh: bool = False, place: Place | None = None) -> Run:
-    """A suite with the folder that it fills; see ``open_run``. ``place``: where its jobs will run, asked for if not given."""
-    store = ResultsFolder(folder)
+def bind(
+    suite: Suite, folder: Path, fresh: bool = False, place: Place | None = None, known: dict[Path, Any] | None = None
+) -> Run:
+    """A suite with the folder that it fills; see ``open_run``. ``place``: where its jobs will run, asked for if not given.
+    ``known``: where what is read is kept for the report, as long as nothing is found that is to be done."""
+    store = ResultsFolder(folder, known)
     text = store.suite_text()
     if text is not None:
         path = folder / "suite.yaml"

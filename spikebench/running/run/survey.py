@@ -11,6 +11,7 @@ from pathlib import Path
 from spikebench.core import own_files, yaml_nodes
 from spikebench.core.choice import Choice
 from spikebench.core.errors import InputError
+from spikebench.core.garbage import not_searched
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite import Suite
 from spikebench.core.suite_reader import load
@@ -44,6 +45,7 @@ def survey(
     return found
 
 
+@not_searched()
 def _survey(path: str | Path, limits: Limits = AS_THE_SUITE, results: Path | None = None, fresh: bool = False) -> Survey:
     from spikebench.running.jobs import rules
 

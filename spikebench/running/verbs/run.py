@@ -137,7 +137,7 @@ def _report(run: Run, aside: Any) -> None:
     from spikebench.reading.reports.report import make
     from spikebench.reading.reports.report import show as show_report
 
-    frame = load_results(run.store.path)
+    frame = load_results(run.store.path, known=run.store.known)
     show_report(frame, standard_output())
     folder = run.store.path / "report"
     if run.changed or not folder.is_dir():

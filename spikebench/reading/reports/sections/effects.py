@@ -8,7 +8,7 @@ from spikebench.core.metrics import Metric
 from spikebench.reading.model.effects import Design, Effect
 from spikebench.reading.model.factors import show
 from spikebench.reading.model.frame import Frame
-from spikebench.reading.model.paired import Paired, verdicts
+from spikebench.reading.model.paired import Paired, paired_of, verdicts
 from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns, difference
 from spikebench.reading.reports.caution import asked
@@ -37,7 +37,7 @@ class Section:
             sides = []
             for quantity in chosen:
                 rows = columns.summaries(frame, groups, everything[quantity])
-                sides.append((quantity, Paired(frame.metric(quantity.metric), rows)))
+                sides.append((quantity, paired_of(frame, frame.metric(quantity.metric), rows)))
             if table := _table(frame, design, groups, sides):
                 found.append(table)
         return found

@@ -104,7 +104,7 @@ def _table(frame: Frame, order: Sequence[Quantity], models: Mapping[Quantity, Su
     rows = []
     for quantity in order:
         metric = frame.metric(quantity.metric)
-        cells = columns.cells(metric, models[quantity], [groups], notes)
+        cells = columns.cells(frame, metric, models[quantity], [groups], notes)
         row: list[Cell] = [Label(name_of(quantity), notes.mark(*columns.explanations(frame, quantity)))]
         row += [cells[group_id] for group_id in groups]
         if truth is not None:

@@ -61,7 +61,7 @@ def _chips_table(frame: Frame, chips: Sequence[str], groups: Sequence[str]) -> T
         for chip, found in of_chip.items():
             known = [group_id for group_id in groups if group_id in found]
             rows = {group_id: summarise(frame.groups[group_id], found[group_id]) for group_id in known}
-            cells = columns.cells(metric, rows, [known], notes)
+            cells = columns.cells(frame, metric, rows, [known], notes)
             for group_id in groups:
                 body[chip, group_id].append(cells.get(group_id, Absent()))
     for (chip, group_id), row in body.items():

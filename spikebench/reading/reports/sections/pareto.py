@@ -8,7 +8,7 @@ from spikebench.derived.statistics import Interval
 from spikebench.reading.model.display import Display, display_for
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.fronts import DRAWS, Point, front, shares
-from spikebench.reading.model.paired import Paired
+from spikebench.reading.model.paired import paired_of
 from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns
 from spikebench.reading.reports.columns import Summaries
@@ -54,7 +54,8 @@ def _figure(
 ) -> Figure:
     metrics = [frame.metric(quantity.metric) for quantity in axes]
     cost, gain = (
-        Paired(metric, {group_id: side[group_id] for group_id in groups}) for metric, side in zip(metrics, sides, strict=True)
+        paired_of(frame, metric, {group_id: side[group_id] for group_id in groups})
+        for metric, side in zip(metrics, sides, strict=True)
     )
     means = {group_id: (cost.mean(group_id), gain.mean(group_id)) for group_id in groups}
     points = {group_id: (x.estimate, y.estimate) for group_id, (x, y) in means.items() if x is not None and y is not None}
