@@ -1,8 +1,9 @@
 import gc
+import weakref
 
 import pytest
 
-from spikebench.core.garbage import not_searched
+from spikebench.core.garbage import not_searched, set_aside
 
 
 @not_searched()
@@ -20,3 +21,26 @@ def test_the_collector_is_left_as_it_was_whatever_happens_inside(enabled: bool) 
         assert gc.isenabled() is enabled
     finally:
         (gc.enable if before else gc.disable)()
+
+
+def test_what_is_set_aside_is_not_searched_and_what_is_made_meanwhile_is() -> None:
+    class Node:
+        pass
+
+    def cycle() -> weakref.ref[Node]:
+        one = Node()
+        one.itself = one  # type: ignore[attr-defined]
+        return weakref.ref(one)
+
+    before = cycle()
+    with set_aside():
+        inside = cycle()
+        gc.collect()
+        assert before() is not None
+        assert inside() is None
+        with set_aside():
+            assert gc.get_freeze_count()
+        assert gc.get_freeze_count()
+    assert gc.get_freeze_count() == 0
+    gc.collect()
+    assert before() is None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikebench.core.console import standard_output
-from spikebench.core.garbage import not_searched
+from spikebench.core.garbage import not_searched, set_aside
 from spikebench.core.registry import REGISTRIES
 from spikebench.reading.model.frame import Frame, load_results
 from spikebench.reading.model.tested import only_tested
@@ -23,18 +23,20 @@ def make(
     sections: Sequence[str] | None = None,
     formats: Sequence[str] | None = None,
     out: str | Path | None = None,
+    frame: Frame | None = None,
 ) -> list[Path]:
     """Write a report of the results in ``folders`` and return its files.
 
     Without ``formats``, the terminal and those that the suite asks for; without ``sections``, all that have something to say;
-    without ``out``, into ``report/`` of the first folder. Raises InputError for unknown names, StorageError for folders that
-    cannot be read or written.
+    without ``out``, into ``report/`` of the first folder. ``frame``: what was read of the folders just now. Raises InputError for
+    unknown names, StorageError for folders that cannot be read or written.
     """
-    frame = load_results(*folders)
+    frame = load_results(*folders) if frame is None else frame
     chosen = [REGISTRIES["formats"].get(name)() for name in (["terminal", *frame.suite.formats] if formats is None else formats)]
     report = document(frame, sections)
     target = Path(out) if out is not None else Path(folders[0]) / "report"
-    return [path for writer in chosen for path in writer.write(report, target)]
+    with set_aside():
+        return [path for writer in chosen for path in writer.write(report, target)]
 
 
 @not_searched()

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, TrialState
 
 
-def per_trial(choice: Choice, seed: int, conditional: bool) -> BaseSampler:
-    """Draws each trial with a sampler of its own, by the trial's number: whoever asks, in whatever order, draws the same."""
+def per_trial(choice: Choice, seed: int, conditional: bool, known: dict[str, Any]) -> BaseSampler:
+    """Draws each trial with a sampler of its own, by the trial's number: whoever asks, in whatever order, draws the same.
+
+    ``known``: what samplers have found out about the study's space, kept by who opened it.
+    """
     from optuna.samplers import BaseSampler
 
     class PerTrial(BaseSampler):  # type: ignore[misc]
@@ -27,6 +30,7 @@ def per_trial(choice: Choice, seed: int, conditional: bool) -> BaseSampler:
         def _of(self, trial: FrozenTrial) -> BaseSampler:
             if self._own is None or self._own[0] != trial.number:
                 self._own = trial.number, make_sampler(choice, seed, trial.number, conditional)
+                _share(self._own[1], known)
             return self._own[1]
 
         def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -47,6 +51,17 @@ def per_trial(choice: Choice, seed: int, conditional: bool) -> BaseSampler:
             self._of(trial).after_trial(study, trial, state, values)
 
     return PerTrial()
+
+
+def _share(sampler: BaseSampler, known: dict[str, Any]) -> None:
+    """The parameters that all trials have are found by a look at those that ended since the last one; a new sampler alone would
+    look at all of them, each time."""
+    from optuna.search_space import IntersectionSearchSpace
+
+    for name in ("_search_space", "_intersection_search_space"):
+        own = getattr(sampler, name, None)
+        if isinstance(own, IntersectionSearchSpace):
+            setattr(sampler, name, known.setdefault(name, own))
 
 
 def make_sampler(choice: Choice, seed: int, number: int, conditional: bool = False) -> BaseSampler:

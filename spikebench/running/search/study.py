@@ -46,6 +46,7 @@ class SearchStudy:
         self.search = search
         self.path = folder / FILE
         self.drivers: Drivers | None = None
+        self._known: dict[str, Any] = {}
         if search.storage is None:
             with study_errors(self.path):
                 self.study = _open(_local(self.path), str(self.path), name, search, identity, alone=True)
@@ -145,7 +146,7 @@ class SearchStudy:
     def ask(self) -> tuple[Trial, Values]:
         """The next trial, all its values drawn."""
         with quiet():
-            self.study.sampler = per_trial(self.search.sampler, self.search.seed, self._conditional)
+            self.study.sampler = per_trial(self.search.sampler, self.search.seed, self._conditional, self._known)
             with self.deciding():
                 trial = self.study.ask()
                 if self.drivers is not None:

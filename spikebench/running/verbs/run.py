@@ -141,7 +141,7 @@ def _report(run: Run, aside: Any) -> None:
     show_report(frame, standard_output())
     folder = run.store.path / "report"
     if run.changed or not folder.is_dir():
-        make([run.store.path], formats=run.suite.report["formats"])
+        make([run.store.path], formats=run.suite.report["formats"], frame=frame)
     pages = [folder / name for name in ("report.html", "report.md", "report.tex") if (folder / name).is_file()]
     if pages or folder.is_dir():
         aside.print(f"report: {pages[0] if pages else folder}", soft_wrap=True, highlight=False)

@@ -148,5 +148,6 @@ def report(run: Run, study: SearchStudy) -> None:
     if found is None or not found.complete:
         print("no trial is complete yet")
         return
-    print_document(document(load_results(run.store.path), SECTIONS), standard_output())
-    make([run.store.path], formats=run.suite.report["formats"])
+    frame = load_results(run.store.path)
+    print_document(document(frame, SECTIONS), standard_output())
+    make([run.store.path], formats=run.suite.report["formats"], frame=frame)

@@ -17,6 +17,7 @@ from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import Paired
 from spikebench.reading.model.summary import Summary
 from spikebench.reading.reports.document import Absent, Number
+from spikebench.reading.reports.drawing import TOLD_APART, draw
 from spikebench.reading.reports.sections import comparison, failures, firing, pareto, published, stages, timesteps, training
 
 COST = Metric("energy", "J", "lower", "estimated", "Energy")
@@ -68,6 +69,17 @@ def test_curves_are_means_over_seeds(frame):
             if r.metric == "epoch_accuracy" and r.cell_id in group.seeds and r.conditions["epoch"] == epoch
         ]
         assert shown == pytest.approx(100 * fmean(values))
+
+
+@pytest.mark.parametrize("widths", [TOLD_APART, TOLD_APART + 1])
+def test_bands_are_told_of_where_they_are_drawn_and_the_ends_have_intervals(make_frame, make_cell, widths):
+    cells = [make_cell(seed, dim=16 + 16 * width) for width in range(widths) for seed in (0, 1)]
+    figure = next(figure for figure in training.Section()(make_frame(cells)) if figure.key == "epoch_accuracy")
+    bands = sum(len(axes.collections) > 1 or (widths <= TOLD_APART and len(axes.collections)) for axes in draw(figure).axes)
+    assert len(figure.series) == widths
+    assert ("Bands are 95 % intervals." in figure.caption) == bool(bands) == (widths <= TOLD_APART)
+    assert all((series.spread is not None) == bool(bands) for series in figure.series)
+    assert all(cell.half_width is not None for row in figure.data.rows for cell in row.cells[-2:])
 
 
 def test_one_epoch_is_no_curve(make_frame, make_cell):

@@ -162,3 +162,28 @@ def test_trials_are_written_ahead_and_a_closed_study_is_one_plain_file(tmp_path:
         load_trials(tmp_path)  # whoever reads it meanwhile does not keep it open
     assert mode() == "delete"
     assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
+
+
+@pytest.mark.parametrize("sampler", ["{tpe: {startup_trials: 3}}", "{nsga2: {population_size: 3}}", "{gp: {startup_trials: 3}}"])
+def test_each_trial_is_looked_at_once_for_the_space(tmp_path: Path, sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whatever sampler: one a trial draws, and what the last one knew of the space the next one knows."""
+    import optuna.search_space.intersection as intersection
+
+    begun: list[int] = []
+    calculate = intersection._calculate
+
+    def counted(trials: Any, pruned: bool, space: Any, begin: int) -> Any:
+        begun.append(begin)
+        return calculate(trials, pruned, space, begin)
+
+    monkeypatch.setattr(intersection, "_calculate", counted)
+    text = SUITE.replace("SAMPLER", sampler).replace(
+        "    attention.order: {choice: [kv_first, qk_first], when: {attention: ssa}}\n", ""
+    )
+    search = from_document(yaml_nodes.parse(text, "s.yaml")).search
+    assert search is not None
+    study = SearchStudy(tmp_path, "s", search, IDENTITY)
+    for _ in range(6):
+        tell(study, *study.ask())
+    study.close()
+    assert begun[-1] == 4  # the last draw but one was made while that trial ran

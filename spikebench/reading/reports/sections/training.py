@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -48,15 +49,19 @@ def _figures(frame: Frame, name: str) -> list[Figure]:
     groups = [group_id for group_id in frame.groups if group_id in points]
     told = looks(frame, groups, panels=len(groups) > TOLD_APART)
     by_epoch = {epoch: _paired(frame, metric, points, epoch) for epoch in epochs}
+    beside = Counter(told.of[group_id].panel if group_id in told.of else 0 for group_id in groups)
+    banded = min(beside.values()) <= TOLD_APART  # a panel with more lines has no bands
     series, rows = [], []
     for group_id in groups:
-        means = {epoch: mean for epoch, side in by_epoch.items() if (mean := side.mean(group_id)) is not None}
-        halves = [mean.half_width for mean in means.values()]
+        curve = {epoch: side.rows[group_id] for epoch, side in by_epoch.items() if group_id in side.rows}
+        asked = curve if banded else (min(curve), max(curve))
+        means = {epoch: mean for epoch in asked if (mean := by_epoch[epoch].mean(group_id)) is not None}
+        halves = [mean.half_width for mean in means.values()] if banded else [None]
         series.append(
             Series(
                 frame.short_name(group_id),
-                tuple(map(float, means)),
-                tuple(mean.estimate * display.factor for mean in means.values()),
+                tuple(map(float, curve)),
+                tuple(fmean(summary.values.values()) * display.factor for summary in curve.values()),
                 None if None in halves else tuple((half or 0.0) * display.factor for half in halves),
                 look=told.of.get(group_id),
             )
