@@ -99,7 +99,8 @@ def _weights_of(cell: Mapping[str, Any]) -> str:
             return "after the epoch that was best on validation" if best else "after the last epoch"
     if cell.get("weights"):
         return "with the given weights, not trained here"
-    return "pre-trained and not trained further" if cell.get("pretraining") else "untrained"
+    # Whether that is a network as it is initialised, only its own function knows: somebody's may load what it likes.
+    return "pre-trained and not trained further" if cell.get("pretraining") else "not trained here"
 
 
 def precisions(frame: Frame) -> list[str]:

@@ -44,8 +44,12 @@ def caution(frame: Frame, everything: Found, groups: Sequence[str]) -> list[str]
     """Which variants learned nothing or fall silent, one sentence each: what such a network takes little of is no merit."""
     signs, idle = Signs(frame), guessing(frame, everything, groups)
     silent = [name for name in groups if signs.silent(frame.groups[name].seeds)]
-    several = 0 < len(idle) < len(groups) or len(groups) == 1
-    said = [f"No better than guessing: {named(list(map(frame.short_name, idle)))}."] if idle and several else []
+    if len(groups) == 1:  # it has no name but its data set's
+        said = ["It is no better than guessing."] if idle else []
+        said += ["It has neuron layers that never fire; what it takes little of may be low for that."] if silent else []
+        return [" ".join(said)] if said else []
+    some = 0 < len(idle) < len(groups)
+    said = [f"No better than guessing: {named(list(map(frame.short_name, idle)))}."] if some else []
     if silent:
         layers = f"Neuron layers that never fire: in {named(list(map(frame.short_name, silent)))}"
         said.append(f"{layers}; what they take little of may be low for that.")

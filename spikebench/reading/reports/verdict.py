@@ -20,38 +20,47 @@ ONE_SEED = "There is one seed a variant: these are facts of these very networks,
 
 def sentences(frame: Frame, everything: Found, groups: Sequence[str]) -> list[str]:
     """Of variants on one data set: a paragraph on all of them, then one for each factor that others repeat."""
+    idle, dead = guessing(frame, everything, groups), caution(frame, everything, groups)
     sides = []
     for quantity in asked(frame, everything):
-        paired = paired_of(frame, frame.metric(quantity.metric), summaries(frame, groups, everything[quantity]))
+        metric, ranked = frame.metric(quantity.metric), list(groups)
+        if metric.direction == "lower" and 0 < len(idle) < len(groups):
+            ranked = [name for name in groups if name not in idle]
+        paired = paired_of(frame, metric, summaries(frame, ranked, everything[quantity]))
         if paired.rows:
-            sides.append(_Side(frame, lower(heading(frame, quantity, everything)), paired))
+            sides.append(_Side(frame, lower(heading(frame, quantity, everything)), paired, len(ranked) < len(groups)))
     if not sides:
         return []
-    idle, dead = guessing(frame, everything, groups), caution(frame, everything, groups)
     if len(groups) == 1:
         return [f"One variant, and nothing to compare it with: {', '.join(side.value(groups[0]) for side in sides)}.", *dead]
     if len(idle) == len(groups):
         return [" ".join(["No variant can be told from guessing, so that nothing is said of which is better or cheaper.", *dead])]
     if all(row.n == 1 for side in sides for row in side.paired.rows.values()):
-        return [f"{' '.join(side.overall(idle) for side in sides)} {ONE_SEED}", *dead]
-    design = Design(frame, groups)
+        return [f"{' '.join(side.overall() for side in sides)} {ONE_SEED}", *dead]
+    designs = {some: Design(frame, [g for g in groups if not some or g not in idle]) for some in {side.some for side in sides}}
     by_factor: dict[str, list[str]] = {}
     for side in sides:
-        for factor, text in side.factors(design).items():
+        for factor, text in side.factors(designs[side.some]).items():
             by_factor.setdefault(factor, []).append(text)
     paragraphs = [f"{_title(factor)}: {' '.join(texts)}" for factor, texts in by_factor.items()]
-    overall = [side.overall(idle) for side in sides if len(side.paired.rows) > 1]
+    overall = [side.overall() for side in sides if len(side.paired.rows) > 1 or side.some]
     # Of two variants that differ in one factor there is no more to say than what the factor does.
     return [*([" ".join(overall)] if overall and (len(groups) > 2 or not paragraphs) else []), *paragraphs, *dead]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Side:
-    """One quantity in words. ``title``: ``accuracy``, ``SOPs``."""
+    """One quantity in words. ``title``: ``accuracy``, ``SOPs``. ``some``: of costs, those alone that learned something: what a
+    network takes little of that has not is no merit."""
 
     frame: Frame
     title: str
     paired: Paired
+    some: bool = False
+
+    @property
+    def _among(self) -> str:
+        return " among those that do better than guessing" if self.some else ""
 
     def value(self, group_id: str) -> str:
         """``accuracy 98.3 ± 1.2 %``"""
@@ -62,20 +71,15 @@ class _Side:
         within = f" ± {display.text(mean.estimate, mean.half_width).partition(' ± ')[2]}" if mean.half_width else ""
         return f"{self.title} {display.number(mean.estimate)}{within} {display.unit}".rstrip()
 
-    def overall(self, idle: Sequence[str] = ()) -> str:
-        """The best, and what cannot be told from it. ``idle``: networks that learned nothing, whose low costs are no merit."""
+    def overall(self) -> str:
+        """The best, and what cannot be told from it."""
         metric, rows = self.paired.metric, self.paired.rows
-        learned = {name: row for name, row in rows.items() if name not in idle}
-        among = ""
-        if metric.direction == "lower" and learned and len(learned) < len(rows):
-            rows, among = learned, " among those that do better than guessing"
         means = {name: self._mean(name) for name in rows}
         top = (max if metric.direction == "higher" else min)(means, key=lambda name: means[name])
         words = verdicts(metric, {name: self.paired.difference(name, top) for name in rows if name != top}, margin=0.0)
         unclear = [name for name, word in words.items() if word != "worse"]
-        begin = (
-            f"{'Highest' if metric.direction == 'higher' else 'Lowest'} {self.value(top)}, of {self.frame.short_name(top)}{among}"
-        )
+        extreme = "Highest" if metric.direction == "higher" else "Lowest"
+        begin = f"{extreme} {self.value(top)}, of {self.frame.short_name(top)}{self._among}"
         if not words:
             return f"{begin}."
         if all(row.n == 1 for row in rows.values()):
@@ -167,10 +171,10 @@ class _Side:
         if "worse" not in groups:
             detail = f"the furthest from it is {_spelled(factor, furthest)}, {self._detail('', changes[furthest])}"
             detail += _corrected(changes[furthest], claims)
-            return f"{_spelled(factor, top)} has the {extreme} {self.title}, but none can be told from it; {detail}."
+            return f"{_spelled(factor, top)} has the {extreme} {self.title}{self._among}, but none can be told from it; {detail}."
         begins = {"worse": "worse", "same": f"the same to within {self._margin()}", "cannot tell": "not told apart from it"}
         said = [f"{begin}: {named(groups[word])}" for word, begin in begins.items() if word in groups]
-        return f"{_spelled(factor, top)} has the {extreme} {self.title}; {'; '.join(said)}."
+        return f"{_spelled(factor, top)} has the {extreme} {self.title}{self._among}; {'; '.join(said)}."
 
     def _dependence(self, found: Sequence[Effect], factor: str) -> str:
         """Where an interaction is clear, the average over the rest is not the whole story."""

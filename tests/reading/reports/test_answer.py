@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ def altered(fractions=None, events=None):
     return alter
 
 
+NO_BASELINE = SUITE[: SUITE.index("report:")]
 KEYS = [(s, a) for s in ("sps", "scs") for a in ("ssa", "softmax")]
 FLAT = dict.fromkeys(KEYS, 0.95)
 
@@ -115,7 +117,18 @@ def test_what_cannot_be_told_of_costs_has_the_sign_of_the_tables(grid, make_fram
     stem = next(text for text in said(frame) if text.startswith("Stem"))
     table = effects.Section()(frame)[0]
     (change,) = [row.cells[7].value for row in table.rows if (row.cells[0].text, row.cells[3].text) == ("stem", "")]
-    assert f"(scs {100 * change:+.1f} %, 95 % interval ".replace("-", "\N{MINUS SIGN}") in stem
+    words = f"(scs {100 * change:+.1f} %, 95 % interval ".replace("-", "\N{MINUS SIGN}")
+    assert words in stem
+    low, high = interval(stem[stem.index(words) :])
+    # Of ratios: as far below as above, where it is counted in logarithms.
+    assert low < 100 * change < high
+    assert (1 + low / 100) * (1 + high / 100) == pytest.approx((1 + change) ** 2, rel=0.01)
+
+
+def interval(text):
+    """The first one that the text gives."""
+    found = re.search(r"95 % interval (\S+) to ([^\s;,).]+(?:\.\d+)?)", text)
+    return [float(end.replace("\N{MINUS SIGN}", "-")) for end in found.groups()]
 
 
 def test_networks_that_learned_nothing_are_named(make_cell, make_frame):
@@ -140,6 +153,36 @@ def test_networks_that_learned_nothing_are_named(make_cell, make_frame):
     assert "guessing" not in " ".join(said(make_frame([make_cell(0, stem=s) for s in ("sps", "scs")])))
 
 
+def test_a_variant_alone_is_not_called_by_its_data_set(make_cell, make_frame):
+    def alter(one, record):
+        if record.metric == "firing_rate" and record.scope:
+            return dataclasses.replace(record, value=0.0)
+        return altered(dict.fromkeys(KEYS, 0.1))(one, record)
+
+    *_, last = said(make_frame([make_cell(0)], alter))
+    assert last.startswith("It is no better than guessing. It has neuron layers that never fire; ")
+
+
+def test_no_factor_is_cheap_by_a_network_that_learned_nothing(make_cell, make_frame):
+    fractions = {"ssa": 0.1, "softmax": 0.95, "relu": 0.94}
+    takes = {"ssa": 1_000, "softmax": 900_000, "relu": 1_000_000}
+
+    def alter(one, record):
+        attention = one["variant"]["attention"]
+        if record.metric == "accuracy" and record.conditions["T"] == 4:
+            samples = right(fractions[attention], seed=one["seed"])
+            return dataclasses.replace(record, value=sum(samples) / 360, samples=samples)
+        if record.metric == "events" and not record.scope:
+            return dataclasses.replace(record, value=round(takes[attention] * (1 + 0.001 * one["seed"])))
+        return record
+
+    text = " ".join(said(make_frame([make_cell(s, attention=a) for s in (0, 1, 2) for a in fractions], alter, suite=NO_BASELINE)))
+    assert "of softmax among those that do better than guessing; the other is worse." in text
+    assert "ssa has the lowest" not in text
+    assert "relu takes 11.1 % more SOPs than softmax" in text
+    assert "No better than guessing: ssa." in text
+
+
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
 def test_where_all_guess_nothing_is_praised(seeds, make_cell, make_frame):
     frame = make_frame([make_cell(seed, stem=s) for seed in seeds for s in ("sps", "scs")], altered(dict.fromkeys(KEYS, 0.1)))
@@ -162,6 +205,9 @@ def test_what_cannot_be_told_of_accuracy_has_the_sign_of_the_tables_too(make_cel
         signed = f"{100 * change:+.2f}".replace("-", "\N{MINUS SIGN}")
         assert f"{baseline} and {other} " in text
         assert f"({other} {signed} pp, 95 % interval " in text
+        low, high = interval(text)
+        assert low < 100 * change < high
+        assert high - 100 * change == pytest.approx(100 * change - low, abs=0.11)
 
 
 def test_no_more_digits_of_seeds_than_are_known():

@@ -96,10 +96,10 @@ def test_a_batch_of_several_passes_is_told_as_one():
         ({"training": {"name": "train", "epochs": 3}}, "after the last epoch"),
         ({"training": {"name": "train", "best_epoch": "use"}}, "after the epoch that was best on validation"),
         ({"training": "train", "weights": {"path": "a.pth"}}, "after the last epoch"),
-        ({"training": {"name": "train", "epochs": 0}}, "untrained"),
+        ({"training": {"name": "train", "epochs": 0}}, "not trained here"),
         ({"training": None, "weights": {"path": "a.pth"}}, "with the given weights, not trained here"),
         ({"training": None, "pretraining": {"name": "pretrain"}}, "pre-trained and not trained further"),
-        ({"training": None}, "untrained"),
+        ({"training": None}, "not trained here"),
     ],
 )
 def test_an_accuracy_says_which_weights_it_is_of(make_cell, make_frame, facts, said):
@@ -111,4 +111,4 @@ def test_an_accuracy_says_which_weights_it_is_of(make_cell, make_frame, facts, s
 def test_weights_that_differ_are_all_named(make_cell, make_frame):
     cells = [make_cell(0, stem="sps"), {**make_cell(0, stem="scs"), "training": None}]
     frame = make_frame(cells)
-    assert provenance.weights_measured(frame, frame.cells) == "after the last epoch or untrained"
+    assert provenance.weights_measured(frame, frame.cells) == "after the last epoch or not trained here"
