@@ -40,6 +40,10 @@ class ActivityAnalysis:
         key = (scope, operation, reason)
         self._uncounted[key] = self._uncounted.get(key, 0) + calls
 
+    def not_counted_so_far(self) -> Mapping[tuple[str, str, str], int]:
+        """How often something could not be counted, by scope, operation and reason."""
+        return dict(self._uncounted)
+
     def clear(self) -> None:
         """Nothing was passed yet."""
         self.site_sums.clear()

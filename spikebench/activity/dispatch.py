@@ -34,15 +34,23 @@ class Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
+        tape = self._recorder.tape
+
+        def run() -> Any:
+            out = func(*args, **kwargs)
+            if tape is not None:
+                tape.ran(func, args, kwargs, out)
+            return out
+
         known = isinstance(func, torch._ops.OpOverload)
         if known and self._observer.before_write is not None:
             self._observer.before_write(func, args, kwargs)
         if not self._observer.watching:
-            return func(*args, **kwargs)
+            return run()
         if not known:
             # Flexible attention, control flow: an operator that takes functions, run by a kernel of its own.
             self._recorder.uncounted(str(func), "an operator that takes functions cannot be seen into")
-            out = func(*args, **kwargs)
+            out = run()
             for tensor in tensors_within(out):
                 self._recorder.lost(tensor)
             return out
@@ -54,12 +62,12 @@ class Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return parts
         # ``contiguous`` may alias its input, so torch calls it a view; it has a rule because it may copy.
         if (func.is_view and func.overloadpacket not in RULES) or func.overloadpacket in SILENT:
-            out = func(*args, **kwargs)
+            out = run()
             first = args[0] if args else None
             if isinstance(first, Tensor) and not (has_memory(first) and (not isinstance(out, Tensor) or has_memory(out))):
                 self._recorder.unwrapped(first, out)
             return out
-        return self._recorder.saw(func, args, kwargs, lambda: func(*args, **kwargs))
+        return self._recorder.saw(func, args, kwargs, run)
 
 
 class ModeBesideCompiler(Mode):  # type: ignore[no-untyped-call]

@@ -163,28 +163,26 @@ def axes(x: Tensor, dim: int) -> Tensor:
     return three if three.stride(2) == 1 or three.stride(1) == 1 else three.contiguous()
 
 
-def spikes(x: Tensor, dim: int, scale: float) -> tuple[Tensor, Tensor]:
-    """(nonzero elements along ``dim``, shape of x without it; number of elements that are neither 0 nor ``scale``, 0-d)."""
-    three = axes(x, dim)
-    nonzero = torch.zeros(three.shape[0] * three.shape[2])
-    wrong = _run(three, _spikes_by_column, _spikes_by_row, (np.float32(scale), nonzero.numpy()))
-    return nonzero.reshape(_without(x, dim)), wrong
+def spikes(x: Tensor, dim: int, scale: float) -> tuple[Tensor, float]:
+    """(nonzero elements along ``dim``, shape of x without it; number of elements that are neither 0 nor ``scale``)."""
+    nonzero = np.zeros(_without(x, dim), np.float32)
+    wrong = _run(axes(x, dim), _spikes_by_column, _spikes_by_row, (np.float32(scale), nonzero.reshape(-1)))
+    return torch.from_numpy(nonzero), wrong
 
 
 def values(
     x: Tensor, dim: int, scale: float, tolerance: float, dtype: torch.dtype
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """(nonzero, sum, sum of |whole numbers| in units of ``scale``, number of elements that are none, 0-d, the largest, 0-d).
+) -> tuple[Tensor, Tensor, Tensor, float, float]:
+    """(nonzero, sum, sum of |whole numbers| in units of ``scale``, number of elements that are none, the largest).
 
     ``dtype`` of the two sums: float32 is twice as fast, where it holds them exactly. The largest: if all of them are numbers.
     """
-    three = axes(x, dim)
-    nonzero, total, magnitude = (torch.zeros(three.shape[0] * three.shape[2], dtype=d) for d in (torch.float32, dtype, dtype))
-    parts = (np.float32(1 / scale), np.float32(tolerance), nonzero.numpy(), total.numpy(), magnitude.numpy())
+    each = np.float32 if dtype == torch.float32 else np.float64
+    nonzero, total, magnitude = (np.zeros(_without(x, dim), kind) for kind in (np.float32, each, each))
     tops: list[Any] = []  # list.append is atomic
-    wrong = _run(three, _values_by_column, _values_by_row, parts, tops)
-    shape = _without(x, dim)
-    return nonzero.reshape(shape), total.reshape(shape), magnitude.reshape(shape), wrong, torch.tensor(max(tops))
+    parts = (np.float32(1 / scale), np.float32(tolerance), *(sums.reshape(-1) for sums in (nonzero, total, magnitude)))
+    wrong = _run(axes(x, dim), _values_by_column, _values_by_row, parts, tops)
+    return *map(torch.from_numpy, (nonzero, total, magnitude)), wrong, max(tops)
 
 
 def firing(x: Tensor, scale: float, by_neuron: Tensor) -> tuple[Tensor, Tensor]:
@@ -207,7 +205,7 @@ def firing(x: Tensor, scale: float, by_neuron: Tensor) -> tuple[Tensor, Tensor]:
 
 def _run(
     x: Tensor, by_column: Callable[..., None], by_row: Callable[..., None], parts: tuple[Any, ...], tops: list[Any] | None = None
-) -> Tensor:
+) -> float:
     """Whichever kernel walks along memory, over all (outer, inner) places; each thread's largest number goes to ``tops``."""
     (outers, R, inners), (outer, reduce, inner) = x.shape, x.stride()
     flat = _flat(x)
@@ -224,7 +222,7 @@ def _run(
             tops.append(float(high[0]))
         return float(wrong[0])
 
-    return torch.tensor(float(sum(_on_threads(work, outers * inners, x.numel()))), dtype=torch.float64)
+    return float(sum(_on_threads(work, outers * inners, x.numel())))
 
 
 def _flat(x: Tensor) -> Any:

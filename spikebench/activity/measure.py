@@ -35,9 +35,39 @@ class Measure:
     wrong: Tensor | None
     elements: int
 
+    def measure(self) -> Measure:
+        """Itself: see ``Sums``."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What the CPU's loops have found (``loops``): of which ``measure`` makes what others ask for. ``scale``: of spikes."""
+
+    nonzero: Tensor
+    total: Tensor
+    magnitude: Tensor
+    high: float
+    wrong: float
+    elements: int
+    scale: float | None = None
+
+    def measure(self) -> Measure:
+        """The same."""
+        wrong = torch.tensor(self.wrong, dtype=torch.float64)
+        if self.scale is not None:
+            return of_counts(self.nonzero, self.scale, wrong, self.elements)
+        high = torch.tensor(self.high)
+        return Measure(self.nonzero.double(), self.total.double(), self.magnitude.double(), high, high, wrong, self.elements)
+
 
 def measure(x: Tensor, dim: int, values: Values | None) -> Measure:
     """``values``: what x was declared to hold, None if that is to be seen from x. Nothing waits for a GPU."""
+    return read(x, dim, values).measure()
+
+
+def read(x: Tensor, dim: int, values: Values | None) -> Sums | Measure:
+    """The part of ``measure`` that needs ``x``."""
     slack = 0.0 if values is None or exact(values.scale) or not x.is_floating_point() else _ROUNDINGS * torch.finfo(x.dtype).eps
     if x.dtype == torch.bool:
         x = x.to(torch.float32)
@@ -56,14 +86,13 @@ def measure(x: Tensor, dim: int, values: Values | None) -> Measure:
     return _values(x, dim, 1.0 if values is None else values.scale, tolerance, slack, declared=values is not None)
 
 
-def _spikes(x: Tensor, dim: int, scale: float, slack: float) -> Measure:
-    if loops.fits(x):
-        nonzero, wrong = loops.spikes(x, dim, scale)
-        if slack and float(wrong):
-            wrong = _off(x, scale, slack)
-    else:
-        nonzero, wrong = x.ne(0).sum(dim), _off(x, scale, slack)
-    return of_counts(nonzero, scale, wrong, x.numel())
+def _spikes(x: Tensor, dim: int, scale: float, slack: float) -> Sums | Measure:
+    if not loops.fits(x):
+        return of_counts(x.ne(0).sum(dim), scale, _off(x, scale, slack), x.numel())
+    nonzero, wrong = loops.spikes(x, dim, scale)
+    if slack and wrong:
+        wrong = float(_off(x, scale, slack))
+    return Sums(nonzero, nonzero, nonzero, 0.0, wrong, x.numel(), scale)
 
 
 def _off(x: Tensor, scale: float, slack: float) -> Tensor:
@@ -76,11 +105,15 @@ def of_counts(nonzero: Tensor, scale: float, wrong: Tensor, elements: int) -> Me
     wrong.
     """
     nonzero = nonzero.double()
-    found = nonzero.sum()
-    low, high = (found == elements) * scale, (found > 0) * scale
+    if nonzero.is_cpu:
+        found = float(nonzero.sum())  # the same in fewer operators: they cost more than the numbers
+        low, high = nonzero.new_tensor(((found == elements) * scale, (found > 0) * scale)).unbind()
+    else:
+        total = nonzero.sum()
+        low, high = (total == elements) * scale, (total > 0) * scale
     if scale < 0:
         low, high = high, low
-    return Measure(nonzero, nonzero * scale, nonzero, low, high, wrong, elements)
+    return Measure(nonzero, nonzero if scale == 1 else nonzero * scale, nonzero, low, high, wrong, elements)
 
 
 def _real(x: Tensor, dim: int) -> Measure:
@@ -88,15 +121,16 @@ def _real(x: Tensor, dim: int) -> Measure:
     return Measure(x.ne(0).sum(dim).double(), x.sum(dim, dtype=torch.float64), None, low, high, None, x.numel())
 
 
-def _values(x: Tensor, dim: int, scale: float, tolerance: float, slack: float, declared: bool) -> Measure:
+def _values(x: Tensor, dim: int, scale: float, tolerance: float, slack: float, declared: bool) -> Sums | Measure:
     if declared and loops.fits(x):
-        nonzero, total, magnitude, wrong, high = loops.values(x, dim, scale, tolerance, torch.float32)
+        nonzero, total, magnitude, off, top = loops.values(x, dim, scale, tolerance, torch.float32)
         # Magnitudes of counts only grow: below 2**24 at the end, every float32 sum on the way was exact.
-        if float(magnitude.max()) < 1 << 24 and not (slack and float(wrong)):
-            return Measure(nonzero.double(), total.double(), magnitude.double(), high, high, wrong, x.numel())
+        if magnitude.numpy().max() < 1 << 24 and not (slack and off):
+            return Sums(nonzero, total, magnitude, top, off, x.numel())
     low, high = torch.aminmax(x)
     if loops.fits(x) and not slack:
-        nonzero, total, magnitude, wrong, _ = loops.values(x, dim, scale, tolerance, torch.float64)
+        nonzero, total, magnitude, off, _ = loops.values(x, dim, scale, tolerance, torch.float64)
+        wrong = torch.tensor(off, dtype=torch.float64)
     else:
         units = x / scale
         whole = (units + 0.5).floor_()

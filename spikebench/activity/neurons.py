@@ -6,7 +6,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from math import prod
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +18,7 @@ from spikebench.activity.layout import Layout
 from spikebench.activity.nested import named_parts
 from spikebench.activity.provenance import MIXED, TRACKS, Along, Grid, Places
 from spikebench.activity.steps import Steps
-from spikebench.activity.sums import KINDS, Host
+from spikebench.activity.sums import KINDS, Host, whole
 from spikebench.activity.tracking import Fired
 from spikebench.core.values import ValueKind, Values
 from spikebench.derived.sites import NeuronLayer
@@ -67,6 +70,18 @@ class _Call:
     wrong: Tensor | None
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Of a neuron's call, whatever fired: the axes (T, B) of its sums, whether its steps are ``known``, what it declares."""
+
+    grid: Grid
+    known: bool
+    kind: ValueKind | None
+    elements: int
+    bytes_read: int
+    bytes_written: int
+
+
 def _samples_second(x: Tensor, grid: Grid, track: int | None) -> tuple[Tensor, Grid]:
     """(T, B, ...) of (T, ...), where it is known that another axis holds the samples."""
     place = grid.places[track] if track is not None else "mixed"
@@ -104,14 +119,14 @@ def _firing(x: Tensor, scale: float, by_neuron: Tensor) -> tuple[Tensor, Tensor]
     return nonzero.sum(1, dtype=torch.float64), (x.ne(0) & x.ne(scale)).sum()
 
 
-def _by_index(calls: Sequence[Sequence[int]], grids: Sequence[Grid], track: int | None, size: int) -> list[int] | None:
+def _by_index(calls: Sequence[Any], grids: Sequence[Grid], track: int | None, size: int) -> list[int] | None:
     """Calls' values over their grids (T, B), row by row, by index of a track; None where indices cannot be told apart, or some
     are read more often than others.
     """
-    found, reads = [0] * size, [0] * size
+    found, reads = np.zeros(size, np.int64), [0] * size
     for values, grid in zip(calls, grids, strict=True):
         place = "mixed" if track is None else grid.places[track]
-        if size == 1 or (place == "all" and not any(values)):
+        if size == 1 or (place == "all" and not values.any()):
             place = Along(None, size)
         elif more := grid.reads(track, size):
             reads = [a + b for a, b in zip(reads, more, strict=True)]
@@ -119,13 +134,11 @@ def _by_index(calls: Sequence[Sequence[int]], grids: Sequence[Grid], track: int 
             return None
         batch = max(1, grid.shape[1])
         if place == Along(1, batch):
-            found = [
-                sum(column) for column in zip(found, *(values[t : t + batch] for t in range(0, len(values), batch)), strict=True)
-            ]
+            found += values.reshape(-1, batch).sum(0)
             continue
         for i, value in enumerate(values):
             found[place.index_of(i // batch if place.axis == 0 else i % batch)] += value
-    return found if len(set(reads)) <= 1 else None
+    return found.tolist() if len(set(reads)) <= 1 else None
 
 
 @dataclass
@@ -154,45 +167,61 @@ class NeuronSums:
 
     def fired(
         self,
-        inputs: Sequence[Tensor],
         spikes: Tensor,
         values: Values | None,
         steps: Steps,
         places: Places,
         track: int | None,
-        told: Counts | None = None,
+        bytes_read: int,
     ) -> Fired:
-        """One call, whose spikes belong to ``places``; the samples are on ``track``. ``told``: what their kernel has counted, so
-        that they need not be read. Returns what readers may reuse.
-        """
-        multi_step = steps.multi
-        self.declared &= steps.declared
-        whole = Grid(tuple(spikes.shape), places)
-        apart, grid = _samples_second(*((spikes, whole) if multi_step else (spikes.unsqueeze(0), whole.with_first())), track)
+        """One call, whose spikes belong to ``places``; the samples are on ``track``. Returns what readers may reuse."""
+        apart, seen = self.shape_of(spikes, values, steps, places, track, bytes_read)
         x = _in_memory_order(apart)
-        grid = grid.leading(2) if apart.dim() > 1 else Grid((1, 1), MIXED)
         low = high = wrong = None
         if values is None and x.numel():
             low, high = torch.aminmax(x)
             wrong = (x != x.round()).sum()
-        if self.by_neuron is None or self.neurons != x.shape[2]:
-            self.neurons, self.chances = x.shape[2], 0
+        by_neuron = self._make_room(x.shape[2], x.device)
+        fired, off = _firing(x.flatten(0, 1).contiguous(), 1.0 if values is None else values.scale, by_neuron)
+        self._add(seen, _Call(fired.view(seen.grid.shape), seen.grid, seen.known, low, high, wrong))
+        return Fired(fired, seen.grid, off, spikes.numel())
+
+    def shape_of(
+        self, spikes: Tensor, values: Values | None, steps: Steps, places: Places, track: int | None, bytes_read: int
+    ) -> tuple[Tensor, Seen]:
+        """``spikes`` as (T, B, ...), and what does not depend on them."""
+        self.declared &= steps.declared
+        whole = Grid(tuple(spikes.shape), places)
+        apart, grid = _samples_second(*((spikes, whole) if steps.multi else (spikes.unsqueeze(0), whole.with_first())), track)
+        grid = grid.leading(2) if apart.dim() > 1 else Grid((1, 1), MIXED)
+        written = spikes.numel() * spikes.element_size()
+        return apart, Seen(grid, steps.known, None if values is None else values.kind, spikes.numel(), bytes_read, written)
+
+    def told(self, seen: Seen, counts: Counts) -> Fired:
+        """One call, whose spikes need not be read, as their kernel has counted them: zeros and ones."""
+        by_neuron = self._make_room(len(counts.by_neuron), counts.by_neuron.device)
+        by_neuron += counts.by_neuron
+        fired = counts.by_run.sum(2, dtype=torch.float64).flatten()
+        self._add(seen, _Call(fired.view(seen.grid.shape), seen.grid, seen.known, None, None, None))
+        return Fired(fired, seen.grid, counts.by_run.new_zeros((), dtype=torch.float64), seen.elements, counts)
+
+    def _make_room(self, neurons: int, device: torch.device) -> Tensor:
+        if self.by_neuron is None or self.neurons != neurons:
+            self.neurons, self.chances = neurons, 0
             with torch.inference_mode(False):  # later passes may run outside of it, and add to this
-                self.by_neuron = torch.zeros(self.neurons, device=x.device)
-        if told is not None and apart is spikes:
-            fired, off = told.by_run.sum(2, dtype=torch.float64).flatten(), told.by_run.new_zeros((), dtype=torch.float64)
-            self.by_neuron += told.by_neuron
+                self.by_neuron = torch.zeros(neurons, device=device)
+        return self.by_neuron
+
+    def _add(self, seen: Seen, call: _Call) -> None:
+        self.pending.append(call)
+        self.chances += prod(seen.grid.shape)
+        self.updates += seen.elements
+        if seen.kind is None:
+            self.observed = True
         else:
-            fired, off = _firing(x.flatten(0, 1).contiguous(), 1.0 if values is None else values.scale, self.by_neuron)
-        self.pending.append(_Call(fired.view(x.shape[:2]), grid, steps.known, low, high, wrong))
-        self.chances += x.shape[0] * x.shape[1]
-        self.updates += x.numel()
-        self.observed |= values is None
-        if values is not None:
-            self._widen(values.kind)
-        self.bytes_read += sum(tensor.numel() * tensor.element_size() for tensor in inputs)
-        self.bytes_written += spikes.numel() * spikes.element_size()
-        return Fired(fired, grid, off, spikes.numel(), told)
+            self._widen(seen.kind)
+        self.bytes_read += seen.bytes_read
+        self.bytes_written += seen.bytes_written
 
     def steps_in_pass(self) -> int:
         return sum(call.grid.shape[0] for call in self.pending)
@@ -206,14 +235,13 @@ class NeuronSums:
         """Fold the pending calls in. Several calls of one step each are the time steps of this pass, in order."""
         if not self.pending:
             return
-        rows = [[int(value) for value in host[id(call.fired)]] for call in self.pending]
+        rows = [whole(host[id(call.fired)]) for call in self.pending]
         grids = [call.grid for call in self.pending]
         in_order: list[int] = []
         for call, values in zip(self.pending, rows, strict=True):
-            batch = max(1, call.grid.shape[1])
-            in_order += (sum(values[t : t + batch]) for t in range(0, len(values), batch))
+            in_order += values.reshape(-1, max(1, call.grid.shape[1])).sum(1).tolist()
             if call.low is not None and call.high is not None and call.wrong is not None:
-                low, high, wrong = (host[id(tensor)][0] for tensor in (call.low, call.high, call.wrong))
+                low, high, wrong = (float(host[id(tensor)][0]) for tensor in (call.low, call.high, call.wrong))
                 self._widen("real" if wrong else "binary" if low >= 0 and high <= 1 else "integer")
         self.spikes += sum(in_order)
         steps: list[int] | None = in_order

@@ -15,12 +15,14 @@ from torch.utils._mode_utils import no_dispatch
 from spikebench.activity.analysis import ActivityAnalysis
 from spikebench.activity.definition import as_defined, recurrent_as_defined
 from spikebench.activity.dispatch import Mode, ModeBesideCompiler
+from spikebench.activity.frame import Frame
 from spikebench.activity.layout import Layout
 from spikebench.activity.nested import named_parts, tensors_within
 from spikebench.activity.neurons import NeuronSums, emitted, known_neurons
 from spikebench.activity.opaque import unusable
 from spikebench.activity.provenance import MIXED
-from spikebench.activity.recorder import Frame, Recorder
+from spikebench.activity.recorder import Recorder
+from spikebench.activity.repeating import Repeating, repeats
 from spikebench.activity.state import BeforeWrite
 from spikebench.activity.steps import by_interface, placed, stepped, steps_of
 from spikebench.activity.sums import to_host, unevenly_read
@@ -65,6 +67,7 @@ class ActivityObserver:
         self._called = False
         self._told = Told()
         self.before_write: BeforeWrite | None = None
+        self._repeating: Repeating | None = None
         self._stack = ExitStack()
         mode = ModeBesideCompiler if "torch._dynamo" in sys.modules else Mode
         self._mode = mode(self, self._recorder)
@@ -84,6 +87,10 @@ class ActivityObserver:
         self._stack.enter_context(as_defined())
         self._stack.enter_context(listening(self._declared))
         self._stack.enter_context(counting_spikes(self._counted))
+        modules = [module for _, module in self._parts]
+        if self.before_write is None and repeats(self._model, modules):
+            self._repeating = self._model.__dict__["forward"] = Repeating(self._model, modules, self._recorder)
+            self._stack.callback(self._model.__dict__.pop, "forward")
         neuron_classes = (*known_neurons(), *self._neurons)
         for name, module in self._parts:
             scope = ".".join(part for part in name.split(".") if part != "_orig_mod")
@@ -120,6 +127,7 @@ class ActivityObserver:
     def _finish(self, outputs: Sequence[Tensor]) -> None:
         sites, neurons, layout = self.analysis.site_sums.values(), self.analysis.neuron_sums.values(), self._recorder.layout
         track, samples = layout.track, layout.samples
+        fixed = self._repeating.over() if self._repeating is not None else ()
         uneven = unevenly_read(sites, track, samples)
         tensors = [tensor for neuron in neurons for tensor in neuron.tensors()]
         for site in sites:
@@ -135,6 +143,8 @@ class ActivityObserver:
         for scope, (products, sentence) in self._recorder.membranes.notices(layers, bool(neurons)).items():
             self.analysis.uncounted(scope, "neuron", sentence, products)
         self.analysis.passed(samples, layout.steps or (stepped.pop() if len(stepped) == 1 else 1))
+        if self._repeating is not None:
+            self._repeating.keep(outputs, fixed)
         self._forget()
 
     def _forget(self) -> None:
@@ -178,7 +188,8 @@ class ActivityObserver:
             if not self._inside_neuron and not failed:
                 inputs, outputs = tensors_within(args, kwargs), tensors_within(output)
                 if not frame.neuron:
-                    self._connected(inputs, outputs, frame)
+                    if self._recorder.frames or self._repeating is None or not self._repeating.again:
+                        self._connected(inputs, outputs, frame)
                 elif outputs:
                     with torch.no_grad(), no_dispatch():
                         self._fired(module, scope, inputs, outputs)
@@ -219,6 +230,8 @@ class ActivityObserver:
             self.analysis.uncounted("", "call", f"{error} ended a call half-way; what it had done by then is in the sums")
         else:
             self.analysis.clear()
+            if self._repeating is not None:
+                self._repeating.forget()
 
     def _fired(self, module: nn.Module, scope: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         values, layout, tracker = emitted(module), self._recorder.layout, self._recorder.tracker
@@ -233,7 +246,18 @@ class ActivityObserver:
         left, sums.before = stepped(places, steps.multi, sums.before), None if isinstance(module, SpikingNeuron) else places
         if getattr(module, "mixes_samples", False):
             left = MIXED
-        fired = sums.fired(inputs, outputs[0], values, steps, left, layout.track, self._told.of(outputs[0], values))
+        read = sum(tensor.numel() * tensor.element_size() for tensor in inputs)
+        told, track = self._told.of(outputs[0], values), layout.track
+        apart, seen = (None, None) if told is None else sums.shape_of(outputs[0], values, steps, left, track, read)
+        if told is not None and seen is not None and apart is outputs[0]:
+            run = told.run
+            fired = self._recorder.made_of(
+                lambda by_run, by_neuron: sums.told(seen, Counts(by_run, by_neuron, run)),
+                *(told.by_run, told.by_neuron),
+                at_once=False,
+            )
+        else:
+            fired = self._recorder.made_of(lambda spikes: sums.fired(spikes, values, steps, left, track, read), outputs[0])
         for output in outputs[1:]:  # a membrane, say
             tracker.set(output, Origin(True))
             tracker.put(output, left if output.shape == outputs[0].shape else MIXED, written=True)

@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from types import FrameType
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from spikebench.activity import elementwise, following, moves, synaptic
 from spikebench.activity.analysis import ActivityAnalysis
+from spikebench.activity.frame import Frame
 from spikebench.activity.kinds import held
 from spikebench.activity.layout import Layout
-from spikebench.activity.measure import Measure, measure, of_counts
+from spikebench.activity.measure import Measure, Sums, of_counts, read
 from spikebench.activity.membranes import Key, Membranes
 from spikebench.activity.moves import tensors_in
 from spikebench.activity.opaque import why_opaque
 from spikebench.activity.provenance import MIXED, NOWHERE, Grid, Places
-from spikebench.activity.sums import Call, SiteSums
+from spikebench.activity.replay import Build, Tape
+from spikebench.activity.sums import SiteSums
 from spikebench.activity.tracking import WEIGHT, Fired, Origin, Tracker, merged
 from spikebench.core.values import Values
 
+Made = TypeVar("Made")
 RULES: Mapping[Any, moves.Rule] = {**moves.RULES, **elementwise.RULES, **synaptic.RULES}
 _NEW = (moves.unwritten, moves.zeros, moves.constant)
 _PRODUCTS_IN_PLACE = (torch.ops.aten.mul, torch.ops.aten.mul_, torch.ops.aten.addcmul, torch.ops.aten.addcmul_)
 
 
-@dataclass(slots=True)
-class Frame:
-    """A module's call: its path, and how often each operation has run in it so far. ``caller``: the Python frame that runs it;
-    ``handled``: the exception that was being handled when it began; ``block``: what ends with it.
-    """
-
-    scope: str
-    module: nn.Module
-    neuron: bool
-    caller: FrameType
-    handled: BaseException | None
-    block: ExitStack | None = None
-    ordinals: dict[str, int] = field(default_factory=dict)
-
-
 class Recorder:
     """``frames``: the modules that are running, outermost first. ``layout``: of this call's input. ``places``: where the output
-    of the operation at hand belongs.
+    of the operation at hand belongs. ``tape``: where the call is written down, if it may be done again.
     """
 
     def __init__(self, analysis: ActivityAnalysis) -> None:
@@ -59,6 +44,7 @@ class Recorder:
         self.places: Places = NOWHERE
         self._measures: dict[tuple[Any, ...], tuple[Measure, StorageWeakRef]] = {}
         self.in_place = False
+        self.tape: Tape | None = None
 
     def forget(self) -> None:
         """The pass is over, or has failed: its tensors may go."""
@@ -167,10 +153,14 @@ class Recorder:
         if key not in self._measures:
             # What is gone is not asked for again, and its sums would break up the heap between larger tensors.
             self._measures = {key: found for key, found in self._measures.items() if not found[1].expired()}  # type: ignore[no-untyped-call]
-            found = self._told(x, dim, values) or measure(x, dim, values)
+            found = self._told(x, dim, values) or self._measured(x, dim, values)
             # A weak reference keeps the address from being given away, but not the memory.
             self._measures[key] = (found, StorageWeakRef(storage))  # type: ignore[no-untyped-call]
         return self._measures[key][0]
+
+    def _measured(self, x: Tensor, dim: int, values: Values | None) -> Measure:
+        sums = self.made_of(lambda x: read(x, dim, values), x)
+        return sums if isinstance(sums, Measure) else self.made_of(Sums.measure, sums, at_once=False)
 
     def _told(self, x: Tensor, dim: int, values: Values | None) -> Measure | None:
         """``measure`` over channels that lie side by side, of spikes that their kernel has counted position by position."""
@@ -179,8 +169,9 @@ class Recorder:
             return None
         if not (x.stride(dim) == 1 and x.movedim(dim, -1).is_contiguous()):
             return None
-        nonzero = known.counts.by_run.reshape(x.movedim(dim, -1).shape[:-1])
-        return of_counts(nonzero, values.scale, known.wrong, known.elements)
+        shape, scale = x.movedim(dim, -1).shape[:-1], values.scale
+        found: Measure = self.made_of(lambda fired: fired.by_position(shape, scale), known, at_once=False)
+        return found
 
     def fired(self, x: Tensor, values: Values | None) -> tuple[Measure, Grid] | None:
         """Spikes that their neuron has been looked at for, and that nothing has changed or cut since, by step and sample."""
@@ -188,7 +179,8 @@ class Recorder:
         if known is None or values is None:
             return None
         grid = Grid(known.grid.shape, MIXED) if self.tracker.read_by_python else known.grid
-        return of_counts(known.by_row, values.scale, known.wrong, known.elements), grid
+        scale = values.scale
+        return self.made_of(lambda fired: of_counts(fired.by_row, scale, fired.wrong, fired.elements), known, at_once=False), grid
 
     def _whole(self, x: Tensor, values: Values | None) -> Fired | None:
         """What is known of spikes that nothing has changed or cut since their neuron was looked at."""
@@ -207,6 +199,13 @@ class Recorder:
         was seen.
         """
         return self.fired(x, values) or (self.measure(x, dim, values), self.grid(x).without(dim))
+
+    def made_of(self, function: Callable[..., Made], *things: Any, at_once: bool = True) -> Made:
+        """``function`` of tensors, or of what was made of them, which the tape keeps too."""
+        found = function(*things)
+        if self.tape is not None:
+            self.tape.read(found, function, things, at_once)
+        return found
 
     def made(self, out: Any, parents: Sequence[Tensor], values: Values | None, layer: bool = False) -> None:
         """``out`` was computed from ``parents`` and holds ``values``; of several outputs that are no list, the first one does.
@@ -235,10 +234,21 @@ class Recorder:
         origin = self.tracker.get(tensor)
         return origin is not None and origin.blank
 
-    def site(self, operation: str, call: Call, *, reads: Sequence[Tensor | None], writes: Tensor, **amounts: int) -> Key:
-        """A call of a synaptic operation; returns where it is counted."""
+    def site(
+        self,
+        operation: str,
+        build: Build,
+        measures: Sequence[Measure],
+        *,
+        reads: Sequence[Tensor | None],
+        writes: Tensor,
+        **amounts: int,
+    ) -> Key:
+        """A call of a synaptic operation, whose counts are ``build`` of ``measures``; returns where it is counted."""
         found, key = self._place(operation)
-        found.pending.append(call)
+        found.pending.append(build(*measures))
+        if self.tape is not None:
+            self.tape.counted(found, build, measures)
         self._moved(found, reads, writes)
         found.add(**amounts)
         return key

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from math import isfinite
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,8 +19,22 @@ from spikebench.derived.sites import Site
 
 COUNTS = ("events", "events_left", "events_right", "unit_acs")
 KINDS: Sequence[ValueKind] = ("binary", "integer", "real")
-Host = Mapping[int, Sequence[float]]
-"""id of a tensor -> its values, flattened, on the host."""
+Host = Mapping[int, Any]
+"""id of a tensor -> its values on the host, a flat array of float64."""
+
+
+_NONE = np.int64(0)
+
+
+def whole(values: Any, factor: int = 1) -> Any:
+    """Whole numbers ``factor`` times as large. NaN and infinity count as 0: such an input is real, and its unit counts are left
+    out.
+    """
+    finite = np.isfinite(values)
+    known = values if finite.all() else np.where(finite, values, 0)
+    if np.abs(known).max(initial=0) * factor >= 1 << 62:
+        return np.array([int(value) * factor for value in known], object)
+    return known.astype(np.int64) * factor
 
 
 class WrongDeclarationError(SpikebenchError):
@@ -40,7 +55,8 @@ class Seen:
 
     @classmethod
     def of(cls, measure: Measure, declared: Values | None) -> Seen:
-        nonzero, total = (sums.sum(dtype=torch.float64) for sums in (measure.nonzero, measure.total))
+        nonzero = measure.nonzero.sum(dtype=torch.float64)
+        total = nonzero if measure.total is measure.nonzero else measure.total.sum(dtype=torch.float64)
         return cls(nonzero, total, measure.low, measure.high, measure.wrong, measure.elements, declared)
 
     def tensors(self) -> Iterator[Tensor]:
@@ -62,8 +78,8 @@ class Operand:
 
     def see(self, seen: Seen, host: Host, where: str) -> None:
         """Take in one call's input. Raises WrongDeclarationError."""
-        low, high = host[id(seen.low)][0], host[id(seen.high)][0]
-        wrong = None if seen.wrong is None else host[id(seen.wrong)][0]
+        low, high = float(host[id(seen.low)][0]), float(host[id(seen.high)][0])
+        wrong = None if seen.wrong is None else float(host[id(seen.wrong)][0])
         declared = seen.declared
         kind = _kind(low, high, wrong) if declared is None else declared.kind
         if declared is not None and wrong:
@@ -74,7 +90,7 @@ class Operand:
         self.observed |= declared is None
         self.kind = kind if self.kind is None else max(self.kind, kind, key=KINDS.index)
         self.nonzero += int(host[id(seen.nonzero)][0])
-        self.total += host[id(seen.total)][0]
+        self.total += float(host[id(seen.total)][0])
         self.maximum = high if self.maximum is None else max(self.maximum, high)
         self.elements += seen.elements
 
@@ -143,35 +159,42 @@ class SiteSums:
 
     def settle(self, host: Host, samples: int, before: int) -> None:
         """Fold the pending calls of one pass in, which had ``samples`` samples after ``before`` earlier ones."""
-        found: dict[str, list[int] | None] = {}
+        found: dict[str, Any] = {}
+        added = self.counts
         for call in self.pending:
             if not self.operands:
                 self.operands = [Operand() for _ in call.operands]
             for operand, seen in zip(self.operands, call.operands, strict=True):
                 operand.see(seen, host, self.scope or "the network")
             self._step(call, host)
+            once: dict[tuple[int, int], tuple[Any, int]] = {}
             for name, (tensor, of_none, factor) in call.folded.items():
-                # Sizes of NaN and infinity: such an input is real, and its unit counts are left out.
-                values = [int(value) * factor if isfinite(value) else 0 for value in host[id(tensor)]]
-                self.counts[name] = self.counts.get(name, 0) + sum(values)
-                if of_none and values == [0]:
-                    values = [0] * samples  # a state at rest
-                so_far = found.get(name, [0] * samples)
-                split = so_far is not None and len(values) == samples
-                found[name] = [a + b for a, b in zip(so_far or (), values, strict=True)] if split else None
+                key = id(tensor), factor
+                if key not in once:
+                    values = whole(host[id(tensor)], factor)
+                    once[key] = values, int(values.sum())
+                values, total = once[key]
+                added[name] = added.get(name, 0) + total
+                if of_none and len(values) == 1 and not total:
+                    values = np.zeros(samples, np.int64)  # a state at rest
+                so_far = found.get(name, _NONE)
+                found[name] = None if so_far is None or len(values) != samples else so_far + values
         for name in {*found, *self.by_sample}:
-            earlier = self.by_sample.get(name, [0] * before)
-            now = found.get(name, [0] * samples)
-            self.by_sample[name] = None if earlier is None or now is None else earlier + now
+            earlier = self.by_sample.setdefault(name, [0] * before)
+            now = found.get(name, _NONE)
+            if earlier is None or now is None:
+                self.by_sample[name] = None
+            else:
+                earlier += now.tolist() if now is not _NONE else [0] * samples
         self.add(bytes_read=self.weight_bytes * max(1, samples))
         self.forget()
 
     def _step(self, call: Call, host: Host) -> None:
         """Add a call's events by step; with one call whose steps lie otherwise those of the site are not known."""
-        if call.stepped is None or self.by_step is None or not all(map(isfinite, host[id(call.stepped)])):
+        if call.stepped is None or self.by_step is None or not np.isfinite(host[id(call.stepped)]).all():
             self.by_step = None
             return
-        found = [int(value) * call.counts["events"].factor for value in host[id(call.stepped)]]
+        found = whole(host[id(call.stepped)], call.counts["events"].factor).tolist()
         self.by_step = [a + b for a, b in zip_longest(self.by_step, found, fillvalue=0)]
 
     def forget(self) -> None:
@@ -215,13 +238,16 @@ def unevenly_read(sites: Iterable[SiteSums], track: int | None, samples: int) ->
 
 def to_host(tensors: Iterable[Tensor]) -> Host:
     """Every tensor's values, flattened, by ``id``: one transfer for each device. float64 holds counts exactly up to 2**53."""
-    unique = {id(tensor): tensor for tensor in tensors}
+    found: dict[int, Any] = {}
     by_device: dict[torch.device, list[tuple[int, Tensor]]] = {}
-    for key, tensor in unique.items():
-        by_device.setdefault(tensor.device, []).append((key, tensor.reshape(-1).to(torch.float64)))
-    found: dict[int, list[float]] = {}
+    for key, tensor in {id(tensor): tensor for tensor in tensors}.items():
+        flat = tensor.reshape(-1).to(torch.float64)
+        if flat.is_cpu:
+            found[key] = flat.numpy()
+        else:
+            by_device.setdefault(tensor.device, []).append((key, flat))
     for parts in by_device.values():
-        numbers = torch.cat([part for _, part in parts]).tolist()
+        numbers = torch.cat([part for _, part in parts]).cpu().numpy()
         start = 0
         for key, part in parts:
             found[key] = numbers[start : start + part.numel()]

@@ -5,6 +5,7 @@ values.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from spikebench.activity.measure import Measure, measure
 from spikebench.activity.moves import Rule
 from spikebench.activity.provenance import Grid, Rows, combine
 from spikebench.activity.sums import Call, Seen
+from spikebench.core.values import Values
 
 if TYPE_CHECKING:
     from spikebench.activity.recorder import Recorder
@@ -53,16 +55,10 @@ def convolution(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, 
     else:
         found, grid = recorder.measure(x_, 1, values), recorder.grid(x_).without(1)
 
-    def over_space(sums: Tensor) -> Rows:
-        return Rows.of(sums if taps is None else sums * taps, grid).times(fan_out)
-
-    events = over_space(found.nonzero)
-    counts = {"events": events, "events_left": events}
-    if found.magnitude is not None:
-        counts["unit_acs"] = events if found.magnitude is found.nonzero else over_space(found.magnitude)
     recorder.site(
         f"conv{'_transpose' if transposed else ''}{len(kernel)}d",
-        Call(counts, [Seen.of(found, values)]),
+        partial(_of_one, values, grid, taps, fan_out),
+        [found],
         reads=(x, weight, bias),
         writes=out,
         dense_macs=dense,
@@ -71,6 +67,19 @@ def convolution(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, 
         other_ops=0 if bias is None else out.numel(),
     )
     recorder.made(out, (x,), None, layer=True)
+
+
+def _of_one(values: Values | None, grid: Grid, taps: Tensor | None, fan_out: int, found: Measure) -> Call:
+    """Of a layer that sums over the axes that ``grid`` lacks: each element meets ``fan_out`` weights, times ``taps``."""
+
+    def fanned(sums: Tensor) -> Rows:
+        return Rows.of(sums if taps is None else sums * taps, grid).times(fan_out)
+
+    events = fanned(found.nonzero)
+    counts = {"events": events, "events_left": events}
+    if found.magnitude is not None:
+        counts["unit_acs"] = events if found.magnitude is found.nonzero else fanned(found.magnitude)
+    return Call(counts, [Seen.of(found, values)])
 
 
 def matrix_product(recorder: Recorder, a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
@@ -93,16 +102,10 @@ def matrix_product(recorder: Recorder, a: Tensor, b: Tensor, bias: Tensor | None
     else:
         found, grid = recorder.measure(x, -2, values), recorder.grid(x).without(-2)
 
-    def fanned(sums: Tensor) -> Rows:
-        return Rows.of(sums, grid).times(fan_out)
-
-    events = fanned(found.nonzero)
-    counts = {"events": events, "events_left": events}
-    if found.magnitude is not None:
-        counts["unit_acs"] = events if found.magnitude is found.nonzero else fanned(found.magnitude)
     recorder.site(
         "linear",
-        Call(counts, [Seen.of(found, values)]),
+        partial(_of_one, values, grid, None, fan_out),
+        [found],
         reads=(a, b, bias),
         writes=out,
         events_right=macs,
@@ -119,21 +122,12 @@ def _product(recorder: Recorder, a: Tensor, b: Tensor, out: Tensor, shapes: Mapp
     grid = _of_both(recorder.grid(a).without(-1).without(-1), recorder.grid(b).without(-1).without(-1))
     if left is not None and right is not None and made is not None and out.dtype == torch.float32:
         # The product of spikes counts what fired together, exactly; who reads it (the next product) needs its sums anyway.
-        together = recorder.measure(out, -2, made).magnitude
-        assert together is not None
-        events = Rows.of(together.sum(-1), grid)
-        counts = {
-            "events": events,
-            "events_left": Rows.of(left[0].nonzero, left[1]).times(b.shape[-1]),
-            "events_right": Rows.of(right[0].nonzero, right[1]).times(a.shape[-2]),
-            "unit_acs": events,
-        }
-        measures = [left[0], right[0]]
+        measures = [left[0], right[0], recorder.measure(out, -2, made)]
+        build = partial(_of_spikes, kinds, (left[1], right[1], grid), a.shape[-2], b.shape[-1])
     else:
         measures = [recorder.measure(a, -2, kinds[0]), recorder.measure(b, -1, kinds[1])]
-        counts = _pairs(measures, a.shape[-2], b.shape[-1], grid)
-    operands = [Seen.of(found, values) for found, values in zip(measures, kinds, strict=True)]
-    recorder.site("matmul", Call(counts, operands), reads=(a, b), writes=out, **shapes)
+        build = partial(_of_pairs, kinds, grid, a.shape[-2], b.shape[-1])
+    recorder.site("matmul", build, measures, reads=(a, b), writes=out, **shapes)
     recorder.made(out, (a, b), made, layer=True)
 
 
@@ -142,10 +136,23 @@ def _of_both(a: Grid, b: Grid) -> Grid:
     return Grid(a.shape, tuple(combine(places) for places in zip(a.places, b.places, strict=True)))
 
 
-def _pairs(measures: Sequence[Measure], rows: int, columns: int, grid: Grid) -> dict[str, Rows]:
-    """Counts of a product from the sums of a (..., k) over its rows and of b (..., k) over its columns."""
+def _of_spikes(
+    kinds: Sequence[Values | None], grids: Sequence[Grid], rows: int, columns: int, left: Measure, right: Measure, out: Measure
+) -> Call:
+    """Of a product of spikes, from all of ``left`` and ``right``, and from ``out``, which holds what fired together."""
+    assert out.magnitude is not None
+    events = Rows.of(out.magnitude.sum(-1), grids[2])
+    counts = {
+        "events": events,
+        "events_left": Rows.of(left.nonzero, grids[0]).times(columns),
+        "events_right": Rows.of(right.nonzero, grids[1]).times(rows),
+        "unit_acs": events,
+    }
+    return Call(counts, [Seen.of(found, values) for found, values in zip((left, right), kinds, strict=True)])
 
-    left, right = measures
+
+def _of_pairs(kinds: Sequence[Values | None], grid: Grid, rows: int, columns: int, left: Measure, right: Measure) -> Call:
+    """Of a product, from the sums of a (..., k) over its rows and of b (..., k) over its columns."""
 
     def by_batch(product: Tensor) -> Rows:
         return Rows.of(product.sum(-1), grid)
@@ -158,32 +165,18 @@ def _pairs(measures: Sequence[Measure], rows: int, columns: int, grid: Grid) -> 
     if left.magnitude is not None and right.magnitude is not None:
         binary = left.magnitude is left.nonzero and right.magnitude is right.nonzero
         counts["unit_acs"] = counts["events"] if binary else by_batch(left.magnitude * right.magnitude)
-    return counts
+    return Call(counts, [Seen.of(found, values) for found, values in zip((left, right), kinds, strict=True)])
 
 
 def hadamard(recorder: Recorder, a: Tensor, b: Tensor, out: Tensor) -> None:
     """Elementwise product of two activations with broadcasting: spike-driven attention (arXiv 2307.01694), masks, gates."""
     kinds = [recorder.tracker.values(operand) for operand in (a, b)]
-    wide = [(operand.unsqueeze(-1) if not out.dim() else operand).expand(out.shape or (1,)) for operand in (a, b)]
-    left, right = (measure(operand.unsqueeze(-1), -1, values) for operand, values in zip(wide, kinds, strict=True))
-
-    grid = Grid(tuple(left.nonzero.shape), recorder.places)
-
-    def by_row(product: Tensor) -> Rows:
-        return Rows.of(product, grid)
-
-    counts = {
-        "events": by_row(left.nonzero * right.nonzero),
-        "events_left": by_row(left.nonzero),
-        "events_right": by_row(right.nonzero),
-    }
-    if left.magnitude is not None and right.magnitude is not None:
-        counts["unit_acs"] = by_row(left.magnitude * right.magnitude)
-    size = out.numel()
-    operands = [Seen.of(found, values) for found, values in zip((left, right), kinds, strict=True)]
+    shape, size = tuple(out.shape) or (1,), out.numel()
+    measures = [recorder.made_of(partial(_each, shape, values), operand) for operand, values in zip((a, b), kinds, strict=True)]
     key = recorder.site(
         "hadamard",
-        Call(counts, operands),
+        partial(_of_elements, kinds, Grid(shape, recorder.places)),
+        measures,
         reads=(a, b),
         writes=out,
         dense_macs=size,
@@ -192,6 +185,23 @@ def hadamard(recorder: Recorder, a: Tensor, b: Tensor, out: Tensor) -> None:
     )
     recorder.made(out, (a, b), multiplied(*kinds))
     recorder.membranes.product(key, type(recorder.frames[-1].module).__name__, out)
+
+
+def _each(shape: tuple[int, ...], values: Values | None, operand: Tensor) -> Measure:
+    """Of each element by itself, of ``operand`` broadcast to ``shape``."""
+    return measure((operand if operand.dim() else operand.unsqueeze(-1)).expand(shape).unsqueeze(-1), -1, values)
+
+
+def _of_elements(kinds: Sequence[Values | None], grid: Grid, left: Measure, right: Measure) -> Call:
+    """Of an elementwise product."""
+    counts = {
+        "events": Rows.of(left.nonzero * right.nonzero, grid),
+        "events_left": Rows.of(left.nonzero, grid),
+        "events_right": Rows.of(right.nonzero, grid),
+    }
+    if left.magnitude is not None and right.magnitude is not None:
+        counts["unit_acs"] = Rows.of(left.magnitude * right.magnitude, grid)
+    return Call(counts, [Seen.of(found, values) for found, values in zip((left, right), kinds, strict=True)])
 
 
 def _mm(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> None:

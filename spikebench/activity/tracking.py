@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from spikebench.activity.kinds import join
+from spikebench.activity.measure import Measure, of_counts
 from spikebench.activity.provenance import MIXED, NOWHERE, Grid, Labels, Places, combine, labels_of, places_in
 from spikebench.core.values import Values
 from spikebench.kernels.lif import Counts
@@ -31,6 +32,11 @@ class Fired:
     wrong: Tensor
     elements: int
     counts: Counts | None = None
+
+    def by_position(self, shape: tuple[int, ...], scale: float) -> Measure:
+        """Over the neurons that lie side by side at each position of ``shape``, where ``counts`` are of these."""
+        assert self.counts is not None
+        return of_counts(self.counts.by_run.reshape(shape), scale, self.wrong, self.elements)
 
 
 @dataclass(frozen=True, slots=True)

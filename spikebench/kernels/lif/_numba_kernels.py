@@ -68,12 +68,15 @@ def counted(x, x_row, spikes, T, M, start, stop, rate, threshold, rest, one, run
                 s_t[j] = one if h >= threshold else one - one
                 fired[j] += single if h >= threshold else zero
                 v[j] = reset(h, threshold, rest)
-            for i in range(0, n, part):
-                by_run[t, (first + i) // run] += nm.how_many(s_t[i : i + part])
-        for i in range(0, n, part):
-            sums = by_neuron[(first + i) % N : (first + i) % N + part]
-            for j in range(part):
-                sums[j] += fired[i + j]
+            nm.add_runs(s_t, n, part, by_run[t], first // run)
+        place, left = first % N, n
+        while left:  # a block may hold several samples, or a part of one
+            m = min(left, N - place)
+            sums, new = by_neuron[place : place + m], fired[n - left : n - left + m]
+            for j in range(m):
+                sums[j] += new[j]
+            left -= m
+            place = 0
         first += n
 
 

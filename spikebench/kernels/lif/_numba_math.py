@@ -79,12 +79,15 @@ def bfloat_of_float(value: Any) -> Any:
 
 # Whole numbers below 2**24 add up to the same in any order: so this may be reordered, and what it is called from may not.
 @njit(error_model="numpy", fastmath={"reassoc", "nsz"})  # type: ignore[untyped-decorator]
-def how_many(spikes: Any) -> Any:
-    """Of a row of spikes, how many are not 0."""
-    zero, one, total = F(0), F(1), F(0)
-    for j in range(len(spikes)):
-        total += one if spikes[j] != 0 else zero
-    return total
+def add_runs(spikes: Any, n: int, run: int, sums: Any, first: int) -> None:
+    """Of each ``run`` of the first ``n`` spikes, how many are not 0, added to ``sums`` from ``first`` on."""
+    zero, one = F(0), F(1)
+    for i in range(0, n, run):
+        row, total = spikes[i : i + run], zero  # a slice of its own: by its numbers in ``spikes`` this would not be vectorised
+        for j in range(len(row)):
+            total += one if row[j] != 0 else zero
+        sums[first] += total
+        first += 1
 
 
 @inlined

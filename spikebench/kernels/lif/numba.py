@@ -66,15 +66,18 @@ class Backend:
         T, M = x.shape
         run = M // by_run.shape[1]
         sums = by_run.zero_().numpy()
-        parts: list[Any] = []
+        parts = [by_neuron.zero_().numpy()]
 
         def work(start: int, stop: int) -> None:
-            fired = np.zeros(len(by_neuron), np.float32)  # its own: other threads have other samples of the same neurons
+            # Its own: other threads have other samples of the same neurons.
+            fired = np.zeros(len(by_neuron), np.float32) if start else parts[0]
             kernel(_flat(x), x.stride(0), out, T, M, start, stop, *numbers, run, sums, fired)
-            parts.append(fired)
+            if start:
+                parts.append(fired)
 
         _on_threads(work, T, M, run)
-        by_neuron.copy_(torch.from_numpy(sum(parts)))
+        for fired in parts[1:]:
+            parts[0] += fired
 
     def backward(self, x: Tensor, grad: Tensor, dynamics: Dynamics, tau: Tau, dx: Tensor) -> Tensor | None:
         """Fill ``dx`` (T, M) from ``grad`` (T, M); returns dL/dtau, 0-d float64, where ``tau`` is a tensor, else
