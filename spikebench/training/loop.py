@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from spikebench.data import Dataset, resident
+from spikebench.networks import shortcuts
 from spikebench.networks.batch_parts import together
 from spikebench.training import watch
 from spikebench.training.augmentation import Augmentation
@@ -227,6 +228,8 @@ class Training:
         images, labels = x.narrow(x.dim() - 4, part.stretch.start, part.stretch.stop - part.stretch.start), y[part.stretch]
         with ExitStack() as around:
             around.enter_context(recomputing(self.model, self.options.activation_checkpointing))
+            if self.options.fused == "auto":
+                around.enter_context(shortcuts.fusing_bn_lif())
             if self.parallel is not None:
                 if not last:
                     around.enter_context(self.parallel.no_sync())  # type: ignore[operator]

@@ -67,7 +67,9 @@ class TrainingOptions:
     ``activation_checkpointing``: ``blocks`` keeps of each encoder block and stem stage its input alone, and computes
     the rest again in the backward pass: less memory, more time, the same weights to the bit; ``spikingjelly`` is SpikingJelly's
     memory optimisation of its own Spikformer (family ``sj``). Either is a way to train of its own, so that it can be compared
-    (``recipes``). ``workers``: loader processes for data sets that do not fit into memory. ``checkpoint_minutes``: how much of an
+    (``recipes``). ``fused``: ``auto`` trains with BatchNorm and LIF in one kernel where one runs (``networks.fused``), which is
+    faster and rounds otherwise: another training of the same network, which is evaluated and counted as declared. ``workers``:
+    loader processes for data sets that do not fit into memory. ``checkpoint_minutes``: how much of an
     epoch a kill costs at most; the end of an epoch, SIGTERM and Ctrl-C leave a checkpoint too.
     """
 
@@ -111,6 +113,7 @@ class TrainingOptions:
     devices: int = 1
     sync_batchnorm: bool = True
     activation_checkpointing: Checkpointing = "off"
+    fused: Literal["auto", "off"] = "off"
     workers: int = 0
     checkpoint_minutes: float = 10.0
 
@@ -128,6 +131,11 @@ class TrainingOptions:
                 ),
                 ("lr", "above 0", self.lr > 0),
                 ("min_lr", f"between 0 and lr ({self.lr})", 0 <= self.min_lr <= self.lr),
+                (
+                    "fused",
+                    f"off where activation_checkpointing is {self.activation_checkpointing}",
+                    self.fused == "off" or self.activation_checkpointing == "off",
+                ),
                 ("weight_decay", "at least 0", self.weight_decay >= 0),
                 ("warmup_epochs", "at least 0", self.warmup_epochs >= 0),
                 ("warmup_epochs", f"at most epochs ({self.epochs})", self.epochs == 0 or self.warmup_epochs <= self.epochs),

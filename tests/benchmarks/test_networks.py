@@ -9,6 +9,9 @@ least. What is timed by pytest-benchmark is ours; ``extra_info`` has the ratio a
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -129,6 +132,23 @@ def test_training_step_against_the_released_layout(benchmark: Any, pair: tuple[n
 
 def test_inference_against_the_released_layout(benchmark: Any, pair: tuple[nn.Module, nn.Module]) -> None:
     report(benchmark, *map(inference, pair))
+
+
+def test_against_theirs_as_users_run_it(benchmark: Any) -> None:
+    """Each side in processes of its own, in turns, with its own defaults: see ``as_users.py``."""
+    script = Path(__file__).parent / "as_users.py"
+
+    def run(side: str) -> dict[str, Any]:
+        done = subprocess.run([sys.executable, str(script), side], check=True, capture_output=True, text=True)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    sides = [(run("theirs"), benchmark.pedantic(run, ("ours",), rounds=1)), (run("theirs"), run("ours"))]
+    for phase in ("training", "inference"):
+        for clock in ("processor", "clock"):
+            theirs, ours = (min(pair[i][phase][clock] for pair in sides) for i in (0, 1))
+            benchmark.extra_info[f"{phase}_{clock}"] = round(theirs / ours, 3)
+            print(f"\n{phase}, {clock}: {theirs / ours:.2f} times faster ({ours:.3f} s against {theirs:.3f} s)", end="")
 
 
 def test_fused_training_step_against_the_released_layout(benchmark: Any, pair: tuple[nn.Module, nn.Module]) -> None:
