@@ -2,9 +2,9 @@
 
     python tests/benchmarks/as_users.py {ours,theirs}
 
-Each in a process of its own, with the threads that torch takes by itself. Theirs: the released layout, SpikingJelly's neurons with
-their default backend, the system's allocator. Ours: the allocator that every verb sets. Prints JSON: the shortest of ``ROUNDS``
-calls, in seconds of the processor and of the clock.
+Each in a process of its own, with the threads that torch takes by itself. Theirs: the released layout, SpikingJelly's neurons
+with their default backend, the system's allocator. Ours: the allocator that every verb sets. Prints JSON: the shortest of
+``ROUNDS`` calls, in seconds of the processor and of the clock.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 def shortest(call: Callable[[], Any]) -> dict[str, float]:
