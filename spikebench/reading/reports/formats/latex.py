@@ -93,7 +93,7 @@ def _block(block: Block) -> str:
             caption = f"\\noindent\\emph{{{escape(block.caption)}}}\\par\\nopagebreak\\smallskip\n" if block.caption else ""
             return f"{caption}\\noindent\\input{{{block.key}.tex}}"
         case Figure():
-            picture = f"\\includegraphics[width=0.48\\linewidth]{{{block.key}.pdf}}"  # two on a page
+            picture = f"\\includegraphics[width=0.4\\linewidth]{{{block.key}.pdf}}"  # two on a page
             # In a box of its own no page can end between a figure and what is said of it.
             box = "\\par\\medskip\\noindent\\begin{minipage}{\\linewidth}\\centering"
             return f"{box}\n{picture}\\\\\n{escape(block.caption)}\n\\end{{minipage}}\\par"
