@@ -95,6 +95,8 @@ def read_header(line: str) -> dict[str, Any]:
     missing = [name for name in IDS if not isinstance(header.get(name), str)]
     if missing:
         raise ValueError(f"no {', '.join(missing)} in its header")
+    if not isinstance(header.get("harness", ""), str):
+        raise ValueError("a harness in its header that is no name")
     if not isinstance(header.get("options") or {}, dict):
         raise ValueError("options in its header that are no mapping")
     return header

@@ -213,3 +213,10 @@ def test_one_look_finds_every_job_that_was_begun(tmp_path: Path) -> None:
     found = job_files.unfinished_jobs(jobs)
     assert found == {"a", "b", "c"}
     assert found == {name for name in "abcdx" if job_files.unfinished(jobs, f"{name}-m")}
+
+
+def test_a_header_whose_harness_is_no_name_is_damaged() -> None:
+    ids = dict.fromkeys(job_files.IDS, "a")
+    assert job_files.read_header(json.dumps({"schema": 2, **ids, "harness": "train"}))["harness"] == "train"
+    with pytest.raises(ValueError, match="harness"):
+        job_files.read_header(json.dumps({"schema": 2, **ids, "harness": ["train"]}))
