@@ -49,9 +49,6 @@ def check(
     alone: Annotated[
         bool, typer.Option("--alone", help="Processes one after another, if memory holds one.", rich_help_panel=PANEL)
     ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="A new interpreter for every process: slower.", rich_help_panel=PANEL)
-    ] = False,
     markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="Write the verdicts as Markdown.")] = None,
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write the verdicts as JUnit XML.")] = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the verdicts as JSON.")] = None,
@@ -68,7 +65,7 @@ def check(
     if asked != 1:
         names = "--against RESULTS, --against-ref REF, --against-python PYTHON, --against-dir DIR or --calibrate"
         raise InputError(f"compare with {'what' if not asked else 'one thing'}? Give one of {names}")
-    effort = Effort(seconds_of(max_time), window, calibrations, alone, fresh)
+    effort = Effort(seconds_of(max_time), window, calibrations, alone)
     if calibrate:
         from spikebench.running.verbs.calibrate import calibrate as record
 

@@ -10,8 +10,8 @@ Every part may be stopped and started again: a pair and a decision are appended 
 results/reference/calibration/ (or --out). What is evaluated is what is there, with its numbers. ``taskset -c 0`` before it all
 keeps one core for what is measured; the second process then takes the others.
 
-Each pair is measured as `check --against-ref` does it, by the same code: two processes, forked from parents that have imported
-torch, time the forward pass of a small Spikformer for WINDOW seconds each, in turns. --fresh and --alone are check's own.
+Each pair is measured as `check --against-ref` does it, by the same code: two new processes time the forward pass of a small
+Spikformer for half a second each, in turns. --alone is check's own.
 """
 
 from __future__ import annotations
@@ -135,15 +135,15 @@ class Kept:
 
 def decide(out: Path, asked: argparse.Namespace) -> None:
     """Decisions by the very rounds of the gate, one after the other."""
-    name = f"{asked.what}{'-loaded' if asked.loaded else ''}{'-fresh' if asked.fresh else ''}{'-alone' if asked.alone else ''}"
-    path, effort = out / f"decisions-{name}.jsonl", Effort(alone=asked.alone, fresh=asked.fresh)
+    name = f"{asked.what}{'-loaded' if asked.loaded else ''}{'-alone' if asked.alone else ''}"
+    path, effort = out / f"decisions-{name}.jsonl", Effort(alone=asked.alone)
     header = {"suite": "calibration", "machine_id": machine(), "condition": asked.condition, **effort.protocol}
     trace = Calibration.begin(out / f"pairs-{name}.jsonl", header)
     done = len(path.read_text().splitlines()) if path.exists() else 0
     end = time.monotonic() + 60 * asked.minutes
     with beside(asked.loaded), scratch_folder() as scratch:
         people = sides(scratch, TOLERANCE if asked.what == "busy" else 0.0)
-        with crew(people, scratch, effort.fresh) as members:
+        with crew(people, scratch) as members:
             counted = {NEW: {"timing": [[0, 0, "latency"]]}}
             measuring = Measuring(members, counted, [], effort.window, effort.alone, Random(done))
             while done < asked.count and time.monotonic() < end:
@@ -225,7 +225,6 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0, help="no decision begins after so many")
     parser.add_argument("--count", type=int, default=60, help="decisions in all, those of earlier starts among them")
     parser.add_argument("--loaded", action="store_true", help="decide with a second process computing")
-    parser.add_argument("--fresh", action="store_true", help="each process imports everything anew")
     parser.add_argument("--alone", action="store_true", help="processes one after the other, without turns")
     parser.add_argument("--condition", default="not said", help="what else the machine did, in words")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "reference" / "calibration")

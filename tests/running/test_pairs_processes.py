@@ -98,26 +98,14 @@ def test_a_process_that_dies_is_told_with_its_last_words_and_the_next_one_runs(
     assert ask(members["a"], {"well": True}, []) == {}
 
 
-def test_a_parent_that_dies_is_told_and_begun_anew(
+def test_every_order_gets_an_interpreter_of_its_own_that_has_imported_what_takes_long(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, members: dict[str, Member]
 ) -> None:
-    child(monkeypatch, tmp_path, "if order.get('well'):\n    answer({})\nelse:\n    os.kill(os.getppid(), 9)\n    time.sleep(60)")
-    with pytest.raises(SideFailedError, match="ended by SIGKILL"):
-        ask(members["a"], {}, [])
-    assert ask(members["a"], {"well": True}, []) == {}
-
-
-def test_every_order_is_carried_out_by_a_process_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, side: Side, members: dict[str, Member]
-) -> None:
-    """Forked from one parent, which has imported what it was told to; ``fresh``: each from its own."""
     child(monkeypatch, tmp_path, "print('noise')\nanswer([os.getpid(), os.getppid(), 'json' in sys.modules])")
-    with crew({"fresh": side}, tmp_path, fresh=True) as fresh:
-        kept, anew = ([ask(member, {}, []) for _ in range(2)] for member in (members["a"], fresh["fresh"]))
-    assert len({pid for pid, _, _ in kept + anew}) == 4
-    assert len({parent for _, parent, _ in kept}) == 1
-    assert len({parent for _, parent, _ in anew}) == 2
-    assert all(imported for _, _, imported in kept)
+    found = [ask(member, {}, []) for member in (members["a"], members["a"], members["b"])]
+    assert len({pid for pid, _, _ in found}) == 3
+    assert {parent for _, parent, _ in found} == {os.getpid()}
+    assert all(imported for _, _, imported in found)
 
 
 def test_abreast_one_runs_at_a_time_and_turns_go_round_until_all_have_ended(
@@ -173,9 +161,9 @@ with processes.scratch_folder() as scratch:
 
 @pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_killed_half_way_nothing_is_left(tmp_path: Path, signal_: int) -> None:
-    """Both processes end with the gate, whatever ended that; folders of the killed are swept by the next gate."""
+    """The process of a side ends with the gate, whatever ended that; folders of the killed are swept by the next gate."""
     stubbed = tmp_path / "child.py"
-    stubbed.write_text(stub("print(os.getpid(), os.getppid(), flush=True)\ntime.sleep(100)"))
+    stubbed.write_text(stub("print(os.getpid(), flush=True)\ntime.sleep(100)"))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     # A background job of a shell ignores Ctrl-C, and so would all that it starts.
     gate = subprocess.Popen(
@@ -189,15 +177,14 @@ def test_killed_half_way_nothing_is_left(tmp_path: Path, signal_: int) -> None:
     while not (log.is_file() and log.read_text().endswith("\n")):
         time.sleep(0.02)
         assert gate.poll() is None
-    pids = list(map(int, log.read_text().split()))
+    pid = int(log.read_text())
     gate.send_signal(signal_)
     gate.wait(20)
     for _ in range(500):
-        if not any(start_of(pid) for pid in pids):
+        if start_of(pid) is None:
             break
         time.sleep(0.02)
-    assert len(pids) == 2
-    assert [start_of(pid) for pid in pids] == [None, None]
+    assert start_of(pid) is None
     assert scratch.exists() == (signal_ == signal.SIGKILL)
 
 

@@ -29,7 +29,7 @@ Allowed = Callable[[Key, float], float]
 
 @dataclasses.dataclass
 class Calibration:
-    """One trace. ``header``: suite, machine_id, source_id, how processes are measured (window in seconds, alone, fresh) and,
+    """One trace. ``header``: suite, machine_id, source_id, how processes are measured (window in seconds, alone) and,
     where it is known, the condition (what else the machine did).
 
     ``medians``: a quantity's process medians in order, two a pair; ``differences``: ln(second / first) of each pair, both of the

@@ -1,12 +1,11 @@
 """What the processes of a side do: a file that any version of spikebench can be made to run, so it is named by its path.
 
-``python -P _child.py [MODULE...]`` imports the modules, runs nothing, says ``ready``, and then reads lines: each names an order
-(JSON), which a process of its own, forked from this one, carries out and answers (JSON beside it). It asks the version that it
-finds for no more than what ``run`` has always been made of: reading a suite, its cells and jobs, and executing a job.
+``python -P _child.py [MODULE...]`` imports the modules, says ``ready``, reads one line that names an order (JSON), carries it out
+and writes its answer (JSON) beside it. It asks the version that it finds for no more than what ``run`` has always been made of:
+reading a suite, its cells and jobs, and executing a job.
 
-Lines on standard output, all that is ever there: ``ready``; ``turn`` where the process lets others have theirs, and waits for a
-line ``go``; ``ended CODE``. What libraries print goes to standard error. Where processes cannot be forked, the order is carried
-out here, and this process ends with it.
+Lines on standard output, all that is ever there: ``ready``, and ``turn`` where the process lets others have theirs, and waits for
+a line ``go``. What libraries print goes to standard error.
 """
 
 from __future__ import annotations
@@ -28,8 +27,6 @@ PR_SET_PDEATHSIG = 1
 """linux: include/uapi/linux/prctl.h."""
 FIRST = ("first_call",)
 """Times of a single call: no median, so nothing that pairs could decide."""
-CAN_FORK = sys.platform == "linux"
-"""Elsewhere system libraries may have threads that a fork loses."""
 
 
 def main() -> None:
@@ -41,17 +38,9 @@ def main() -> None:
         except ImportError:  # a version without it, or without what it needs: the order that needs it will say so
             continue
     say("ready")
-    while line := _line():
-        if not CAN_FORK:
-            carry_out(Path(line), _turns(say))
-            return
-        pid = os.fork()
-        if pid == 0:
-            _end_with_parent()
-            carry_out(Path(line), _turns(say))
-            sys.stderr.flush()
-            os._exit(0)
-        say(f"ended {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}")
+    order = _line()
+    if order:
+        carry_out(Path(order), _turns(say))
 
 
 def carry_out(order_file: Path, hand_over: Callable[[], None]) -> None:
@@ -81,13 +70,8 @@ def _standard_output() -> Callable[[str], None]:
 
 
 def _line() -> str:
-    """The next line of standard input, "" at its end; not a byte beyond it is read, since the process that is forked reads on."""
-    line = b""
-    while byte := os.read(0, 1):
-        if byte == b"\n":
-            break
-        line += byte
-    return line.decode()
+    """The next line of standard input, "" at its end."""
+    return sys.stdin.readline().strip()
 
 
 def _turns(say: Callable[[str], None]) -> Callable[[], None]:

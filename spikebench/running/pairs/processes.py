@@ -24,7 +24,7 @@ CHILD = Path(__file__).with_name("_child.py")
 PREFIX = "spikebench-pairs-"
 GRACE = 5.0
 IMPORTED = ("torch", "numba", "spikebench.running.jobs.execute", "spikebench.harnesses._latency.heat")
-"""What takes long to import and runs nothing, so that processes can be forked when it is there."""
+"""What takes long to import: that is over before the first of a round begins to compute."""
 
 
 class SideFailedError(SpikebenchError):
@@ -34,20 +34,30 @@ class SideFailedError(SpikebenchError):
 
 
 class Member:
-    """One place in a comparison: a parent that has imported IMPORTED from its side, and the process of one order at a time.
+    """One place in a comparison, and the process of the order at hand.
 
-    ``fresh``: every order gets a parent of its own, so that nothing but files is shared by two of them.
+    Each order gets an interpreter of its own. Processes forked from one parent share where it has its code and data, which alone
+    makes one side faster than the other by a per cent or two, in every round alike (results/reference/calibration).
     """
 
-    def __init__(self, side: Side, scratch: Path, name: str, fresh: bool = False) -> None:
-        self.side, self.scratch, self.fresh = side, scratch, fresh
+    def __init__(self, side: Side, scratch: Path, name: str) -> None:
+        self.side, self.scratch = side, scratch
         self._log = scratch / f"{name}.log"
-        self._parent: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._order = scratch
-        self._code = 0
+
+    def ready(self) -> None:
+        """Start the process of the next order; it has imported IMPORTED when this returns, and waits."""
+        self.close()
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [self.side.python, "-P", str(CHILD), *IMPORTED],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=self.side.environment(),
+            )  # fmt: skip
+        self._hear()
 
     def start(self, order: Mapping[str, Any], roots: list[Path]) -> None:
-        """Hand over an order: its process runs from now on."""
+        """Hand over an order: the process runs from now on."""
         side = self.side
         self._order = self.scratch / f"{len(list(self.scratch.glob('*.order')))}.order"
         whole = {
@@ -55,14 +65,7 @@ class Member:
             "roots": list(map(str, roots)),
         }  # fmt: skip
         self._order.write_text(json.dumps(whole), encoding="utf-8")
-        self.ready()
         self._say(str(self._order))
-
-    def ready(self) -> None:
-        """See that its parent is there and has imported what it should."""
-        if self._parent is None or self._parent.poll() is not None:
-            self.close()
-            self._begin()
 
     def go(self) -> None:
         """Its turn."""
@@ -70,15 +73,10 @@ class Member:
 
     def until_turn(self) -> bool:
         """Wait until it lets the others have their turns (True), or has ended (False)."""
-        line = self._hear()
-        if line == "turn":
+        if self._hear() == "turn":
             return True
-        if line.startswith("ended "):
-            self._code = int(line.removeprefix("ended "))
-        elif self._parent is not None:
-            self._code = self._parent.wait()
-        if self.fresh:
-            self.close()
+        assert self._process is not None
+        self._process.wait()
         return False
 
     def answer(self) -> dict[str, Any]:
@@ -88,7 +86,8 @@ class Member:
         """
         side, file = self.side, self._order.with_suffix(".answer")
         if not file.is_file():
-            how = f"was ended by {signal.Signals(-self._code).name}" if self._code < 0 else f"ended with exit code {self._code}"
+            code = 0 if self._process is None else self._process.returncode
+            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise SideFailedError(f"{side.name}: its process {how} without an answer{': ' + said[-1] if said else ''}")
         answer: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -97,36 +96,27 @@ class Member:
         return answer
 
     def close(self) -> None:
-        """See that its processes are gone."""
-        if self._parent is not None:
-            end(self._parent)
-        self._parent = None
-
-    def _begin(self) -> None:
-        with self._log.open("wb") as log:
-            self._parent = subprocess.Popen(
-                [self.side.python, "-P", str(CHILD), *IMPORTED],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=self.side.environment(),
-            )  # fmt: skip
-        self._hear()
+        """See that its process is gone."""
+        if self._process is not None:
+            end(self._process)
 
     def _say(self, line: str) -> None:
-        assert self._parent is not None
-        assert self._parent.stdin is not None
+        assert self._process is not None
+        assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it has died: what is heard next says so
-            self._parent.stdin.write(f"{line}\n".encode())
-            self._parent.stdin.flush()
+            self._process.stdin.write(f"{line}\n".encode())
+            self._process.stdin.flush()
 
     def _hear(self) -> str:
-        assert self._parent is not None
-        assert self._parent.stdout is not None
-        return self._parent.stdout.readline().decode().strip()
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().decode().strip()
 
 
 @contextmanager
-def crew(sides: Mapping[str, Side], scratch: Path, fresh: bool = False) -> Iterator[dict[str, Member]]:
+def crew(sides: Mapping[str, Side], scratch: Path) -> Iterator[dict[str, Member]]:
     """A member for each name, all of whose processes end with the block."""
-    members = {name: Member(side, scratch, name, fresh) for name, side in sides.items()}
+    members = {name: Member(side, scratch, name) for name, side in sides.items()}
     try:
         yield members
     finally:

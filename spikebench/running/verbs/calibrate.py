@@ -47,7 +47,7 @@ def calibrate(path: Path, effort: Effort) -> Document:
     console = standard_error()
     with scratch_folder() as scratch:
         side = this_side(path, suite_text(suite, path), project_root(path), scratch / NEW)
-        with crew(dict.fromkeys(PAIR, side), scratch, effort.fresh) as members:
+        with crew(dict.fromkeys(PAIR, side), scratch) as members:
             counted = ask(members[NEW], {"task": "counting"}, [])
             if not counted["timing"]:
                 raise InputError(f"{path}: {NOTHING_TIMED}")

@@ -40,19 +40,17 @@ NOTHING_TIMED = "the suite times nothing, so nothing was measured in pairs: `lat
 class Effort:
     """``seconds``: in which rounds begin; None: as many as the rule asks. ``window``: seconds that one process measures each
     timing job. ``calibrations``: the folder where calibrations are kept. ``alone``: processes are timed one after the other, not
-    abreast, where memory holds no more than one. ``fresh``: each process imports everything anew instead of being forked.
-    Raises InputError for a window below LEAST_WINDOW."""
+    abreast, where memory holds no more than one. Raises InputError for a window below LEAST_WINDOW."""
 
     seconds: float | None = None
     window: float = 0.5
     calibrations: Path = Path("results/calibration")
     alone: bool = False
-    fresh: bool = False
 
     @property
     def protocol(self) -> dict[str, Any]:
         """How a process is measured: a calibration holds for no other way."""
-        return {"window": self.window, "alone": self.alone, "fresh": self.fresh}
+        return {"window": self.window, "alone": self.alone}
 
     def __post_init__(self) -> None:
         if not self.window >= LEAST_WINDOW:
@@ -79,7 +77,7 @@ def check_against(path: Path, other: Other, effort: Effort) -> Gate:
         for note in sides.notes:
             console.print(f"note: {note}", soft_wrap=True)
         people = {BASE: sides.base, NEW: sides.new, AGAIN: sides.new}
-        with crew(people, scratch, effort.fresh) as members:
+        with crew(people, scratch) as members:
             counted = {name: _count(members[name], sides, console) for name in (BASE, NEW)}
             old, new = (load_results(side.folder / "results") for side in (sides.base, sides.new))
             gate = check(old, new)

@@ -17,7 +17,7 @@ from spikebench.running.verbs import calibrate
 from spikebench.running.verbs.calibrate import evaluation
 
 KEY = Key(0, "latency", (("batch_size", "1"),))
-PROTOCOL = {"window": 0.5, "alone": False, "fresh": False}
+PROTOCOL = {"window": 0.5, "alone": False}
 HEADER = {"suite": "s", "machine_id": "m", "source_id": "c", **PROTOCOL}
 
 
@@ -82,7 +82,7 @@ def test_a_damaged_trace_names_file_and_line(tmp_path: Path, text: str, words: s
 def test_the_gate_goes_by_a_trace_of_its_protocol_that_is_long_enough(tmp_path: Path) -> None:
     trace(Calibration.at(tmp_path, "s", "m"), 0.01, 25)
     assert Calibration.find(tmp_path, "s", "m", PROTOCOL) is not None
-    for other in ({"window": 1.0}, {"alone": True}, {"fresh": True}):
+    for other in ({"window": 1.0}, {"alone": True}):
         assert Calibration.find(tmp_path, "s", "m", {**PROTOCOL, **other}) is None
     assert Calibration.find(tmp_path, "s", "other", PROTOCOL) is None
     trace(Calibration.at(tmp_path, "short", "m"), 0.01, 5)
