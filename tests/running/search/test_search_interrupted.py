@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from spikebench.core.errors import StorageError
 from spikebench.reading.model.trials import Trials, load_trials
 from tests import warm
 
@@ -35,23 +34,17 @@ def start(folder: Path, results: str = "results") -> warm.Running:
     return warm.start("search", "tiny.yaml", "--results", results, cwd=folder)
 
 
-def wait_for(folder: Path, trials: int) -> None:
-    """Until so many trials are complete and the next one is in training."""
+def wait_for(process: warm.Running, folder: Path, trials: int) -> None:
+    """Until so many trials are complete, each a training and a measurement, and another one is in training.
+
+    Only names of files are looked at: a search like this one is over before its study has been read a few times.
+    """
     deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        try:
-            found = load_trials(folder)
-        except StorageError:  # the study is being made
-            found = None
-        if found and len(found.complete) >= trials:
-            break
-        time.sleep(0.02)
-    # A trial takes less time than it takes to read the study: here nothing is done but to look.
-    while time.monotonic() < deadline:
-        if list(folder.glob("weights/*/checkpoint-*.pt")):
+    while time.monotonic() < deadline and process.poll() is None:
+        if len(finished(folder)) >= 2 * trials and list(folder.glob("weights/*/checkpoint-*.pt")):
             return
         time.sleep(0.002)
-    pytest.fail("the search did not come so far")
+    pytest.fail("the search did not come so far, or was over before it was seen there")
 
 
 def finished(folder: Path) -> dict[str, int]:
@@ -71,7 +64,7 @@ def test_kill_9_then_the_same_command(tmp_path: Path, launcher: str) -> None:
     folder = tmp_path / "results/tiny"
     for trials in (1, 3) if launcher == "inline" else (2,):
         process = start(tmp_path)
-        wait_for(folder, trials)
+        wait_for(process, folder, trials)
         process.kill()
         process.communicate()
     before, states = finished(folder), Counter(trial.state for trial in whole(folder).rows)
@@ -98,7 +91,7 @@ def test_ctrl_c_prints_the_table_and_goes_on(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(SUITE.replace("epochs: 3", "epochs: 12").replace("trials: 6", "trials: 2"))
     folder = tmp_path / "results/tiny"
     process = start(tmp_path)
-    wait_for(folder, 1)
+    wait_for(process, folder, 1)
     process.send_signal(signal.SIGINT)
     printed, errors = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -109,9 +109,9 @@ def test_killed_half_way_the_repository_and_the_baseline_are_as_they_were_and_no
 
     before = state()
     mark = f"MARK_OF_A_TEST={tmp_path}"
-    gate = warm.start(
-        "check", "pulse.yaml", "--against-ref", "fast", cwd=project, env={**warm.environment(), "MARK_OF_A_TEST": str(tmp_path)}
-    )
+    # Python itself writes __pycache__ beside the suite's own file.
+    environment = {**warm.environment(), "MARK_OF_A_TEST": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    gate = warm.start("check", "pulse.yaml", "--against-ref", "fast", cwd=project, env=environment)
     scratch = f"{PREFIX}*-{gate.pid}-*"
     while not list(Path(gettempdir()).glob(f"{scratch}/*.order")):  # until a process of a side has something to do
         assert gate.poll() is None, gate.communicate()
