@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from spikebench.harnesses._latency import heat
 from spikebench.harnesses._timing import turns
 from spikebench.running.pairs import _child
 
@@ -24,6 +25,7 @@ measure: [{latency: {batch_sizes: [1], phases: [inference, training]}}]
 @pytest.fixture
 def time_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     monkeypatch.setattr(turns, "_turns", None)
+    monkeypatch.setattr(heat, "WINDOW_SECONDS", 0.002)
 
     def run(abreast: bool, hand_over: Callable[[], None]) -> dict[str, Any]:
         order = {
