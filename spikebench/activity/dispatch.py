@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from spikebench.activity.eager_mode import EagerMode
 from spikebench.activity.moves import SILENT
 from spikebench.activity.nested import tensors_within
 from spikebench.activity.opaque import has_memory
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spikebench.activity.observer import ActivityObserver
 
 
-class Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Mode(EagerMode):
     """Hands every ATen operation to the recorder."""
 
     supports_higher_order_operators = True
@@ -26,11 +26,6 @@ class Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._observer = observer
         self._recorder = recorder
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """torch would hide ``__torch_dispatch__`` from its compiler, which imports it and costs 10 us a call."""
-        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from spikebench.activity.eager_mode import EagerMode
 from spikebench.activity.nested import tensors_within
 
 
-class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Live(EagerMode):
     """Follows the storage of every tensor that is made inside the block, by forward and backward passes, on any device.
 
     ``peak``: bytes of theirs at once; ``left()``: bytes that somebody still holds. What leaves PyTorch is not seen.
@@ -22,10 +22,6 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.peak = 0
         self._sizes: dict[int, tuple[StorageWeakRef, int]] = {}
         self._bound = 0
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         before = {id(tensor) for tensor in tensors_within(args)}

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from spikebench.activity.eager_mode import EagerMode
 from spikebench.activity.nested import named_parts
 
 aten = torch.ops.aten
@@ -37,7 +37,7 @@ PRECISIONS: Mapping[str, tuple[Round, Round]] = {
 """Name -> what happens to operands, and to results."""
 
 
-class LowPrecision(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class LowPrecision(EagerMode):
     """Convolutions and matrix products in ``precision``: all of a call, or the first ``only``. ``scopes``: where each ran."""
 
     def __init__(self, precision: str, only: int | None = None) -> None:
@@ -46,10 +46,6 @@ class LowPrecision(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._only = only
         self.scopes: list[str] = []
         self._running: list[str] = []
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from spikebench.activity.eager_mode import EagerMode
 from spikebench.core.errors import InputError
 from spikebench.core.protocols import Subject
 from spikebench.harnesses._timing.outcome import UnavailableError
@@ -189,17 +189,12 @@ def checkpointing_of(subject: Subject) -> Checkpointing:
     return found
 
 
-class _LifCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _LifCalls(EagerMode):
     """Listens to ``spikebench::lif`` and ``spikebench::bn_lif``, whose third and seventh argument name the backend."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.backends: set[str] = set()
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """As in ``activity.dispatch``: else the first pass imports torch's compiler, which takes seconds."""
-        return False
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if str(function).startswith("spikebench.lif."):

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.module_tracker import ModuleTracker
+
+from spikebench.activity.eager_mode import EagerMode
 
 GLOBAL = "Global"
 """What ModuleTracker calls that which no module asked for."""
@@ -33,15 +34,10 @@ def calls_of(run: Callable[[], object]) -> Calls:
     return found
 
 
-class _Listener(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Listener(EagerMode):
     def __init__(self, tracker: ModuleTracker, found: Calls) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tracker, self.found = tracker, found
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """As in ``activity.dispatch``: else the first pass imports torch's compiler, which takes seconds."""
-        return False
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = function(*args, **(kwargs or {}))
