@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping
 from random import Random
 from typing import Generic, TypeVar
 
-from spikebench.harnesses._timing.rule import Call, Clock, Rule, Series
+from spikebench.harnesses._timing.rule import Call, Clock, Rule, Sample, Series
 from spikebench.harnesses._timing.turns import LENGTH, Turns
 
 Key = TypeVar("Key", bound=Hashable)
@@ -44,15 +44,17 @@ class Race(Generic[Key]):
             if self.turns is not None and self.turns.over:
                 end += self._next_turn(self.turns, running)
             for key in self.random.sample(running, len(running)):
-                if key in self.failed:
-                    continue
-                series = self.series[key]
-                try:
-                    series.samples.append(self.calls[key]())
-                except Exception as error:  # whatever a contender raises is a result of its own and no harm to the others
-                    self.failed[key] = error
-                    continue
-                self._judge(series)
+                if key not in self.failed and (sample := self._call(key)) is not None:
+                    self.series[key].samples.append(sample)
+                    self._judge(self.series[key])
+
+    def _call(self, key: Key) -> Sample | None:
+        """None for a contender that breaks: whatever it raises is a result of its own and no harm to the others."""
+        try:
+            return self.calls[key]()
+        except Exception as error:
+            self.failed[key] = error
+            return None
 
     def _running(self, late: bool) -> list[Key]:
         """Who is still in the race; nobody with three calls, once it is late."""
@@ -71,10 +73,7 @@ class Race(Generic[Key]):
             series = self.series[key]
             series.turns.append(len(series.samples))
             if not series.samples or series.samples[-1].seconds < LENGTH:
-                try:
-                    self.calls[key]()
-                except Exception as error:
-                    self.failed[key] = error
+                self._call(key)
         turns.begin()
         return self.clock() - begin
 
