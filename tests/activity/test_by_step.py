@@ -13,19 +13,7 @@ from spikebench.activity import ActivityAnalysis
 from spikebench.core.records import Record
 from spikebench.derived.counted import counted
 from spikebench.harnesses.activity import records_of
-
-
-def network(**changes: str) -> nn.Module:
-    """Untrained, with statistics by which its neurons fire."""
-    torch.manual_seed(0)
-    model = spikebench.build("spikformer-2-64", "digits", depth=1, dim=16, num_heads=2, **changes)
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.momentum = 1.0
-            nn.init.constant_(module.bias, 0.4)
-    with torch.no_grad():
-        model.train()(torch.rand(8, 1, 8, 8))
-    return model.eval()
+from tests.activity.lively import lively
 
 
 def analysis(model: nn.Module, T: int) -> ActivityAnalysis:
@@ -38,7 +26,7 @@ def analysis(model: nn.Module, T: int) -> ActivityAnalysis:
     "changes", [{}, {"stem": "scs", "attention": "softmax"}, {"stem": "spikingformer", "residual": "membrane"}]
 )
 def test_the_first_steps_are_those_of_a_shorter_run(changes: dict[str, str]) -> None:
-    model = network(**changes)
+    model = lively(**changes)
     runs = {T: analysis(model, T) for T in (1, 2, 4)}
     compared = 0
     for site in runs[4].sites:
@@ -57,7 +45,7 @@ def test_the_first_steps_are_those_of_a_shorter_run(changes: dict[str, str]) -> 
 
 
 def test_two_passes_add_up_and_a_foreign_network_says_nothing() -> None:
-    model = network()
+    model = lively()
     model.T = 4
     with torch.no_grad(), spikebench.activity.ActivityObserver(model) as observer:
         model(torch.rand(3, 1, 8, 8))

@@ -10,23 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from spikebench import InputSpec, build
 from spikebench.activity import ActivityObserver, repeating
 from spikebench.activity.analysis import ActivityAnalysis
-
-INPUTS = InputSpec(1, 8, 10)
-
-
-def lively(**overrides: Any) -> nn.Module:
-    torch.manual_seed(0)
-    model = build("spikformer-2-64", INPUTS, **{"depth": 1, "dim": 16, "num_heads": 2, **overrides})
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.momentum = 1.0
-            nn.init.constant_(module.bias, 0.4)
-    with torch.no_grad():
-        model.train()(torch.rand(8, 1, 8, 8))
-    return model.eval()
+from tests.activity.lively import lively
 
 
 def passes(model: nn.Module, inputs: list[Tensor], between: Callable[[int], Any] = lambda i: None) -> tuple[Any, ...]:
