@@ -37,7 +37,7 @@ class Member:
     """One place in a comparison, and the process of the order at hand.
 
     Each order gets an interpreter of its own. Processes forked from one parent share where it has its code and data, which alone
-    makes one side faster than the other by a per cent or two, in every round alike (results/reference/calibration).
+    seemed to make one side faster than the other by a per cent or two, in every round alike: two of seven equal commits.
     """
 
     def __init__(self, side: Side, scratch: Path, name: str) -> None:
