@@ -102,15 +102,15 @@ def test_killed_half_way_the_repository_and_the_baseline_are_as_they_were_and_no
     baseline.write_text("{}")
 
     def state() -> tuple[str, str, dict[str, float]]:
-        words = ["git", "-C", str(project), "status", "--porcelain", "--ignored"]
+        # Python itself writes __pycache__ beside the suite's own file.
+        words = ["git", "-C", str(project), "status", "--porcelain", "--ignored", "--", ".", ":!__pycache__"]
         said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-        inside = [path for path in project.rglob("*") if ".git" not in path.parts]
+        inside = [path for path in project.rglob("*") if not {".git", "__pycache__"} & set(path.parts)]
         return worktrees(project), said, {str(path): path.stat().st_mtime for path in inside if path.is_file()}
 
     before = state()
     mark = f"MARK_OF_A_TEST={tmp_path}"
-    # Python itself writes __pycache__ beside the suite's own file.
-    environment = {**warm.environment(), "MARK_OF_A_TEST": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**warm.environment(), "MARK_OF_A_TEST": str(tmp_path)}
     gate = warm.start("check", "pulse.yaml", "--against-ref", "fast", cwd=project, env=environment)
     scratch = f"{PREFIX}*-{gate.pid}-*"
     while not list(Path(gettempdir()).glob(f"{scratch}/*.order")):  # until a process of a side has something to do
