@@ -97,7 +97,7 @@ TABLE = Table(
     ("what accuracy means", NASTY),
 )
 CODE = Code(f"suite: {NASTY}\n  indented: ```\n", "yaml", NASTY)
-SERIES = (Series("front", (1.0, 2.0), (0.1, 0.2)), Series(NASTY, (1.0, 2.0), (0.1, 0.2), (0.01, 0.02)))
+SERIES = (Series("front", (1.0, 2.0), (0.1, 0.2)), Series(NASTY, (1.0, 2.0), (0.1, 0.2), ((0.09, 0.11), (0.15, 0.22))))
 
 
 def data(key: str) -> Table:

@@ -113,6 +113,13 @@ def test_latex_has_balanced_braces_and_no_bare_special_character(tmp_path):
     assert r"\mathbf{98.77 \pm 1.23}" in text
 
 
+def test_both_ends_of_an_interval_are_words_among_latex_numbers(tmp_path):
+    columns = (Column("accuracy", "Accuracy", Display("%", 100.0, 2)),)
+    rows = (Row((Number(0.9457, 0.26, 2, bounds=(0.4737, 1.0)),)),)
+    write("latex", tmp_path, Document("d", (Table("t", "", columns, rows),)))
+    assert r"$94.57\ (47.37\mbox{ to }100.00)$" in (tmp_path / "t.tex").read_text()
+
+
 def test_a_wide_latex_table_is_cut_into_parts_that_name_their_rows_and_a_long_one_breaks_over_pages(tmp_path):
     columns = (Column("variant", "variant", numeric=False), *(Column(f"m{i}", f"Metric {i}", Display("ms")) for i in range(30)))
     rows = tuple(Row((Label(f"variant-{r}"), *(Number(r * 1000 + i, 0.5) for i in range(30)))) for r in range(50))
@@ -201,6 +208,17 @@ def test_benchers_format_has_bounds_where_there_is_an_interval(tmp_path):
         "accuracy": {"value": 0.9, "lower_value": pytest.approx(0.8877), "upper_value": pytest.approx(0.9123)},
         "energy{profile=p}": {"value": 2e-6},
     }
+
+
+def test_services_are_given_the_ends_of_an_interval_that_is_no_middle(tmp_path):
+    columns = (Column("variant", "variant", numeric=False), Column("accuracy", "Accuracy", Display("%", 100.0, 2)))
+    rows = (Row((Label("sps"), Number(0.9457, 0.26315, 2, bounds=(0.4737, 1.0)))),)
+    document = Document("d", (Table("t", "", columns, rows),))
+    (bmf,) = write("bmf", tmp_path, document)
+    (measures,) = json.loads(bmf.read_text()).values()
+    assert measures == {"accuracy": {"value": 0.9457, "lower_value": 0.4737, "upper_value": 1.0}}
+    (bigger,) = (json.loads(path.read_text()) for path in write("github_action_benchmark", tmp_path, document))
+    assert bigger[0]["range"] == "0.4737 to 1"
 
 
 def test_github_action_benchmark_has_a_list_for_each_direction(tmp_path):

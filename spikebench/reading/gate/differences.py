@@ -14,8 +14,8 @@ from spikebench.reading.model.display import Display, display_for, is_fraction, 
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import Difference, Paired, verdicts
 from spikebench.reading.model.summary import Summary, right_or_wrong
-from spikebench.reading.reports.columns import half_width, with_chance
-from spikebench.reading.reports.difference import VERDICT, number
+from spikebench.reading.reports.columns import mean_cell, with_chance
+from spikebench.reading.reports.difference import VERDICT, number, with_ends
 from spikebench.reading.reports.document import (
     Absent,
     Block,
@@ -29,6 +29,7 @@ from spikebench.reading.reports.document import (
     Row,
     Table,
     Text,
+    alike_in_columns,
 )
 
 
@@ -69,7 +70,7 @@ def _table(frames: Sequence[Frame], address: str, group: Sequence[Pair]) -> Tabl
     sides = [[_summary(pair, records) for records in (pair.old, pair.new)] for pair in group]
     changes = [_change(metric, pair, *both) for pair, both in zip(group, sides, strict=True)]
     words = verdicts(metric, {str(index): change for index, change in enumerate(changes) if change is not None})
-    rows = []
+    body = []
     for index, (pair, both, change) in enumerate(zip(group, sides, changes, strict=True)):
         paired = Paired(metric, dict(enumerate(both)))
         cells: list[Cell] = [Label(pair.name)]
@@ -83,13 +84,14 @@ def _table(frames: Sequence[Frame], address: str, group: Sequence[Pair]) -> Tabl
             cells += [Number(0.0, None, change.n), Label("same")]
         else:
             cells += [number(metric, change, notes), Label(words[str(index)])]
-        rows.append(Row(tuple(cells)))
+        body.append(cells)
+    rows = [Row(cells) for cells in alike_in_columns(body)]
     shown = [change.change for change in changes if change is not None]
     display = points(display_for(metric, shown)) if is_fraction(metric) else Display("%", 100.0, 2, signed=True)
     heads = (
         Column("variant", "variant", numeric=False),
         *(Column(name, name, display_for(metric, means)) for name in ("old", "new")),
-        Column("difference", "difference", display, notes.mark(NOTE)),
+        Column("difference", "difference", display, notes.mark(NOTE[with_ends(row.cells[DIFFERENCE] for row in rows)])),
         Column("verdict", "verdict", numeric=False, notes=notes.mark(VERDICT)),
     )
     return Table(f"compare-{address}", "", heads, tuple(rows), tuple(notes.texts))
@@ -121,12 +123,18 @@ def _side(frame: Frame, pair: Pair, records: Mapping[int, Record], mean: Interva
     if mean is None:
         reasons = [record.reason for side in (pair.old, pair.new) for record in side.values() if record.value is None]
         return Absent(notes.mark(reasons[0] if reasons else "Only one of the two has it."))
-    cell = Number(mean.estimate, half_width(pair.metric, mean), mean.n)
+    cell = mean_cell(pair.metric, mean, mean.n)
     shared = [records[seed] for seed in pair.seeds]
     return with_chance(frame, cell, shared, notes) if pair.metric.name in OF_CLASSES else cell
 
 
-NOTE = (
-    "Difference over the seeds that both have, ± half width of its 95 % interval; of an accuracy, seeds and test images are both "
-    "samples."
-)
+DIFFERENCE = 3
+"""Place of the column."""
+NOTE = {
+    ends: f"Difference over the seeds that both have, {text}; of an accuracy, seeds and test images are both samples."
+    for ends, text in (
+        (False, "± half width of its 95 % interval"),
+        (True, "with its 95 % interval, which for a ratio is wider upwards"),
+    )
+}
+"""By whether the column shows both ends."""

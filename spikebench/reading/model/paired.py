@@ -59,7 +59,10 @@ class Paired:
         self._crossed = Crossed(scaled, {name: row.answers for name, row in self.rows.items()})
 
     def mean(self, name: Hashable) -> Interval | None:
-        """Mean over seeds with its 95 % interval; of one seed without. None if no seed has a value."""
+        """Mean over seeds with its 95 % interval; of one seed without. None if no seed has a value.
+
+        A fraction's interval ends at 0 and 1: no network is right more often than always. What is cut off covers nothing.
+        """
         if name not in self.rows:
             return None
         estimate = fmean(self.rows[name].values.values())
@@ -67,8 +70,12 @@ class Paired:
         half = None if contrast.own else contrast.interval().half_width
         if half is None:
             return Interval(estimate, None, None, contrast.n, 0.95)
-        bounds = (estimate * _exp(-half), estimate * _exp(half)) if self.relative else (estimate - half, estimate + half)
-        return Interval(estimate, *bounds, contrast.n, 0.95)
+        if self.relative:
+            return Interval(estimate, estimate * _exp(-half), estimate * _exp(half), contrast.n, 0.95)
+        low, high = estimate - half, estimate + half
+        if is_fraction(self.metric):
+            low, high = max(low, min(0.0, estimate)), min(high, max(1.0, estimate))
+        return Interval(estimate, low, high, contrast.n, 0.95)
 
     def difference(self, new: Hashable, old: Hashable) -> Difference | None:
         return self.contrast({new: 1.0, old: -1.0})

@@ -17,7 +17,7 @@ from spikebench.reading.model.factors import show
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import sharing
 from spikebench.reading.model.summary import Quantity, Summary, summary_of
-from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number
+from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number, alike
 
 Summaries = Mapping[str, Summary]
 """group_id -> summary, for every group of the table."""
@@ -113,14 +113,8 @@ def cells(
             found[group_id] = Absent(notes.mark(summary.reason))
             continue
         why = f"From {summary.n} of {summary.n + len(summary.missing)} seeds; {summary.reason}" if summary.missing else ""
-        found[group_id] = Number(
-            interval.estimate,
-            half_width(metric, interval),
-            summary.n,
-            best=group_id in best,
-            notes=notes.mark(why),
-        )
-    return found
+        found[group_id] = mean_cell(metric, interval, summary.n, group_id in best, notes.mark(why))
+    return alike(found)
 
 
 def numbers(
@@ -142,14 +136,17 @@ def with_chance(frame: Frame, cell: Cell, records: Sequence[Record], notes: Foot
     """An accuracy over ``records``, with a footnote where guessing does as well."""
     if not isinstance(cell, Number):
         return cell
-    low = None if cell.half_width is None else cell.value - cell.half_width
+    low = cell.bounds[0] if cell.bounds else None if cell.half_width is None else cell.value - cell.half_width
     said = Signs(frame).chance(records, low)
     return dataclasses.replace(cell, notes=(*cell.notes, *notes.mark(said))) if said else cell
 
 
-def half_width(metric: Metric, interval: Interval) -> float | None:
-    """None where every seed has the same value of a metric that repeats exactly: parameters have no interval."""
-    return None if metric.exact and interval.half_width == 0 else interval.half_width
+def mean_cell(metric: Metric, interval: Interval, n: int, best: bool = False, notes: tuple[int, ...] = ()) -> Number:
+    """A mean as a cell: without an interval where every seed has the same value of a metric that repeats exactly, as parameters
+    have."""
+    if interval.low is None or interval.high is None or (metric.exact and interval.low == interval.high):
+        return Number(interval.estimate, None, n, best, notes)
+    return Number(interval.estimate, interval.half_width, n, best, notes, (interval.low, interval.high))
 
 
 def left_out(shown: int, of: int) -> str:

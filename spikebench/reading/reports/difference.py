@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean
 
 from spikebench.core.metrics import Metric
 from spikebench.derived.statistics import mcnemar_exact
@@ -13,7 +12,7 @@ from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import MARGIN, Difference, Paired, paired_of, verdicts
 from spikebench.reading.model.summary import Quantity, Summary
 from spikebench.reading.reports.columns import Summaries, key
-from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number
+from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number, alike
 
 Answers = Mapping[int, Sequence[int | float]]
 """seed -> for every test sample 1 (right) or 0."""
@@ -40,8 +39,7 @@ def columns(
         else:
             changes[group_id] = Absent(notes.mark(_why(group_id in comparable)))
     shown = display(metric, paired, [cell.value for cell in changes.values() if isinstance(cell, Number)])
-    uneven = skewed(cell for cell in changes.values() if isinstance(cell, Number))
-    changes = {group_id: cell if uneven else symmetric(cell) for group_id, cell in changes.items()}
+    changes = alike(changes)
     title = f"Δ {metric.title}"
     verdict = {group_id: Label(str(words[group_id]) if others.get(group_id) else "") for group_id in rows}
     return [
@@ -50,7 +48,7 @@ def columns(
                 f"{key(quantity)}:{'relative' if paired.relative else 'difference'}",
                 title,
                 shown,
-                notes.mark(UNEVEN if uneven else _NOTE),
+                notes.mark(UNEVEN if with_ends(changes.values()) else _NOTE),
             ),
             changes,
         ),
@@ -65,17 +63,9 @@ def number(metric: Metric, difference: Difference, notes: Footnotes, note: str =
     return Number(difference.change, half, difference.n, notes=notes.mark(note), bounds=ends)
 
 
-def skewed(cells: Iterable[Number]) -> bool:
-    """Whether some number is so far from the middle of its interval that ± would tell another interval: by a tenth of its half
-    width. So are ratios of few seeds."""
-    return any(
-        cell.bounds is not None and abs(fmean(cell.bounds) - cell.value) > 0.1 * (cell.half_width or 0.0) for cell in cells
-    )
-
-
-def symmetric(cell: Cell) -> Cell:
-    """To be shown with ±."""
-    return dataclasses.replace(cell, bounds=None) if isinstance(cell, Number) else cell
+def with_ends(cells: Iterable[Cell]) -> bool:
+    """Whether a column shows both ends of its intervals."""
+    return any(isinstance(cell, Number) and cell.bounds is not None for cell in cells)
 
 
 def display(metric: Metric, paired: Paired, changes: Sequence[float]) -> Display:

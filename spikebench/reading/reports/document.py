@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from spikebench.core.text import printable
 from spikebench.reading.model.display import Display
 
 Outcome = Literal["pass", "fail", "inconclusive", "skipped"]
+Name = TypeVar("Name")
 
 
 BEST = "best, with all that cannot be told from it"
@@ -54,7 +55,7 @@ class Label:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Number:
     """A number in stored units, with the half width of its interval and the number of values behind it, where there are any.
-    ``bounds``: the interval itself, where the number is not in its middle, and ± would say what is not so."""
+    ``bounds``: the interval itself, of a column in which some number is not in the middle of its own (``alike``)."""
 
     value: float
     half_width: float | None = None
@@ -81,6 +82,27 @@ class Verdict:
 
 
 Cell = Label | Number | Absent | Verdict
+
+
+def alike(cells: Mapping[Name, Cell]) -> dict[Name, Cell]:
+    """The cells of a column as they are shown: all with ±, or all with both ends of their intervals where ± would tell another
+    interval of one of them (``uneven``)."""
+    if any(isinstance(cell, Number) and cell.bounds and uneven(cell.value, cell.bounds) for cell in cells.values()):
+        return dict(cells)
+    return {name: dataclasses.replace(cell, bounds=None) if isinstance(cell, Number) else cell for name, cell in cells.items()}
+
+
+def alike_in_columns(rows: Sequence[Sequence[Cell]]) -> list[tuple[Cell, ...]]:
+    """As ``alike``, for each column of a whole table."""
+    columns = [alike(dict(enumerate(column))) for column in zip(*rows, strict=True)]
+    return [tuple(column[index] for column in columns) for index in range(len(rows))]
+
+
+def uneven(value: float, bounds: tuple[float, float]) -> bool:
+    """Whether a value is further from the middle of its interval than a tenth of its half width. So are ratios of few seeds, and
+    accuracies whose interval ends at 100 %."""
+    low, high = bounds
+    return abs((low + high) / 2 - value) > 0.1 * (high - low) / 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -144,16 +166,16 @@ class Key:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Series:
-    """Points of one line or one group of marks. ``spread``, ``x_spread``: half widths of each point's intervals. ``look``: of a
+    """Points of one line or one group of marks. ``spread``, ``x_spread``: the ends of each point's intervals. ``look``: of a
     figure with keys; else the series has a colour and shape of its own and its name in the legend.
     """
 
     name: str
     x: tuple[float, ...]
     y: tuple[float, ...]
-    spread: tuple[float, ...] | None = None
+    spread: tuple[tuple[float, float], ...] | None = None
     text: tuple[str, ...] | None = None
-    x_spread: tuple[float, ...] | None = None
+    x_spread: tuple[tuple[float, float], ...] | None = None
     look: Look | None = None
 
 

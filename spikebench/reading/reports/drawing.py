@@ -156,9 +156,7 @@ def _lines(axes: Any, figure: Figure, given: Sequence[Series]) -> None:
             marked = [len(series.x) - 1]
         axes.plot(series.x, series.y, label=series.name, markevery=marked, **style)
         if series.spread is not None and len(given) <= TOLD_APART:
-            low = [y - s for y, s in zip(series.y, series.spread, strict=True)]
-            high = [y + s for y, s in zip(series.y, series.spread, strict=True)]
-            axes.fill_between(series.x, low, high, color=style["color"], alpha=0.13, linewidth=0)
+            axes.fill_between(series.x, *zip(*series.spread, strict=True), color=style["color"], alpha=0.13, linewidth=0)
     axes.xaxis.get_major_locator().set_params(integer=True)
     # The axis follows the means: the interval of two seeds would dwarf them.
     bottom, top = (limit(y for series in figure.series for y in series.y) for limit in (min, max))
@@ -180,8 +178,8 @@ def _points(axes: Any, figure: Figure, given: Sequence[Series]) -> None:
     for index, series in enumerate(marks[:most]):
         style = mark_style(_look(figure, series, index))
         if series.spread is not None or series.x_spread is not None:
-            axes.errorbar(series.x, series.y, yerr=series.spread, xerr=series.x_spread, fmt="none", ecolor=style["color"],
-                          elinewidth=0.8, alpha=faint)  # fmt: skip
+            axes.errorbar(series.x, series.y, yerr=_reach(series.y, series.spread), xerr=_reach(series.x, series.x_spread),
+                          fmt="none", ecolor=style["color"], elinewidth=0.8, alpha=faint)  # fmt: skip
         axes.plot(series.x, series.y, label=series.name, **style)
         for x, y, text in zip(series.x, series.y, series.text or (), strict=False):
             if len(series.x) <= LABELLED:
@@ -192,6 +190,16 @@ def _points(axes: Any, figure: Figure, given: Sequence[Series]) -> None:
     _grid(axes)
     if not figure.keys:
         _legend(axes, len(given))
+
+
+def _reach(values: Sequence[float], ends: Sequence[tuple[float, float]] | None) -> Any:
+    """How far intervals go to either side of their points; None where there are none."""
+    if ends is None:
+        return None
+    return [
+        [v - low for v, (low, _) in zip(values, ends, strict=True)],
+        [high - v for v, (_, high) in zip(values, ends, strict=True)],
+    ]
 
 
 def _logarithmic(axes: Any) -> None:
@@ -206,12 +214,13 @@ def _logarithmic(axes: Any) -> None:
 
 def _limits(axes: Any, marks: Sequence[Series]) -> None:
     """The vertical axis follows the points: an interval as wide as the axis would press them into a line."""
-    spans = [(y, s) for one in marks if one.spread is not None for y, s in zip(one.y, one.spread, strict=True)]
+    spans = [(y, *ends) for one in marks if one.spread is not None for y, ends in zip(one.y, one.spread, strict=True)]
     values = [y for one in marks for y in one.y]
     if not spans or not values:
         return
-    extent = (max(values) - min(values)) or max(s for _, s in spans) or 1.0
-    low, high = min(y - min(s, extent) for y, s in spans), max(y + min(s, extent) for y, s in spans)
+    extent = (max(values) - min(values)) or max((high - low) / 2 for _, low, high in spans) or 1.0
+    low = min(max(low, y - extent) for y, low, _ in spans)
+    high = max(min(high, y + extent) for y, _, high in spans)
     axes.set_ylim(low - 0.05 * extent, high + 0.05 * extent)
 
 

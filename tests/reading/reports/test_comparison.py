@@ -11,7 +11,9 @@ from scipy import stats
 from spikebench.core.records import Record
 from spikebench.derived.crossed import Crossed
 from spikebench.reading.reports.document import Absent, Label, Number, plain_text
+from spikebench.reading.reports.drawing import draw
 from spikebench.reading.reports.formats import csv
+from spikebench.reading.reports.sections import answer, pareto
 from spikebench.reading.reports.sections.comparison import Section
 
 
@@ -57,8 +59,9 @@ def test_means_have_intervals_from_seeds_and_images(frame):
     values, answers = ({str(i): side[part] for i, side in enumerate(sides(frame))} for part in (0, 1))
     mean = fmean(values["0"].values())
     half = Crossed(values, answers).contrast({"0": 1.0}).interval().half_width
-    assert (cells[0].value, cells[0].half_width, cells[0].n) == (pytest.approx(mean), pytest.approx(half), 3)
-    assert plain_text(cells[0], column) == f"{100 * mean:.2f} ± {100 * half:.2f}"
+    low, high = mean - half, min(mean + half, 1.0)
+    assert (cells[0].value, cells[0].half_width, cells[0].n) == (pytest.approx(mean), pytest.approx((high - low) / 2), 3)
+    assert plain_text(cells[0], column) == f"{100 * mean:.2f} ({100 * low:.2f} to {100 * high:.2f})"
 
 
 def test_means_without_images_have_the_t_interval_of_their_logarithms(make_frame, make_cell):
@@ -117,6 +120,33 @@ def test_a_ratio_far_from_the_middle_of_its_interval_has_both_ends(make_frame, m
             assert repr(cell.bounds[0]) in written[2]
             assert "±" not in table.footnotes[column.notes[0]]
         assert ("events:relative:low" in written[0]) == shown
+
+
+@pytest.mark.parametrize(("apart", "cut"), [(0.02, True), (0.0005, False)])
+def test_an_accuracy_interval_ends_at_100_percent_in_tables_sentences_and_plots(make_frame, grid, apart, cut):
+    """98 and 100 % in two seeds: ± 12.7 would tell of 111 %."""
+
+    def alter(one, record):
+        if record.metric != "accuracy" or record.conditions["T"] != 4:
+            return record
+        return dataclasses.replace(record, value=0.99 + apart / 2 * (-1) ** one["seed"], samples=None)
+
+    frame = make_frame([cell for cell in grid if cell["seed"] < 2], alter)
+    half = 12.706 * apart / 2
+    low, high = 0.99 - half, 1.0 if cut else 0.99 + half
+    table = the_table(frame)
+    column, cells = column_of(table, "accuracy")
+    shown = f"99.00 ({100 * low:.2f} to 100.00)" if cut else f"99.00 ± {100 * half:.2f}"
+    assert [plain_text(cell, column) for cell in cells] == [shown] * 4
+    assert cells[0].bounds == (pytest.approx((low, high), rel=1e-3) if cut else None)
+    text = " ".join(block.text for block in answer.Section()(frame))
+    said = f"99.00 % (95 % interval {100 * low:.2f} to 100.00)" if cut else f"99.00 ± {100 * half:.2f} %"
+    assert f"Highest accuracy {said}, of " in text
+    (plot,) = pareto.Section()(frame)
+    mark = next(one for one in plot.series if one.name != "front")
+    assert mark.spread == (pytest.approx((100 * low, 100 * high), rel=1e-3),)
+    drawn = [y for bars in draw(plot).axes[0].collections for segment in bars.get_segments() for _, y in segment]
+    assert (min(drawn), max(drawn)) == pytest.approx((100 * low, 100 * high), rel=1e-5)
 
 
 def by_seed(frame):

@@ -15,12 +15,12 @@ from spikebench.reading.reports.document import Document, Label, Number, Table
 @dataclasses.dataclass(frozen=True, slots=True)
 class Point:
     """``benchmark``: what the row is called; ``measure``: the column's plain name, a selector; ``value`` in the stored ``unit``,
-    with half of its interval where there is one. ``direction``: which way is better, where that is known."""
+    with its interval where there is one. ``direction``: which way is better, where that is known."""
 
     benchmark: str
     measure: str
     value: float
-    half_width: float | None
+    ends: tuple[float, float] | None
     unit: str
     direction: Direction | None
 
@@ -47,7 +47,9 @@ def _of(table: Table) -> Iterator[Point]:
         for cell, column in zip(row.cells, table.columns, strict=True):
             metric = known.get(column.key.partition("{")[0])
             if isinstance(cell, Number) and metric is not None:
-                yield Point(name or table.key, column.key, cell.value, cell.half_width, metric.unit, metric.direction)
+                half = cell.half_width
+                ends = cell.bounds or (None if half is None else (cell.value - half, cell.value + half))
+                yield Point(name or table.key, column.key, cell.value, ends, metric.unit, metric.direction)
 
 
 def dump(data: Any) -> str:

@@ -23,7 +23,5 @@ class Format:
 
 
 def _measure(point: Point) -> dict[str, float]:
-    bounds = {} if point.half_width is None else {
-        "lower_value": point.value - point.half_width, "upper_value": point.value + point.half_width
-    }  # fmt: skip
+    bounds = {} if point.ends is None else dict(zip(("lower_value", "upper_value"), point.ends, strict=True))
     return {"value": point.value, **bounds}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spikebench.reading.reports.document import Document
+from spikebench.reading.reports.document import Document, uneven
 from spikebench.reading.reports.formats._files import write
 from spikebench.reading.reports.formats._series import Point, dump, points
 
@@ -28,7 +28,11 @@ class Format:
 
 
 def _entry(point: Point, extra: str) -> dict[str, Any]:
-    spread = {} if point.half_width is None else {"range": f"± {point.half_width:.6g}"}
+    spread = {}
+    if point.ends is not None:
+        low, high = point.ends
+        words = f"{low:.6g} to {high:.6g}" if uneven(point.value, point.ends) else f"± {(high - low) / 2:.6g}"
+        spread = {"range": words}
     return {
         "name": f"{point.benchmark} {point.measure}", "unit": point.unit, "value": point.value, **spread,
         **({"extra": extra} if extra else {}),

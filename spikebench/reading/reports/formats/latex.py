@@ -61,6 +61,9 @@ SPECIAL = {
     "≥": r"$\ge$",
 }
 
+IN_MATHS = {"±": r"\pm", "\N{MINUS SIGN}": "-", ",": "{,}", " (": r"\ (", " to ": r"\mbox{ to }"}
+"""What a number's text has that would look otherwise between dollars."""
+
 
 class Format:
     """``report.tex``, ``<table>.tex`` for each table, ``<figure>.pdf`` for each figure."""
@@ -137,7 +140,9 @@ def _width(block: Table, index: int) -> int:
 def _cell(cell: Cell, column: Column) -> str:
     match cell:
         case Number():
-            inner = number_text(cell, column).replace("±", r"\pm").replace("\N{MINUS SIGN}", "-").replace(",", "{,}")
+            inner = number_text(cell, column)
+            for mark, maths in IN_MATHS.items():
+                inner = inner.replace(mark, maths)
             words = f"$\\mathbf{{{inner}}}$" if cell.best else f"${inner}$"
         case Absent():
             words = "--"

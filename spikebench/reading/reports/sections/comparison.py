@@ -103,7 +103,7 @@ def comparable(frame: Frame, groups: Sequence[str]) -> list[list[str]]:
 
 
 _SEEDS = (
-    "n: seeds. Values are means over seeds ± half the width of the 95 % interval. Of an accuracy, seeds and test images are both "
-    "samples; what a seed changes is learned from all rows together. One seed has no interval. Test split where no column says "
-    "otherwise."
+    "n: seeds. Values are means over seeds ± half the width of the 95 % interval, or with both its ends where ± would tell "
+    "another one; an accuracy's ends at 100 %. Of an accuracy, seeds and test images are both samples; what a seed changes is "
+    "learned from all rows together. One seed has no interval. Test split where no column says otherwise."
 )

@@ -12,7 +12,7 @@ from spikebench.reading.model.paired import Paired, paired_of, verdicts
 from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns, difference
 from spikebench.reading.reports.caution import asked
-from spikebench.reading.reports.document import Absent, Block, Cell, Column, Footnotes, Label, Number, Row, Table
+from spikebench.reading.reports.document import Absent, Block, Cell, Column, Footnotes, Label, Number, Row, Table, alike
 from spikebench.reading.reports.sections.comparison import comparable
 from spikebench.reading.reports.trial_table import searches
 
@@ -63,18 +63,16 @@ def _table(frame: Frame, design: Design, groups: Sequence[str], sides: Sequence[
         metric = frame.metric(quantity.metric)
         words = verdicts(metric, {str(i): row[quantity].difference for i, row in enumerate(kept) if quantity in row})
         shown = difference.display(metric, paired, [row[quantity].difference.change for row in kept if quantity in row])
-        numbers = {i: difference.number(metric, row[quantity].difference, notes) for i, row in enumerate(kept) if quantity in row}
-        uneven = difference.skewed(numbers.values())
-        heads.append(
-            Column(f"{columns.key(quantity)}:effect", f"Δ {metric.title}", shown, notes.mark(UNEVEN if uneven else NOTE))
-        )
+        told = [i for i, row in enumerate(kept) if quantity in row]
+        numbers = alike({i: difference.number(metric, kept[i][quantity].difference, notes) for i in told})
+        note = UNEVEN if difference.with_ends(numbers.values()) else NOTE
+        heads.append(Column(f"{columns.key(quantity)}:effect", f"Δ {metric.title}", shown, notes.mark(note)))
         heads.append(Column(f"{columns.key(quantity)}:verdict", "verdict", numeric=False, notes=notes.mark(difference.VERDICT)))
         for index, row in enumerate(kept):
             if quantity not in row:
                 body[index] += [Absent(notes.mark("No combination of the rest has a number for each of these.")), Label("")]
             else:
-                cell = numbers[index] if uneven else difference.symmetric(numbers[index])
-                body[index] += [cell, Label(_word(metric, words[str(index)], row[quantity]))]
+                body[index] += [numbers[index], Label(_word(metric, words[str(index)], row[quantity]))]
     where = f" on {frame.groups[groups[0]].factors.get('dataset')}" if len(comparable(frame, list(frame.groups))) > 1 else ""
     caption = f"Main effects and interactions{where}, averaged over the rest of the grid."
     caption += f" {left} interactions with larger p values are left out." if left else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from spikebench.core.records import Selector
@@ -69,7 +70,7 @@ def _chips_table(frame: Frame, chips: Sequence[str], groups: Sequence[str]) -> T
         place = len(names) + 1 + COLUMNS.index("chip_count")
         cell = row[place]
         if fits and isinstance(cell, Number):
-            row[place] = Number(cell.value, cell.half_width, cell.n, cell.best, (*cell.notes, *notes.mark(*sorted(fits))))
+            row[place] = dataclasses.replace(cell, notes=(*cell.notes, *notes.mark(*sorted(fits))))
     rows_ = tuple(Row(tuple(row), marked=group_id == frame.baseline) for (_, group_id), row in list(body.items())[:MOST])
     caption = "An image on each chip: estimates from counts and the figures of a chip's file, means over seeds."
     return Table("chips", caption, tuple(heads), rows_, tuple(notes.texts), len(names) + 1)

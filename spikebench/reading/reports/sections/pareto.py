@@ -11,6 +11,7 @@ from spikebench.reading.model.fronts import DRAWS, Point, front, shares
 from spikebench.reading.model.paired import paired_of
 from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns
+from spikebench.reading.reports.caution import guessing
 from spikebench.reading.reports.columns import Summaries
 from spikebench.reading.reports.document import Absent, Block, Cell, Column, Figure, Footnotes, Number, Row, Series, Table
 from spikebench.reading.reports.looks import looks
@@ -24,6 +25,8 @@ ON_FRONT = (
     f"Of {DRAWS} times that the seeds and test images were drawn again, in how many no other variant was as good in both and "
     "better in one."
 )
+ONE_SEED = "Some variant has one seed, which does not say what others would give."
+IDLE = "No better than guessing, and on no front: what it takes little of is no merit."
 
 
 class Section:
@@ -59,9 +62,12 @@ def _figure(
     )
     means = {group_id: (cost.mean(group_id), gain.mean(group_id)) for group_id in groups}
     points = {group_id: (x.estimate, y.estimate) for group_id, (x, y) in means.items() if x is not None and y is not None}
-    best = front(points, *metrics)
+    # A network that guesses takes as little as it likes: where others learned something, it is drawn, and on no front.
+    guess = set(guessing(frame, quantities(frame), groups))
+    able = [group_id for group_id in points if group_id not in guess] or list(points)
+    best = front({group_id: points[group_id] for group_id in able}, *metrics)
     drawn = all(side.rows[name].n > 1 for side in (cost, gain) for name in points)
-    often = shares(list(points), cost, gain) if drawn else {}
+    often = shares(able, cost, gain) if drawn else {}
     x_show, y_show = (display_for(metric, [p[i] for p in points.values()]) for i, metric in enumerate(metrics))
     told = looks(frame, groups)
     marks = [
@@ -69,8 +75,8 @@ def _figure(
             frame.short_name(group_id),
             (x * x_show.factor,),
             (y * y_show.factor,),
-            _half(means[group_id][1], y_show),
-            x_spread=_half(means[group_id][0], x_show),
+            _ends(means[group_id][1], y_show),
+            x_spread=_ends(means[group_id][0], x_show),
             look=told.of.get(group_id),
         )
         for group_id, (x, y) in points.items()
@@ -87,22 +93,20 @@ def _figure(
             None,
             [
                 f"{metrics[1].title} against {metrics[0].title.lower()}{where}; means{within}.",
+                "What does no better than guessing is on no front." if len(able) < len(points) else "",
                 _most(frame, often),
                 said,
                 told.said,
             ],
         )
     )
-    data = _table(frame, f"{key}-data", caption, axes, sides, (x_show, y_show), groups, often)
+    share: dict[str, Number | str] = dict.fromkeys(groups, ONE_SEED) | {str(name): Number(n) for name, n in often.items()}
+    share |= {group_id: IDLE for group_id in groups if group_id not in able}
+    data = _table(frame, f"{key}-data", caption, axes, sides, (x_show, y_show), groups, share)
     y_top = 1.002 * y_show.factor if y_show.unit == "%" else None
     x_label, y_label = (f"{m.title} [{d.unit}]" if d.unit else m.title for m, d in zip(metrics, (x_show, y_show), strict=True))
     log = _spans_decades(points)
     return Figure(key, caption, "points", x_label, y_label, data, (line, *marks), log_x=log, y_top=y_top, keys=told.keys)
-
-
-def _share(often: float | None, notes: Footnotes) -> Cell:
-    why = "Some variant has one seed, which does not say what others would give."
-    return Absent(notes.mark(why)) if often is None else Number(often)
 
 
 def _most(frame: Frame, often: Mapping[Hashable, float]) -> str:
@@ -122,9 +126,9 @@ def _table(
     sides: Sequence[Summaries],
     shown: tuple[Display, Display],
     groups: Sequence[str],
-    often: Mapping[Hashable, float],
+    share: Mapping[str, Number | str],
 ) -> Table:
-    """Cheapest first."""
+    """Cheapest first. ``share``: how often on the front, or why that is not said."""
     notes, names = Footnotes(), frame.factors()
     everything = quantities(frame)
     cost, gain = (
@@ -133,7 +137,7 @@ def _table(
     )
     value = {group_id: (cell.value if isinstance(cell := cost[group_id], Number) else 0.0) for group_id in groups}
     rows = [
-        Row((*columns.factor_cells(frame, group_id, names), cost[group_id], gain[group_id], _share(often.get(group_id), notes)))
+        Row((*columns.factor_cells(frame, group_id, names), cost[group_id], gain[group_id], _told(share[group_id], notes)))
         for group_id in sorted(groups, key=lambda group_id: value[group_id])
     ]
     heads = (
@@ -144,9 +148,14 @@ def _table(
     return Table(key, caption, heads, tuple(rows), tuple(notes.texts), len(names))
 
 
-def _half(interval: Interval | None, shown: Display) -> tuple[float, ...] | None:
-    half = None if interval is None else interval.half_width
-    return None if half is None else (half * shown.factor,)
+def _told(share: Number | str, notes: Footnotes) -> Cell:
+    return Absent(notes.mark(share)) if isinstance(share, str) else share
+
+
+def _ends(interval: Interval | None, shown: Display) -> tuple[tuple[float, float], ...] | None:
+    if interval is None or interval.low is None or interval.high is None:
+        return None
+    return ((interval.low * shown.factor, interval.high * shown.factor),)
 
 
 def _spans_decades(points: dict[str, Point]) -> bool:

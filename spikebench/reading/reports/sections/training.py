@@ -13,7 +13,18 @@ from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import Paired
 from spikebench.reading.model.summary import Summary, quantity_of
 from spikebench.reading.reports import columns
-from spikebench.reading.reports.document import Block, Cell, Column, Figure, Footnotes, Number, Row, Series, Table
+from spikebench.reading.reports.document import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Footnotes,
+    Number,
+    Row,
+    Series,
+    Table,
+    alike_in_columns,
+)
 from spikebench.reading.reports.drawing import TOLD_APART
 from spikebench.reading.reports.looks import looks
 
@@ -51,37 +62,38 @@ def _figures(frame: Frame, name: str) -> list[Figure]:
     by_epoch = {epoch: _paired(frame, metric, points, epoch) for epoch in epochs}
     beside = Counter(told.of[group_id].panel if group_id in told.of else 0 for group_id in groups)
     banded = min(beside.values()) <= TOLD_APART  # a panel with more lines has no bands
-    series, rows = [], []
+    series, body = [], []
     for group_id in groups:
         curve = {epoch: side.rows[group_id] for epoch, side in by_epoch.items() if group_id in side.rows}
         asked = curve if banded else (min(curve), max(curve))
         means = {epoch: mean for epoch in asked if (mean := by_epoch[epoch].mean(group_id)) is not None}
-        halves = [mean.half_width for mean in means.values()] if banded else [None]
+        ends = [(m.low, m.high) for m in means.values() if m.low is not None and m.high is not None] if banded else []
         series.append(
             Series(
                 frame.short_name(group_id),
                 tuple(map(float, curve)),
                 tuple(fmean(summary.values.values()) * display.factor for summary in curve.values()),
-                None if None in halves else tuple((half or 0.0) * display.factor for half in halves),
+                tuple((low * display.factor, high * display.factor) for low, high in ends) if len(ends) == len(curve) else None,
                 look=told.of.get(group_id),
             )
         )
         last = max(means)
         cells: list[Cell] = [*columns.factor_cells(frame, group_id, names), Number(last)]
         for epoch in (min(means), last):
-            cell: Cell = Number(means[epoch].estimate, means[epoch].half_width, means[epoch].n)
+            cell: Cell = columns.mean_cell(metric, means[epoch], means[epoch].n)
             if name in OF_CLASSES and epoch == last:
                 own = [r for r in frame.by_group[group_id] if r.metric == name and r.conditions.get("epoch") == epoch]
                 cell = columns.with_chance(frame, cell, own, notes)
             cells.append(cell)
-        rows.append(Row(tuple(cells)))
+        body.append(cells)
     heads = [*columns.factor_columns(names), Column("epochs", "epochs", columns.WHOLE)]
     heads += [Column(f"{name}:{which}", f"{metric.title}, {which} epoch", display) for which in ("first", "last")]
     unit = f" [{display.unit}]" if display.unit else ""
     caption = f"{metric.title} by epoch ({metric.note})." if metric.note else f"{metric.title} by epoch."
     caption += " Bands are 95 % intervals." if any(one.spread is not None for one in series) else ""
     caption += f" {told.said}" if told.said else ""
-    data = Table(f"{name}-data", caption, tuple(heads), tuple(rows), tuple(notes.texts), max(len(names), 1))
+    rows = tuple(map(Row, alike_in_columns(body)))
+    data = Table(f"{name}-data", caption, tuple(heads), rows, tuple(notes.texts), max(len(names), 1))
     top = display.factor if is_fraction(metric) else None
     return [Figure(name, caption, "lines", "epoch", metric.title + unit, data, tuple(series), y_top=top, keys=told.keys)]
 
