@@ -155,7 +155,13 @@ class SearchStudy:
             for parameter in self.search.space.parameters:
                 if parameter.exists(values):
                     values[parameter.name] = _suggest(trial, parameter)
+        self.write()
         return trial, values
+
+    def write(self) -> None:
+        """Have on disk what was told of trials that go on; what ends one is written as it is told."""
+        if self.drivers is None:
+            self.study._storage.write()
 
 
 @contextlib.contextmanager
@@ -189,7 +195,7 @@ def study_errors(path: Path | str) -> Iterator[None]:
 
 
 def _hasten(engine: Engine) -> None:
-    """Write ahead: Optuna commits some ten times a trial, and each commit waited for the disk (30 ms on a busy one).
+    """Write ahead: each of the commits of a trial waited for the disk (30 ms on a busy one).
 
     A killed process loses nothing by it. After a power cut the last trials may be missing from a study that is whole; what they
     measured is in the folder. Where SQLite cannot do it (some network file systems) it goes on as before.
@@ -208,7 +214,9 @@ def _hasten(engine: Engine) -> None:
 def _local(path: Path) -> Any:
     from optuna.storages import RDBStorage
 
-    return RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
+    from spikebench.running.search.kept import KeptStorage
+
+    return KeptStorage(RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}))
 
 
 def _open(storage: Any, place: str, name: str, search: Search, identity: Mapping[str, Any], alone: bool) -> Study:

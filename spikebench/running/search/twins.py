@@ -39,6 +39,7 @@ class Twins:
         with self.study.deciding():
             trial.set_user_attr("cell_id", cell_id)
             if self.study.drivers is None:
+                self.study.write()
                 return None
             found = [other for other in self.study.trials if other.number != trial.number and self._leads(other, cell_id)]
             return min(found, key=lambda other: not other.state.is_finished(), default=None)

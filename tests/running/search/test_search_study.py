@@ -157,7 +157,7 @@ def test_trials_are_written_ahead_and_a_closed_study_is_one_plain_file(tmp_path:
 
     with contextlib.closing(SearchStudy(tmp_path, "s", search_of(), IDENTITY)) as study:
         tell(study, *study.ask())
-        # Else each of a trial's ten commits waits for the disk.
+        # Else each of a trial's commits waits for the disk.
         assert mode() == "wal"
         load_trials(tmp_path)  # whoever reads it meanwhile does not keep it open
     assert mode() == "delete"
