@@ -19,6 +19,7 @@ from spikebench.training import checkpoints
 from spikebench.training.epochs import Progress
 from spikebench.training.loop import Training
 from spikebench.training.pretraining_options import PretrainingOptions
+from spikebench.training.randomness import seed_globally
 
 ENCODER = "network."
 """How the names of the encoder's weights begin in a pre-trained network; the decoder's stay behind."""
@@ -33,7 +34,7 @@ def masking_of(options: PretrainingOptions) -> Masking:
 def masked_model(spec: VariantSpec, inputs: InputSpec, options: PretrainingOptions, seed: int) -> MaskedNetwork:
     """The network before pre-training, from the seed. Raises InputError if it cannot be pre-trained."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        seed_globally(seed)
         return build_masked(spec, inputs, masking_of(options))
 
 

@@ -20,7 +20,7 @@ class Randomness:
         self.generator = torch.Generator().manual_seed(seed)
         self._cuda = device if device.type == "cuda" else None
         with torch.random.fork_rng(devices=[device] if self._cuda else []):
-            torch.manual_seed(seed + rank * 0x9E3779B1)
+            seed_globally(seed + rank * 0x9E3779B1)
             self._global = self._read()
         self._is_active = False
 
@@ -53,3 +53,12 @@ class Randomness:
         if self._cuda:
             state["cuda"] = torch.cuda.get_rng_state(self._cuda)
         return state
+
+
+def seed_globally(seed: int) -> None:
+    """What ``torch.manual_seed`` seeds. Without a GPU that one keeps each seed, with all the stack that it was called from, for
+    devices that may come: time, and memory for as long as the process lives."""
+    if torch.cuda.is_available():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)

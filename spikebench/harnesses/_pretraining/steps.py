@@ -21,6 +21,7 @@ from spikebench.networks.masked import MaskedNetwork, Masking, build_masked, mak
 from spikebench.training.objective import Classification
 from spikebench.training.optimizers import make_optimizer
 from spikebench.training.options import TrainingOptions
+from spikebench.training.randomness import seed_globally
 
 if TYPE_CHECKING:
     from spikebench.harnesses.pretraining_cost import Harness
@@ -64,7 +65,7 @@ def kinds(subject: Subject, options: Harness.Options) -> Iterator[Step]:
         for kind, sparse in (("masked", True), ("masked-dense", False)):
             if sparse or options.dense_stem:
                 with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(subject.job.cell.seed)
+                    seed_globally(subject.job.cell.seed)
                     masked = build_masked(spec, subject.dataset.inputs, Masking(ratio, sparse_stem=sparse, decoder=decoder))
                 yield Step(masked.to(subject.device), x, y, {"kind": kind, "mask_ratio": ratio, "batch_size": size})
 

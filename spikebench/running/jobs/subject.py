@@ -83,9 +83,10 @@ def initial_model(cell: Cell) -> nn.Module:
     import torch
 
     from spikebench.networks import build
+    from spikebench.training.randomness import seed_globally
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(cell.seed)
+        seed_globally(cell.seed)
         model: nn.Module = build(cell.variant, inputs_of(cell.dataset))
     if cell.weights is not None:
         _start_from(model, cell.weights)
