@@ -73,6 +73,13 @@ class Record:
             self.job_id, self.cell_id, self.machine_id, self.source_id,
         )  # fmt: skip
 
+    def of_job(self, job_id: str, cell_id: str, machine_id: str, source_id: str) -> Record:
+        """The same record with these ids."""
+        return Record(
+            self.metric, self.value, self.unit, self.kind, self.scope, self.conditions, self.samples, self.status, self.reason,
+            job_id, cell_id, machine_id, source_id,
+        )  # fmt: skip
+
     def to_json(self) -> str:
         """One line, keys in a fixed order; the ids stand in the file's header, not here."""
         data = {name: getattr(self, name) for name in STORED}

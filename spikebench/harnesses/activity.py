@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from spikebench.core.metrics import VALUE_FREE, Direction, Metric
@@ -123,7 +123,7 @@ class Harness:
         """
         for record in records_of(observe(subject, options), subject.model):
             depends = record.metric not in VALUE_FREE
-            yield replace(record, conditions={**record.conditions, "split": options.split}) if depends else record
+            yield record.under({**record.conditions, "split": options.split}) if depends else record
 
 
 def observe(subject: Subject, options: Harness.Options) -> ActivityAnalysis:

@@ -25,6 +25,7 @@ def train(training: Training, folder: Path, job_id: str) -> Iterator[Epoch]:
     that: whoever took all epochs has the weights. Raises StorageError if it is damaged, or if the disk is full; RuntimeError for
     what ``stop_on`` names, after the epoch is yielded, unless it was the last.
     """
+    checkpoints.forget_latest()
     checkpoint = begun(folder, job_id)
     if checkpoint.exists():
         training.load_state_dict(checkpoints.read(checkpoint))
@@ -89,4 +90,4 @@ def _finish(training: Training, folder: Path) -> None:
         checkpoints.write(folder / other[0], other[1])
     if training.options.test_epochs:
         checkpoints.write(folder / checkpoints.TEST_EPOCHS, [epoch.test_accuracy for epoch in training.history])
-    checkpoints.write(folder / checkpoints.WEIGHTS, best["weights"] if best is not None and chosen == "use" else last)
+    checkpoints.write_weights(folder, best["weights"] if best is not None and chosen == "use" else last)

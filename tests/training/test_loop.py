@@ -24,7 +24,7 @@ from spikebench.training.epochs import Epoch
 from spikebench.training.loop import Training
 from spikebench.training.optimizers import make_optimizer
 from spikebench.training.options import TrainingOptions
-from spikebench.training.randomness import Randomness
+from spikebench.training.randomness import Randomness, seed_globally
 from spikebench.training.whole import train
 
 OPTIONS = TrainingOptions(epochs=4, batch_size=32, lr=3e-3, augment="light")
@@ -260,6 +260,16 @@ def test_no_epochs_keeps_the_weights_and_still_knows_the_first_loss(tmp_path: Pa
     assert (tmp_path / "none" / "weights.pt").exists()
 
 
+def test_a_seed_is_torchs_and_nothing_of_it_stays() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2**40 + 3)
+        expected = torch.rand(3)
+        before = len(torch.cuda._queued_calls)
+        seed_globally(2**40 + 3)
+        assert torch.equal(torch.rand(3), expected)
+        assert len(torch.cuda._queued_calls) == before
+
+
 def test_one_step_is_what_torch_does_by_hand(tmp_path: Path) -> None:
     """Without shuffling's help: one batch holds all samples, so any order gives the same step (up to rounding)."""
     options = TrainingOptions(epochs=1, batch_size=70, lr=1e-2, weight_decay=0.3, warmup_epochs=0, clip_norm=0.05, min_lr=0.0)
@@ -304,6 +314,47 @@ def test_a_diverged_training_says_so_and_leaves_no_weights(tmp_path: Path) -> No
     with pytest.raises(FloatingPointError, match="loss is nan in epoch 1"):
         list(train(make(model=Explodes()), tmp_path, "me"))
     assert not (tmp_path / "weights.pt").exists()
+
+
+def test_the_next_to_load_finished_weights_gets_what_the_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = make(TrainingOptions(epochs=1, batch_size=32))
+    list(train(training, tmp_path, "me"))
+    for value in training.model.state_dict().values():  # whatever becomes of the network that was trained
+        value.fill_(7)
+    read, asked = checkpoints.read, []
+    monkeypatch.setattr(checkpoints, "read", lambda path: asked.append(path) or read(path))
+    first, second = (load_weights(Noisy(), tmp_path) for _ in range(2))
+    assert asked == [tmp_path / "weights.pt"], "once from memory, then from the file"
+    for (name, value), (_, stored) in zip(first.state_dict().items(), second.state_dict().items(), strict=True):
+        assert torch.equal(value, stored), name
+        assert value.dtype == stored.dtype
+
+
+@pytest.mark.parametrize("what", ["changed", "elsewhere", "large"])
+def test_weights_in_memory_that_are_not_the_files_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    if what == "large":
+        monkeypatch.setattr(checkpoints, "SMALL", 100)
+    here, other = tmp_path / "here", tmp_path / "other"
+    one, two = Noisy().state_dict(), Noisy().state_dict()
+    checkpoints.write(other / "weights.pt", two)
+    checkpoints.write_weights(here, one)
+    if what == "changed":
+        (other / "weights.pt").replace(here / "weights.pt")
+    read, asked = checkpoints.read, []
+    monkeypatch.setattr(checkpoints, "read", lambda path: asked.append(path) or read(path))
+    found = load_weights(Noisy(), other if what == "elsewhere" else here).state_dict()
+    assert len(asked) == 1
+    expected = one if what == "large" else two
+    assert all(torch.equal(value, expected[name]) for name, value in found.items())
+
+
+def test_no_weights_are_held_while_another_network_is_trained(tmp_path: Path) -> None:
+    checkpoints.write_weights(tmp_path, Noisy().state_dict())
+    assert checkpoints._latest is not None
+    next(train(make(), tmp_path / "next", "me"))
+    assert checkpoints._latest is None, "they would count as memory of the training"
 
 
 def test_load_weights_names_what_is_wrong(undisturbed: tuple[list[Epoch], Path], tmp_path: Path) -> None:

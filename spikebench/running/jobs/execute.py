@@ -108,6 +108,7 @@ def _run(job: Job, folder: Path, fresh: bool) -> Generator[Event, None, str]:
 def _record(job: Job, harness: Any, subject: Subject, writer: JobWriter, header: dict[str, Any]) -> Generator[Event, None, str]:
     """Hand the harness's records to the writer; returns why the job failed, if it did."""
     emitted = {record.metric for record in subject.previous}
+    ids = {name: header[name] for name in ("job_id", "cell_id", "machine_id", "source_id")}
     failure = ""
     try:
         for record in _measure(harness, subject, job):
@@ -115,7 +116,7 @@ def _record(job: Job, harness: Any, subject: Subject, writer: JobWriter, header:
             if record.status == "failed":
                 failure = failure or record.reason
             writer.write(record)
-            yield Measured(job.job_id, dataclasses.replace(record, **_ids(header)))
+            yield Measured(job.job_id, record.of_job(**ids))
         if not emitted:
             raise RuntimeError(f"the harness {job.harness.name} ended without a record")
     except (DiskError, KeyboardInterrupt, GeneratorExit):
@@ -125,7 +126,7 @@ def _record(job: Job, harness: Any, subject: Subject, writer: JobWriter, header:
         log(writer.path.parents[1], "failed", job_id=job.job_id, reason=failure, traceback=_traceback())
         for record in failed_records(harness, emitted, failure):
             writer.write(record)
-            yield Measured(job.job_id, dataclasses.replace(record, **_ids(header)))
+            yield Measured(job.job_id, record.of_job(**ids))
         _release(error)
     return failure
 
@@ -211,10 +212,6 @@ def _as_measured(previous: tuple[Record, ...]) -> tuple[Record, ...]:
 def _traceback() -> str:
     """Of the exception being handled: its end, which says where it was raised, with no more of its message than fits."""
     return traceback.format_exc()[-16_384:]
-
-
-def _ids(header: dict[str, Any]) -> dict[str, Any]:
-    return {name: header[name] for name in ("job_id", "cell_id", "machine_id", "source_id")}
 
 
 def _release(error: BaseException) -> None:
