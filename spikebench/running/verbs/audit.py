@@ -113,7 +113,7 @@ def _of_variant(name: str, asked: Asked) -> _Subject:
 
     from spikebench.api import build, variant_of
     from spikebench.core.grid import combine
-    from spikebench.running.verbs.eval import parse_changes
+    from spikebench.running.verbs._given import parse_changes
     from spikebench.running.verbs.show import guess_inputs
 
     spec = variant_of(name)
@@ -126,7 +126,7 @@ def _of_variant(name: str, asked: Asked) -> _Subject:
 
 def _of_checkpoint(path: Path, asked: Asked) -> _Subject:
     from spikebench.networks.foreign import load_foreign
-    from spikebench.running.verbs.eval import parse_changes
+    from spikebench.running.verbs._given import parse_changes
 
     given = dict(asked.weights or {})
     model = load_foreign(path, given.pop("layout"), **given, **parse_changes(asked.changes))
@@ -167,7 +167,7 @@ def _of_factory(path: Path, name: str, asked: Asked) -> _Subject:
 
 def _inputs_of(dataset: str) -> InputSpec:
     from spikebench.core.suite import inputs_of
-    from spikebench.running.verbs.eval import parse_value
+    from spikebench.running.verbs._given import parse_value
 
     return inputs_of(Choice.parse(parse_value(dataset, "--dataset")))
 
@@ -177,7 +177,7 @@ def _images(shape: InputSpec, T: int, asked: Asked) -> Tensor:
     import torch
 
     if asked.dataset:
-        from spikebench.running.verbs.eval import parse_value
+        from spikebench.running.verbs._given import parse_value
 
         return _of_test_split(Choice.parse(parse_value(asked.dataset, "--dataset")), asked.samples)
     size = (asked.samples, shape.channels, shape.size, shape.size)

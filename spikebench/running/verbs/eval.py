@@ -12,10 +12,9 @@ import yaml
 
 from spikebench.core import yaml_nodes
 from spikebench.core.console import standard_output
-from spikebench.core.errors import InputError, Problem
+from spikebench.core.errors import InputError
 from spikebench.core.suite import Suite
 from spikebench.core.suite_reader import from_document
-from spikebench.core.text import shorten
 from spikebench.networks.layouts import LAYOUTS
 from spikebench.reading.model.frame import load_results
 from spikebench.reading.reports.document import Document
@@ -23,6 +22,7 @@ from spikebench.reading.reports.formats.terminal import show
 from spikebench.reading.reports.quirks import difference
 from spikebench.running.jobs import rules
 from spikebench.running.run.runner import bind
+from spikebench.running.verbs._given import parse_changes, parse_value
 from spikebench.running.verbs.run import finish
 
 
@@ -73,27 +73,3 @@ def _suite(checkpoint: Path, weights: Mapping[str, Any], dataset: str, changes: 
     except InputError as error:
         # Lines and columns of a file that nobody wrote would only confuse.
         raise InputError([replace(problem, file=None, line=None, column=None) for problem in error.problems]) from None
-
-
-def parse_changes(changes: Sequence[str]) -> Mapping[str, Any]:
-    """FIELD=VALUE pairs, values as YAML. Raises InputError for what is none."""
-    parsed = {}
-    for change in changes:
-        name, equals, value = change.partition("=")
-        if not equals:
-            raise InputError(Problem(f"expected FIELD=VALUE, got {shorten(change)}", key="--set"))
-        parsed[name.strip()] = parse_value(value, f"--set {name}")
-    return parsed
-
-
-def parse_value(text: str, what: str) -> Any:
-    """YAML on a command line, as the value of the option ``what``. Raises InputError."""
-    try:
-        document = yaml_nodes.parse(text)
-        problems = document.problems
-    except InputError as error:
-        problems = list(error.problems)
-    if problems:
-        # Of one value on a command line, no line and column need be told.
-        raise InputError([replace(problem, key=what, file=None, line=None, column=None) for problem in problems])
-    return document.data

@@ -9,6 +9,7 @@ from spikebench.api import build, variant_of
 from spikebench.core.choice import Choice
 from spikebench.core.console import standard_output
 from spikebench.core.errors import InputError
+from spikebench.core.garbage import not_searched
 from spikebench.core.grid import combine
 from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite import inputs_of
@@ -16,7 +17,7 @@ from spikebench.core.text import printable
 from spikebench.core.variant import COMPONENTS, InputSpec, VariantSpec
 from spikebench.data import load
 from spikebench.running.verbs._aligned import aligned, width_of
-from spikebench.running.verbs.eval import parse_changes, parse_value
+from spikebench.running.verbs._given import parse_changes, parse_value
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,6 +29,7 @@ CIFAR = InputSpec(3, 32, 10)
 DVS = InputSpec(2, 128, 10, events=True)
 
 
+@not_searched()
 def show_variant(variant: str, dataset: str, changes: Sequence[str], cross_check: bool) -> None:
     """Print the layer table; with ``cross_check`` what fvcore and torch count. Raises InputError."""
     import torch

@@ -10,7 +10,7 @@ from spikebench.core.console import standard_output
 from spikebench.core.errors import InputError
 from spikebench.core.recipe_files import effective_batch, recipe_file
 from spikebench.core.registry import REGISTRIES
-from spikebench.running.verbs.eval import parse_changes
+from spikebench.running.verbs._given import parse_changes
 
 
 def show_recipe(name: str, changes: Sequence[str]) -> None:
