@@ -7,9 +7,10 @@ from typing import Any
 
 from spikebench.core.records import Record
 
-Address = tuple[str, str, tuple[tuple[str, str], ...]]
+Seen = dict[tuple[str, str], set[int]]
+"""metric and scope -> the numbers of the conditions under which there is a record."""
 MOST = 65_536
-"""Spelled conditions that are remembered: records that were read together share theirs."""
+"""Conditions whose number is remembered: records that were read together share theirs."""
 
 
 class Distinct:
@@ -22,26 +23,34 @@ class Distinct:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self._places: dict[tuple[str, str, str], list[range]] = {}
-        self._spelled: dict[int, tuple[Any, tuple[tuple[str, str], ...]]] = {}
+        self._numbers: dict[tuple[tuple[str, str], ...], int] = {}
+        self._known: dict[int, tuple[Any, int]] = {}
 
     def add(self, job: tuple[str, str, str], records: Iterable[Record]) -> None:
         """``job``: the ids of job, cell and machine that all the records have."""
-        places = self._places.setdefault(job, [])
-        seen = {self._address(self.records[place]) for same in places for place in same}
+        places, seen = self._places.setdefault(job, []), Seen()
+        for place in (place for same in places for place in same):
+            self._is_new(self.records[place], seen)
         begin = len(self.records)
-        for record in records:
-            address = self._address(record)
-            if address not in seen:
-                seen.add(address)
-                self.records.append(record)
+        self.records += [record for record in records if self._is_new(record, seen)]
         places.append(range(begin, len(self.records)))
 
-    def _address(self, record: Record) -> Address:
-        known = self._spelled.get(id(record.conditions))
-        if known is None:
-            if len(self._spelled) >= MOST:
-                self._spelled.clear()
-            # Kept with the conditions themselves: their id is theirs as long as they are.
-            spelled = tuple(sorted((name, str(value)) for name, value in record.conditions.items()))
-            known = self._spelled[id(record.conditions)] = (record.conditions, spelled)
-        return record.metric, record.scope, known[1]
+    def _is_new(self, record: Record, seen: Seen) -> bool:
+        conditions = record.conditions
+        known = self._known.get(id(conditions)) or self._know(conditions)
+        name = (record.metric, record.scope)
+        there = seen.get(name)
+        if there is None:
+            there = seen[name] = set()
+        before = len(there)
+        there.add(known[1])
+        return len(there) > before
+
+    def _know(self, conditions: Any) -> tuple[Any, int]:
+        """A number for these conditions, the same for all that are spelled so."""
+        if len(self._known) >= MOST:
+            self._known.clear()
+        spelled = tuple(sorted((name, str(value)) for name, value in conditions.items()))
+        # Kept with the conditions themselves: their id is theirs as long as they are.
+        found = self._known[id(conditions)] = (conditions, self._numbers.setdefault(spelled, len(self._numbers)))
+        return found
