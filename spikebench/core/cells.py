@@ -103,24 +103,25 @@ class Cell:
         return self.variant.versions()
 
     @cached_property
-    def _variant(self) -> dict[str, Any]:
+    def meant(self) -> dict[str, Any]:
+        """``variant.meant()``, which imports the family, kept."""
         return self.variant.meant()
 
     @property
     def is_own(self) -> bool:
         """Whether the network is somebody's own, which has no stem, width and depth that we know of."""
-        return "stem" not in self._variant
+        return "stem" not in self.meant
 
     def known(self) -> Cell:
         """The same cell, with all kept that its components must be imported for; sent to another process, it goes along."""
         for cell in filter(None, (self, self.pretraining_cell)):
-            _ = cell.group_id, cell.cell_id, cell._versions, cell._variant
+            _ = cell.group_id, cell.cell_id, cell._versions, cell.meant
         return self
 
     def with_seed(self, seed: int) -> Cell:
         """The same with another seed; what a seed changes nothing of is worked out once for both."""
         other = dataclasses.replace(self, seed=seed)
-        same = {name: getattr(self, name) for name in ("_identity", "_versions", "_variant", "group_id")}
+        same = {name: getattr(self, name) for name in ("_identity", "_versions", "meant", "group_id")}
         before = self.pretraining_cell
         if before is not None and before != self:  # a pre-training's own is itself
             same["pretraining_cell"] = before.with_seed(seed)
@@ -134,7 +135,7 @@ class Cell:
     def facts(self) -> dict[str, Any]:
         """What it is, without the ids, which take a hash."""
         return {
-            "variant": self._variant,
+            "variant": self.meant,
             **({"versions": self._versions} if self._versions else {}),
             "dataset": self.dataset.essential("datasets").to_plain(),
             "training": None if self.training is None else self.training.essential("harnesses").to_plain(),

@@ -48,11 +48,11 @@ def main(folder: Path) -> None:
             before = now
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("variant", "expected_s", "took_s"))
-    fields = differing(run.suite.variants)
+    fields = differing(cell for cell, _ in run.plan.cells)
     for cell, _ in run.plan.cells:
         guess = expected[cell.cell_id].seconds
         assert guess is not None
-        writer.writerow((label(cell.variant, fields), f"{guess:.2f}", f"{seconds[cell.cell_id]:.2f}"))
+        writer.writerow((label(cell, fields), f"{guess:.2f}", f"{seconds[cell.cell_id]:.2f}"))
 
 
 if __name__ == "__main__":

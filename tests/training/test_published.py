@@ -21,8 +21,8 @@ from spikebench.reading.model.factors import flatten
 from spikebench.reading.reports.document import Footnotes
 from spikebench.reading.reports.sections.published import _verdict, fits
 from spikebench.running.jobs import rules
-from spikebench.running.run import estimate
-from spikebench.running.run.estimate import Guess
+from spikebench.running.run import step_times
+from spikebench.running.run.step_times import Guess
 from spikebench.running.verbs.plan import show_plan
 from spikebench.testing import make_subject
 from spikebench.testing.files import write_cifar, write_cifar10_dvs, write_images
@@ -90,7 +90,9 @@ def test_each_published_suite_passes_plan_as_it_stands(
 ) -> None:
     """The verb itself; only the clock is not asked, as steps of these networks take minutes on a CPU."""
     asked = []
-    monkeypatch.setattr(estimate, "_time_cell", lambda cell, device: (asked.append(cell.cell_id), Guess(7_654_321, 60.0))[1])
+    monkeypatch.setattr(
+        step_times, "_time_cell", lambda cell, device, steps: (asked.append(cell.cell_id), Guess(7_654_321, 60.0))[1]
+    )
     show_plan(path, tmp_path / "results", fresh=False)
     cells = load(path).cells
     told = capsys.readouterr().out

@@ -26,6 +26,7 @@ from spikebench.running.jobs.deaths import Deaths
 from spikebench.running.jobs.events import Event, JobEnded, Notice
 from spikebench.running.jobs.execute import Executor, log
 from spikebench.running.jobs.plan import Place, Plan, launcher_of, make_plan, place_of, timing_launcher
+from spikebench.running.launchers._apart import Call
 from spikebench.running.run.limits import AS_THE_SUITE, Limits
 from spikebench.running.run.placement import Expected, longest_first
 from spikebench.running.run.survey import survey
@@ -168,14 +169,19 @@ class Run:
 
 
 def open_run(
-    path: str | Path, results: str | Path, fresh: bool = False, limits: Limits = AS_THE_SUITE, begins: bool = True
+    path: str | Path,
+    results: str | Path,
+    fresh: bool = False,
+    limits: Limits = AS_THE_SUITE,
+    planned: Call | None = None,
 ) -> Run:
-    """Read a suite file and find out what is to do. Writes nothing. ``begins``: it is going to be done, the longest first; a plan
-    that is only looked at is made here, by who loads torch for its estimate.
+    """Read a suite file and find out what is to do. Writes nothing. It is going to be done, the longest first; where it is only
+    ``planned``, what only torch can tell is asked there.
 
     Raises InputError for a bad suite, StorageError if ``results`` holds another suite's folder of this name.
     """
-    found = survey(path, limits, Path(results) if begins else None, fresh, here=not begins)
+    begins = planned is None
+    found = survey(path, limits, Path(results) if begins else None, fresh, planned)
     run = bind(found.suite, Path(results) / found.suite.name, fresh, found.place, known={} if begins else None)
     return dataclasses.replace(run, expected=found.expected)
 

@@ -16,7 +16,7 @@ from spikebench.core.registry import REGISTRIES
 from spikebench.core.suite import Suite
 from spikebench.core.suite_reader import load
 from spikebench.running.jobs.plan import Place, place_of
-from spikebench.running.launchers._apart import apart
+from spikebench.running.launchers._apart import Call, apart, here
 from spikebench.running.run.limits import AS_THE_SUITE, Limits
 from spikebench.running.run.placement import Expected, expect
 
@@ -31,16 +31,20 @@ class Survey:
 
 
 def survey(
-    path: str | Path, limits: Limits = AS_THE_SUITE, results: Path | None = None, fresh: bool = False, here: bool = False
+    path: str | Path,
+    limits: Limits = AS_THE_SUITE,
+    results: Path | None = None,
+    fresh: bool = False,
+    call: Call | None = None,
 ) -> Survey:
-    """Read and check a suite file, here or, where nothing else needs torch here, in a process of its own. Raises InputError with
-    every problem of the file.
+    """Read and check a suite file where ``call`` calls: if not given, here or, where nothing else needs torch here, in a process
+    of its own. Raises InputError with every problem of the file.
 
     ``results``: where its folder is, for a driver that is going to run the suite; without it nothing is expected of its jobs.
     """
-    asked = (path, limits, results, fresh)
-    elsewhere = not here and (limits.address is not None or _runs_elsewhere(path, limits.launcher))
-    found = apart(_survey, *asked) if elsewhere else _survey(*asked)
+    if call is None:
+        call = apart if limits.address is not None or _runs_elsewhere(path, limits.launcher) else here
+    found = call(_survey, path, limits, results, fresh)
     own_files.use(found.suite.own)
     return found
 

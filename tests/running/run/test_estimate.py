@@ -7,9 +7,13 @@ from unittest import mock
 
 import pytest
 
-from spikebench.running.run import estimate as module
-from spikebench.running.run.estimate import Guess, estimate
+from spikebench.core.cells import Cell
+from spikebench.core.choice import Choice
+from spikebench.core.variant import VariantSpec
+from spikebench.running.run import step_times as module
+from spikebench.running.run.estimate import estimate
 from spikebench.running.run.runner import open_run
+from spikebench.running.run.step_times import Guess, Wanted, time_steps
 from spikebench.running.verbs._aligned import aligned
 from spikebench.running.verbs.plan import differing, label
 
@@ -47,7 +51,7 @@ def test_of_many_variants_those_not_reached_count_as_the_mean_and_say_so(
 ) -> None:
     monkeypatch.setattr(module, "SURE", 2)
     monkeypatch.setattr(module, "SECONDS", 0.0)
-    monkeypatch.setattr(module, "_time_cell", lambda cell, device: Guess(7, 1.0 + cell.variant.T))
+    monkeypatch.setattr(module, "_time_cell", lambda cell, device, steps: Guess(7, 1.0 + cell.variant.T))
     plan = open_run(suite, tmp_path).plan
     found = estimate(plan, 1)
     assert (found.timed, found.variants) == (2, 6)
@@ -73,14 +77,27 @@ def test_a_pretraining_that_cells_share_is_timed_and_counts_once(tmp_path: Path)
     assert mocked.pretraining == 10.0
 
 
+def test_a_second_step_is_taken_where_the_first_one_may_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cell(T: int, neuron: str = "lif", **training: object) -> Cell:
+        variant = VariantSpec(neuron=Choice(neuron), T=T)
+        return Cell(variant, Choice("digits"), Choice("train", training), 0)
+
+    asked = [(cell(1), None), (cell(1), "cpu"), (cell(2), "cpu"), (cell(2, "if"), "cpu"), (cell(3), "cpu"), (cell(3), "cuda"),
+             (cell(4), "cuda"), (cell(4, amp="bf16"), "cpu"), (cell(5, "if"), "cpu")]  # fmt: skip
+    taken: list[int] = []
+    monkeypatch.setattr(module, "_time_cell", lambda cell, device, steps: taken.append(steps) or Guess(7, 1.0))
+    assert time_steps(Wanted(asked, [], threads=1, share=100.0)) == ([Guess(7, 1.0)] * len(asked), [])
+    assert taken[1:] == [2, 1, 2, 1, 2, 2, 2, 1]  # the first trains nothing, and so compiles nothing
+
+
 def test_a_label_tells_what_differs_and_nothing_else(suite: Path, tmp_path: Path) -> None:
-    variants = open_run(suite, tmp_path).suite.variants
-    fields = differing(variants)
+    cells = [cell for cell, _ in open_run(suite, tmp_path).plan.cells if cell.seed == 0]
+    fields = differing(cells)
     assert fields == ["stem", "T"]
-    labels = [label(variant, fields) for variant in variants]
-    assert len(set(labels)) == len(variants)
+    labels = [label(cell, fields) for cell in cells]
+    assert len(set(labels)) == len(cells) == 6
     assert labels[0].startswith("stem=sps")
-    assert label(variants[0], []) == "1-16"
+    assert label(cells[0], []) == "1-16"
 
 
 def test_columns_stand_below_one_another() -> None:

@@ -15,11 +15,11 @@ from spikebench.core.cells import Job
 from spikebench.core.suite_reader import load
 from spikebench.running.jobs import rules
 from spikebench.running.launchers import processes
-from spikebench.running.run import estimate as estimates
+from spikebench.running.run import step_times
 from spikebench.running.run import survey as surveys
-from spikebench.running.run.estimate import Guess
 from spikebench.running.run.placement import longest_first
 from spikebench.running.run.runner import open_run
+from spikebench.running.run.step_times import Guess
 from tests.running.run.simulation import Cluster, course, makespan
 
 SUITE = """\
@@ -87,7 +87,7 @@ def test_a_run_begins_what_is_expected_to_take_longest(tmp_path: Path) -> None:
         given.extend(chains)
         return iter(())
 
-    guess = mock.patch.object(estimates, "_time_cell", lambda cell, device: Guess(7, float(cell.variant.T)))
+    guess = mock.patch.object(step_times, "_time_cell", lambda cell, device, steps: Guess(7, float(cell.variant.T)))
     here = mock.patch.object(surveys, "_runs_elsewhere", return_value=False)
     with guess, here, mock.patch.object(processes.Launcher, "run", run):
         list(open_run(path, tmp_path / "results").events())
@@ -110,14 +110,14 @@ def test_a_run_begins_what_is_expected_to_take_longest(tmp_path: Path) -> None:
 def test_no_network_is_timed_where_the_order_makes_no_difference(tmp_path: Path, change: tuple[str, str]) -> None:
     path = tmp_path / "mixed.yaml"
     path.write_text(SUITE.replace(*change))
-    with mock.patch.object(estimates, "_time_cell", side_effect=AssertionError("timed")):
+    with mock.patch.object(step_times, "_time_cell", side_effect=AssertionError("timed")):
         assert not surveys._survey(path, results=tmp_path / "results").expected
 
 
 def test_a_network_that_cannot_be_timed_leaves_the_order(tmp_path: Path) -> None:
     path = tmp_path / "mixed.yaml"
     path.write_text(SUITE)
-    with mock.patch.object(estimates, "_time_cell", side_effect=MemoryError("no room")):
+    with mock.patch.object(step_times, "_time_cell", side_effect=MemoryError("no room")):
         assert surveys._survey(path, results=tmp_path / "results").expected == {}
 
 
@@ -126,9 +126,9 @@ def test_it_takes_a_hundredth_of_what_it_foresees(tmp_path: Path, monkeypatch: p
     path = tmp_path / "mixed.yaml"
     path.write_text(SUITE.replace("T: [1, 3, 2]", "T: [1, 2, 3, 4, 5, 6]"))
     clock = itertools.count()
-    monkeypatch.setattr(estimates.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(step_times.time, "perf_counter", lambda: float(next(clock)))
     for seconds, reached in ((30.0, 8), (3600.0, 12)):
-        monkeypatch.setattr(estimates, "_time_cell", lambda cell, device, seconds=seconds: Guess(7, seconds))
+        monkeypatch.setattr(step_times, "_time_cell", lambda cell, device, steps, seconds=seconds: Guess(7, seconds))
         assert len(surveys._survey(path, results=tmp_path / "results").expected) == reached
 
 

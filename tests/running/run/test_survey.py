@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from spikebench.core.errors import InputError
-from spikebench.running.launchers._apart import apart
 from spikebench.running.run import survey as module
 from spikebench.running.run.survey import survey
 
@@ -27,10 +26,12 @@ DRIVER = """\
 import sys
 from pathlib import Path
 from spikebench.running.run.runner import open_run
+from spikebench.running.verbs.plan import show_plan
 from spikebench.running.verbs.run import run_suite
 
 if __name__ == "__main__":
     suite, results = map(Path, sys.argv[1:])
+    show_plan(suite, results, False)
     assert len(open_run(suite, results).plan.pending) == 4
     for _ in ("all of it", "nothing any more"):
         assert not run_suite(suite, results, False)
@@ -45,7 +46,7 @@ def write(folder: Path, text: str = SUITE) -> Path:
     return path
 
 
-def test_a_run_in_worker_processes_never_loads_torch_itself(tmp_path: Path) -> None:
+def test_a_plan_and_a_run_in_worker_processes_never_load_torch_themselves(tmp_path: Path) -> None:
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
     command = [sys.executable, str(script), str(write(tmp_path)), str(tmp_path / "results")]
@@ -78,8 +79,3 @@ def test_every_problem_of_the_file_arrives(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["launcher: [", "- a", "launcher: {a: 1, b: 2}", "launcher: nowhere", "suite: x"])
 def test_a_file_that_names_no_such_launcher_is_checked_here(tmp_path: Path, text: str) -> None:
     assert not module._runs_elsewhere(write(tmp_path, text))
-
-
-def test_a_process_that_ends_without_an_answer_is_an_error() -> None:
-    with pytest.raises(RuntimeError, match=r"_exit ended \(exit code 3\)"):
-        apart(os._exit, 3)
