@@ -117,17 +117,18 @@ class Registry:
 
         Raises InputError for an unknown name, naming the nearest one, and for a plugin or file that cannot be imported.
         """
+        if self.attribute is not None and name in self._modules:  # ten thousand cells ask for the same few
+            return getattr(self._modules[name], self.attribute)
         self._require(name)
         if name in self._files():
             if self.attribute is None:
                 return self._files()[name]
-            if name not in self._modules:
-                module = importlib.import_module(f"spikebench.{self.package}.{_module_name(name)}")
-                if not hasattr(module, self.attribute):
-                    raise InputError(f"{self.what} {name!r} cannot be used: its file has no {self.attribute}")
-                self._fit(name, getattr(module, self.attribute))
-                self._modules[name] = module
-            return getattr(self._modules[name], self.attribute)
+            module = importlib.import_module(f"spikebench.{self.package}.{_module_name(name)}")
+            if not hasattr(module, self.attribute):
+                raise InputError(f"{self.what} {name!r} cannot be used: its file has no {self.attribute}")
+            self._fit(name, getattr(module, self.attribute))
+            self._modules[name] = module
+            return getattr(module, self.attribute)
         if name not in self._plugins():
             return self._own_member(name, *self._of_own_file(name))
         try:

@@ -17,7 +17,7 @@ from spikebench.core.suite import Suite
 from spikebench.running.jobs.plan import Place, make_plan
 
 SHARE = 0.01
-"""Of the time that it foresees, what an estimate may take itself (and three seconds however little that is)."""
+"""Of the time that it foresees, what an estimate may take itself (and a second and a half however little that is)."""
 
 Expected = Mapping[str, float]
 """cell_id -> seconds that its training is expected to take."""
