@@ -19,6 +19,8 @@ from spikebench.kernels.lif.reference import is_power_of_two
 
 BLOCK = 1024
 """Neurons a block: its membranes and T rows of H stay in the first two cache levels."""
+STEPS = 4
+"""Steps that the forward loop takes at once."""
 
 Kernel = Callable[..., None]
 # The parts of a neuron that the two loops are written with; _bind puts one of the tables' functions below in the place of each.
@@ -30,53 +32,66 @@ input_share: Any = None
 pulled: Any = None
 load: Any = None
 store: Any = None
-LEARNED = False
+LEARNED = COUNTED = False
 
 
-def forward(x, x_row, spikes, T, M, start, stop, rate, threshold, rest, one):  # type: ignore[no-untyped-def]
-    """Spikes of the neurons start..stop; ``x`` and ``spikes`` are flat, ``x_row`` is the distance between x's rows."""
+def forward(x, x_row, spikes, T, M, start, stop, rate, threshold, rest, one, run, by_run, by_neuron):  # type: ignore[no-untyped-def]
+    """Spikes of the neurons start..stop; ``x`` and ``spikes`` are flat, ``x_row`` is the distance between x's rows.
+
+    Where ``COUNTED``, of whole runs: ``by_run`` (T, M / run) and ``by_neuron`` (N,) are added to. Four steps are taken at once,
+    so that the membrane stays in a register, and which of them a neuron fired in is a byte each of one number.
+    """
     v = np.empty(BLOCK, np.float32)
-    for first in range(start, stop, BLOCK):
-        n = min(BLOCK, stop - first)
-        v[:n] = rest
-        for t in range(T):
-            x_t = x[t * x_row + first : t * x_row + first + n]
-            s_t = spikes[t * M + first : t * M + first + n]
-            for j in range(n):
-                h = charge(v[j], load(x_t[j]), rate, rest)
-                s_t[j] = one if h >= threshold else one - one
-                v[j] = reset(h, threshold, rest)
-
-
-def counted(x, x_row, spikes, T, M, start, stop, rate, threshold, rest, one, run, by_run, by_neuron):  # type: ignore[no-untyped-def]
-    """``forward`` of whole runs; ``by_run`` (T, M / run) is zero, ``by_neuron`` (N,) added to."""
-    v = np.empty(BLOCK, np.float32)
-    fired = np.empty(BLOCK, np.float32)
-    zero, single, N = np.float32(0), np.float32(1), len(by_neuron)
+    fired = np.empty(BLOCK, np.int32)
+    zero, N = one - one, len(by_neuron)
     first = start
     while first < stop:
         # As many whole runs as a block holds, or a part of one.
         n = min(BLOCK // run * run, stop - first) if run <= BLOCK else min(BLOCK, run - first % run)
-        part = min(run, n)
         v[:n] = rest
-        fired[:n] = zero
-        for t in range(T):
-            x_t = x[t * x_row + first : t * x_row + first + n]
-            s_t = spikes[t * M + first : t * M + first + n]
-            for j in range(n):
-                h = charge(v[j], load(x_t[j]), rate, rest)
-                s_t[j] = one if h >= threshold else one - one
-                fired[j] += single if h >= threshold else zero
-                v[j] = reset(h, threshold, rest)
-            nm.add_runs(s_t, n, part, by_run[t], first // run)
-        place, left = first % N, n
-        while left:  # a block may hold several samples, or a part of one
-            m = min(left, N - place)
-            sums, new = by_neuron[place : place + m], fired[n - left : n - left + m]
-            for j in range(m):
-                sums[j] += new[j]
-            left -= m
-            place = 0
+        for t in range(0, T, STEPS):
+            steps = min(STEPS, T - t)
+            if steps == STEPS:
+                at, to = t * x_row + first, t * M + first
+                x_0, x_1 = x[at : at + n], x[at + x_row : at + x_row + n]
+                x_2, x_3 = x[at + 2 * x_row : at + 2 * x_row + n], x[at + 3 * x_row : at + 3 * x_row + n]
+                s_0, s_1 = spikes[to : to + n], spikes[to + M : to + M + n]
+                s_2, s_3 = spikes[to + 2 * M : to + 2 * M + n], spikes[to + 3 * M : to + 3 * M + n]
+                for j in range(n):
+                    h_0 = charge(v[j], load(x_0[j]), rate, rest)
+                    h_1 = charge(reset(h_0, threshold, rest), load(x_1[j]), rate, rest)
+                    h_2 = charge(reset(h_1, threshold, rest), load(x_2[j]), rate, rest)
+                    h_3 = charge(reset(h_2, threshold, rest), load(x_3[j]), rate, rest)
+                    v[j] = reset(h_3, threshold, rest)
+                    s_0[j] = one if h_0 >= threshold else zero
+                    s_1[j] = one if h_1 >= threshold else zero
+                    s_2[j] = one if h_2 >= threshold else zero
+                    s_3[j] = one if h_3 >= threshold else zero
+                    if COUNTED:
+                        early = np.int32(np.int32(h_0 >= threshold) | np.int32(np.int32(h_1 >= threshold) << 8))
+                        late = np.int32(np.int32(np.int32(h_2 >= threshold) << 16) | np.int32(np.int32(h_3 >= threshold) << 24))
+                        fired[j] = np.int32(early | late)
+            else:
+                if COUNTED:
+                    fired[:n] = np.int32(0)
+                for step in range(steps):
+                    byte = np.int32(1 << 8 * step)
+                    x_t = x[(t + step) * x_row + first : (t + step) * x_row + first + n]
+                    s_t = spikes[(t + step) * M + first : (t + step) * M + first + n]
+                    for j in range(n):
+                        h = charge(v[j], load(x_t[j]), rate, rest)
+                        s_t[j] = one if h >= threshold else zero
+                        v[j] = reset(h, threshold, rest)
+                        if COUNTED:
+                            fired[j] = np.int32(fired[j] | (byte if h >= threshold else np.int32(0)))
+            if COUNTED:
+                place, left = first % N, n
+                while left:  # a block may hold several samples, or a part of one
+                    m = min(left, N - place)
+                    nm.add_steps(fired[n - left : n - left + m], by_neuron[place : place + m])
+                    left -= m
+                    place = 0
+                nm.add_runs(fired, n, min(run, n), by_run[t : t + steps], first // run)
         first += n
 
 
@@ -152,15 +167,10 @@ def leak_kind(tau: float | None) -> str:
 
 
 @lru_cache(maxsize=256)
-def forward_kernel(dynamics: Dynamics, dtype: torch.dtype, kind: str) -> Kernel:
+def forward_kernel(dynamics: Dynamics, dtype: torch.dtype, kind: str, counted: bool = False) -> Kernel:
     """``forward`` for this kind of neuron and input dtype; numbers are arguments, not constants."""
-    return _bind(forward, ("forward", *_variant(dynamics, dtype, kind)), **_parts(dynamics, dtype, kind))
-
-
-@lru_cache(maxsize=256)
-def counted_kernel(dynamics: Dynamics, dtype: torch.dtype, kind: str) -> Kernel:
-    """``counted`` for this kind of neuron and input dtype."""
-    return _bind(counted, ("counted", *_variant(dynamics, dtype, kind)), **_parts(dynamics, dtype, kind))
+    variant = ("forward", *_variant(dynamics, dtype, kind), counted)
+    return _bind(forward, variant, **_parts(dynamics, dtype, kind), COUNTED=counted)
 
 
 @lru_cache(maxsize=256)

@@ -122,6 +122,9 @@ def no_second_derivative(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
     raise InputError("a surrogate gradient has no derivative: this operator can be differentiated once")
 
 
+DIRECT = {torch.ops.spikebench.lif.default: _forward, torch.ops.spikebench.lif_counted.default: _counted}
+"""What the operators run without a gradient, for who calls them many times: torch's way to them and back takes longer than small
+layers do."""
 _library.impl("lif", _forward, "CompositeExplicitAutograd")
 _library.impl("lif_counted", _counted, "CompositeExplicitAutograd")
 _library.impl("lif_backward", _backward, "CompositeExplicitAutograd")

@@ -18,6 +18,7 @@ from spikebench.kernels.lif.reference import Tau
 
 GRAIN = 65_536
 """Neurons times steps below which a second thread costs more than it saves."""
+_NO_RUNS, _NO_NEURONS = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
 
 
 class Backend:
@@ -50,7 +51,7 @@ class Backend:
         out, numbers = _flat(spikes), _firing_numbers(dynamics, tau, kind, spikes)
         T, M = x.shape
         _on_threads(
-            lambda start, stop: kernel(_flat(x), x.stride(0), out, T, M, start, stop, *numbers),
+            lambda start, stop: kernel(_flat(x), x.stride(0), out, T, M, start, stop, *numbers, 1, _NO_RUNS, _NO_NEURONS),
             T,
             M,
         )
@@ -61,12 +62,13 @@ class Backend:
 
         tau = None if tau is None else float(tau)
         kind = kernels.leak_kind(tau)
-        kernel = kernels.counted_kernel(dynamics, x.dtype, kind)
+        kernel = kernels.forward_kernel(dynamics, x.dtype, kind, counted=True)
         out, numbers = _flat(spikes), _firing_numbers(dynamics, tau, kind, spikes)
         T, M = x.shape
         run = M // by_run.shape[1]
-        sums = by_run.zero_().numpy()
-        parts = [by_neuron.zero_().numpy()]
+        sums, parts = by_run.numpy(), [by_neuron.numpy()]
+        sums.fill(0)
+        parts[0].fill(0)
 
         def work(start: int, stop: int) -> None:
             # Its own: other threads have other samples of the same neurons.
