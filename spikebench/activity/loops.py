@@ -22,6 +22,8 @@ _GRAIN = 1 << 17
 """Elements below which a second thread costs more than it saves."""
 _BLOCK = 2048
 """Columns whose sums stay in the first cache level."""
+_EXACT = 1 << 22
+"""Rows whose elements may be counted in float32, which holds whole numbers below 2**24."""
 _WIDE_BLOCK = 1 << 15
 """In the second: long runs of memory are read faster."""
 
@@ -31,7 +33,7 @@ _WIDE_BLOCK = 1 << 15
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "nsz"}}
 
 
-def _compiled(function: Any) -> Callable[..., None]:
+def compiled(function: Any) -> Callable[..., None]:
     try:
         kernel: Callable[..., None] = njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # numba's word for "no folder to keep it in": then it is compiled once per process
@@ -39,7 +41,7 @@ def _compiled(function: Any) -> Callable[..., None]:
     return kernel
 
 
-@_compiled
+@compiled
 def _spikes_by_column(x, outer, reduce, R, inners, start, stop, scale, nonzero, wrong):  # type: ignore[no-untyped-def]
     """``nonzero[o * inners + i]`` for start <= o * inners + i < stop; ``wrong``: elements that are neither 0 nor ``scale``."""
     zero, one, bad, first = np.float32(0), np.float32(1), np.float64(0), start
@@ -59,11 +61,12 @@ def _spikes_by_column(x, outer, reduce, R, inners, start, stop, scale, nonzero, 
     wrong[0] = bad
 
 
-@_compiled
+@compiled
 def _spikes_by_row(x, outer, inner, R, inners, start, stop, scale, nonzero, wrong):  # type: ignore[no-untyped-def]
     zero, one, bad = np.float32(0), np.float32(1), np.float64(0)
+    o, i = start // inners, start % inners  # counted on: to divide for each place takes longer than a short row
     for place in range(start, stop):
-        base = (place // inners) * outer + (place % inners) * inner
+        base = o * outer + i * inner
         row = x[base : base + R]
         total, off = zero, zero
         for r in range(R):
@@ -72,20 +75,41 @@ def _spikes_by_row(x, outer, inner, R, inners, start, stop, scale, nonzero, wron
             off += fired if row[r] != scale else zero
         nonzero[place] = total
         bad += off
+        i += 1
+        if i == inners:
+            o, i = o + 1, 0
     wrong[0] = bad
 
 
-@_compiled
+@compiled
 def _values_by_column(x, outer, reduce, R, inners, start, stop, inverse, tolerance, nonzero, total, magnitude, high, wrong):  # type: ignore[no-untyped-def]
-    zero, one, half, bad, first = np.float32(0), np.float32(1), np.float32(0.5), np.float64(0), start
-    tops = np.full(_BLOCK, -np.inf, np.float32)  # by place in the row: a maximum of neighbours would not be vectorised
+    zero, one, half, bad, first, rows = np.float32(0), np.float32(1), np.float32(0.5), np.float64(0), start, 0
+    # By place in the row: sums and maxima of neighbours would take a row as long as all else that is done with it.
+    tops, offs = np.full(_BLOCK, -np.inf, np.float32), np.zeros(_BLOCK, np.float32)
     while first < stop:
         o, i = first // inners, first % inners
         n = min(min(inners - i, stop - first), _BLOCK)
         counts, sums, sizes = nonzero[first : first + n], total[first : first + n], magnitude[first : first + n]
-        for r in range(R):
+        for r in range(0, R - 3, 4):  # four rows at once: the sums are read and written a quarter as often
+            at = o * outer + r * reduce + i
+            r_0, r_1 = x[at : at + n], x[at + reduce : at + reduce + n]
+            r_2, r_3 = x[at + 2 * reduce : at + 2 * reduce + n], x[at + 3 * reduce : at + 3 * reduce + n]
+            for j in range(n):
+                a, b, c, d = r_0[j], r_1[j], r_2[j], r_3[j]
+                u_a, u_b, u_c, u_d = a * inverse, b * inverse, c * inverse, d * inverse
+                w_a, w_b, w_c, w_d = np.floor(u_a + half), np.floor(u_b + half), np.floor(u_c + half), np.floor(u_d + half)
+                early, late = one if a != zero else zero, one if c != zero else zero
+                counts[j] += (early + (one if b != zero else zero)) + (late + (one if d != zero else zero))
+                sums[j] += (a + b) + (c + d)
+                sizes[j] += (abs(w_a) + abs(w_b)) + (abs(w_c) + abs(w_d))
+                early = (zero if abs(u_a - w_a) <= tolerance else one) + (zero if abs(u_b - w_b) <= tolerance else one)
+                late = (zero if abs(u_c - w_c) <= tolerance else one) + (zero if abs(u_d - w_d) <= tolerance else one)
+                offs[j] += early + late
+                early, late = a if a > b else b, c if c > d else d
+                top = early if early > late else late
+                tops[j] = top if top > tops[j] else tops[j]
+        for r in range(R // 4 * 4, R):
             row = x[o * outer + r * reduce + i : o * outer + r * reduce + i + n]
-            off = zero
             for j in range(n):
                 value = row[j]
                 units = value * inverse
@@ -93,22 +117,27 @@ def _values_by_column(x, outer, reduce, R, inners, start, stop, inverse, toleran
                 counts[j] += one if value != zero else zero
                 sums[j] += value
                 sizes[j] += abs(whole)
-                off += zero if abs(units - whole) <= tolerance else one
+                offs[j] += zero if abs(units - whole) <= tolerance else one
                 tops[j] = value if value > tops[j] else tops[j]
-            bad += off
         first += n
+        rows += R
+        if rows >= _EXACT or first >= stop:
+            bad += offs.sum()
+            offs[:] = zero
+            rows = 0
     high[0] = tops.max()
     wrong[0] = bad
 
 
-@_compiled
+@compiled
 def _values_by_row(x, outer, inner, R, inners, start, stop, inverse, tolerance, nonzero, total, magnitude, high, wrong):  # type: ignore[no-untyped-def]
     zero, one, half, bad = np.float32(0), np.float32(1), np.float32(0.5), np.float64(0)
-    tops = np.full(R, -np.inf, np.float32)
+    tops, offs = np.full(R, -np.inf, np.float32), np.zeros(R, np.float32)
+    o, i = start // inners, start % inners
     for place in range(start, stop):
-        base = (place // inners) * outer + (place % inners) * inner
+        base = o * outer + i * inner
         row = x[base : base + R]
-        count, off, sums, sizes = zero, zero, total[place], magnitude[place]
+        count, sums, sizes = zero, total[place], magnitude[place]
         for r in range(R):
             value = row[r]
             units = value * inverse
@@ -116,15 +145,20 @@ def _values_by_row(x, outer, inner, R, inners, start, stop, inverse, tolerance, 
             count += one if value != zero else zero
             sums += value
             sizes += abs(whole)
-            off += zero if abs(units - whole) <= tolerance else one
+            offs[r] += zero if abs(units - whole) <= tolerance else one
             tops[r] = value if value > tops[r] else tops[r]
         nonzero[place], total[place], magnitude[place] = count, sums, sizes
-        bad += off
+        i += 1
+        if i == inners:
+            o, i = o + 1, 0
+        if (place + 1) % _EXACT == 0 or place + 1 == stop:
+            bad += offs.sum()
+            offs[:] = zero
     high[0] = tops.max()
     wrong[0] = bad
 
 
-@_compiled
+@compiled
 def _firing(x, rows, F, start, stop, scale, by_row, by_neuron, wrong):  # type: ignore[no-untyped-def]
     """Of x (rows, F): nonzero elements of each row, between the columns ``start`` and ``stop``, and of each column."""
     zero, one, bad = np.float32(0), np.float32(1), np.float64(0)

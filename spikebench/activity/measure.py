@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,21 +20,24 @@ _ROUNDINGS = 8
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Of a tensor x, kept on its device. The first three have x's shape without the axis, float64, whole numbers exact.
+    """Of a tensor x. The first three have x's shape without the axis, float64, whole numbers exact: tensors on x's device, on the
+    CPU numpy's arrays, where an operation on a few numbers costs a third.
 
     ``nonzero``: how many elements are not 0. ``total``: sum of x. ``magnitude``: sum of |x| in units of the declared scale,
-    rounded to whole numbers (``nonzero`` itself for spikes); None for declared real values. ``low``, ``high``: 0-d, extremes of
-    x (``low`` only if x was not declared). ``wrong``: 0-d, how many elements are not what was declared: for spikes neither 0
-    nor the scale, else no whole number in its units; None where that was not asked (declared real). ``elements``: of x.
+    rounded to whole numbers (``nonzero`` itself for spikes); None for declared real values. ``low``, ``high``: one number or 0-d,
+    extremes of x (``low`` only if x was not declared). ``wrong``: likewise, how many elements are not what was declared: for
+    spikes neither 0 nor the scale, else no whole number in its units; None where that was not asked (declared real).
+    ``elements``: of x. ``in_all``: the sum of ``nonzero``, where it is known.
     """
 
-    nonzero: Tensor
-    total: Tensor
-    magnitude: Tensor | None
-    low: Tensor
-    high: Tensor
-    wrong: Tensor | None
+    nonzero: Any
+    total: Any
+    magnitude: Any
+    low: Any
+    high: Any
+    wrong: Any
     elements: int
+    in_all: Any = None
 
     def measure(self) -> Measure:
         """Itself: see ``Sums``."""
@@ -54,11 +58,20 @@ class Sums:
 
     def measure(self) -> Measure:
         """The same."""
-        wrong = torch.tensor(self.wrong, dtype=torch.float64)
         if self.scale is not None:
-            return of_counts(self.nonzero, self.scale, wrong, self.elements)
-        high = torch.tensor(self.high)
-        return Measure(self.nonzero.double(), self.total.double(), self.magnitude.double(), high, high, wrong, self.elements)
+            return of_counts(self.nonzero, self.scale, self.wrong, self.elements)
+        return _found(self.nonzero, self.total, self.magnitude, self.high, self.high, self.wrong, self.elements)
+
+
+def on_device(values: Tensor) -> Any:
+    """In float64: see ``Measure``."""
+    values = values.double()
+    return values.numpy() if values.is_cpu else values
+
+
+def _found(nonzero: Tensor, total: Tensor, magnitude: Tensor | None, low: Any, high: Any, wrong: Any, elements: int) -> Measure:
+    magnitudes = None if magnitude is None else on_device(magnitude)
+    return Measure(on_device(nonzero), on_device(total), magnitudes, low, high, wrong, elements)
 
 
 def measure(x: Tensor, dim: int, values: Values | None) -> Measure:
@@ -76,8 +89,8 @@ def read(x: Tensor, dim: int, values: Values | None) -> Sums | Measure:
     elif x.dtype in (torch.float16, torch.bfloat16):
         x = x.to(torch.float32)
     if not x.numel():
-        nothing, zero = x.sum(dim, dtype=torch.float64), x.new_zeros(())
-        return Measure(nothing, nothing, nothing, zero, zero, zero, 0)
+        nothing = on_device(x.sum(dim, dtype=torch.float64))
+        return Measure(nothing, nothing, nothing, 0.0, 0.0, 0.0, 0)
     if values is not None and values.kind == "binary":
         return _spikes(x, dim, values.scale, slack)
     if values is not None and values.kind == "real":
@@ -100,25 +113,22 @@ def _off(x: Tensor, scale: float, slack: float) -> Tensor:
     return (x.ne(0) & (other | x.isnan() if slack else other)).sum()
 
 
-def of_counts(nonzero: Tensor, scale: float, wrong: Tensor, elements: int) -> Measure:
+def of_counts(nonzero: Any, scale: float, wrong: Any, elements: int) -> Measure:
     """The measure of ``elements`` spikes of height ``scale`` from how many there are; their extremes follow, if nothing is
     wrong.
     """
-    nonzero = nonzero.double()
-    if nonzero.is_cpu:
-        found = float(nonzero.sum())  # the same in fewer operators: they cost more than the numbers
-        low, high = nonzero.new_tensor(((found == elements) * scale, (found > 0) * scale)).unbind()
-    else:
-        total = nonzero.sum()
-        low, high = (total == elements) * scale, (total > 0) * scale
+    if isinstance(nonzero, Tensor):
+        nonzero = on_device(nonzero)
+    total = nonzero.sum()
+    low, high = (total == elements) * scale, (total > 0) * scale
     if scale < 0:
         low, high = high, low
-    return Measure(nonzero, nonzero if scale == 1 else nonzero * scale, nonzero, low, high, wrong, elements)
+    return Measure(nonzero, nonzero if scale == 1 else nonzero * scale, nonzero, low, high, wrong, elements, total)
 
 
 def _real(x: Tensor, dim: int) -> Measure:
     low, high = torch.aminmax(x)
-    return Measure(x.ne(0).sum(dim).double(), x.sum(dim, dtype=torch.float64), None, low, high, None, x.numel())
+    return _found(x.ne(0).sum(dim), x.sum(dim, dtype=torch.float64), None, low, high, None, x.numel())
 
 
 def _values(x: Tensor, dim: int, scale: float, tolerance: float, slack: float, declared: bool) -> Sums | Measure:
@@ -130,11 +140,11 @@ def _values(x: Tensor, dim: int, scale: float, tolerance: float, slack: float, d
     low, high = torch.aminmax(x)
     if loops.fits(x) and not slack:
         nonzero, total, magnitude, off, _ = loops.values(x, dim, scale, tolerance, torch.float64)
-        wrong = torch.tensor(off, dtype=torch.float64)
+        wrong: Any = off
     else:
         units = x / scale
         whole = (units + 0.5).floor_()
         # Comparing so that NaN is no whole number. Of large counts the last digits are rounded, as of any number.
         wrong = x.numel() - (units - whole).abs_().le(whole.abs().mul_(slack).add_(tolerance)).sum()
         nonzero, total, magnitude = x.ne(0).sum(dim), x.sum(dim, dtype=torch.float64), whole.abs_().sum(dim, dtype=torch.float64)
-    return Measure(nonzero.double(), total, magnitude, low, high, wrong, x.numel())
+    return _found(nonzero, total, magnitude, low, high, wrong, x.numel())

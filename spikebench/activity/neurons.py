@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikebench.activity import loops
+from spikebench.activity import loops, totals
 from spikebench.activity.layout import Layout
+from spikebench.activity.measure import on_device
 from spikebench.activity.nested import named_parts
 from spikebench.activity.provenance import MIXED, TRACKS, Along, Grid, Places
 from spikebench.activity.steps import Steps
-from spikebench.activity.sums import KINDS, Host, whole
+from spikebench.activity.sums import KINDS, Host, number, on_host
 from spikebench.activity.tracking import Fired
 from spikebench.core.values import ValueKind, Values
 from spikebench.derived.sites import NeuronLayer
@@ -58,11 +59,11 @@ def reset_states(model: nn.Module) -> None:
 
 @dataclass
 class _Call:
-    """``fired`` (T, B): nonzero outputs by step and sample, as ``grid`` says; the others 0-d, where the outputs' kind is not
+    """``fired`` (T B,): nonzero outputs by step and sample, as ``grid`` says; the others 0-d, where the outputs' kind is not
     declared.
     """
 
-    fired: Tensor
+    fired: Any
     grid: Grid
     steps_known: bool
     low: Tensor | None
@@ -119,11 +120,18 @@ def _firing(x: Tensor, scale: float, by_neuron: Tensor) -> tuple[Tensor, Tensor]
     return nonzero.sum(1, dtype=torch.float64), (x.ne(0) & x.ne(scale)).sum()
 
 
+def by_row(by_run: Tensor) -> Any:
+    """(T B,) float64, of ``Counts.by_run`` (T, B, runs): see ``Measure``."""
+    if by_run.is_cpu:
+        return totals.fold(by_run.numpy(), 1, by_run.shape[2])[0]
+    return by_run.sum(2, dtype=torch.float64).flatten()
+
+
 def _by_index(calls: Sequence[Any], grids: Sequence[Grid], track: int | None, size: int) -> list[int] | None:
     """Calls' values over their grids (T, B), row by row, by index of a track; None where indices cannot be told apart, or some
     are read more often than others.
     """
-    found, reads = np.zeros(size, np.int64), [0] * size
+    found, reads = np.zeros(size), [0] * size
     for values, grid in zip(calls, grids, strict=True):
         place = "mixed" if track is None else grid.places[track]
         if size == 1 or (place == "all" and not values.any()):
@@ -134,11 +142,11 @@ def _by_index(calls: Sequence[Any], grids: Sequence[Grid], track: int | None, si
             return None
         batch = max(1, grid.shape[1])
         if place == Along(1, batch):
-            found += values.reshape(-1, batch).sum(0)
+            found += totals.fold(values, batch, 1)[1]
             continue
         for i, value in enumerate(values):
             found[place.index_of(i // batch if place.axis == 0 else i % batch)] += value
-    return found.tolist() if len(set(reads)) <= 1 else None
+    return found.astype(np.int64).tolist() if len(set(reads)) <= 1 else None
 
 
 @dataclass
@@ -183,8 +191,9 @@ class NeuronSums:
             wrong = (x != x.round()).sum()
         by_neuron = self._make_room(x.shape[2], x.device)
         fired, off = _firing(x.flatten(0, 1).contiguous(), 1.0 if values is None else values.scale, by_neuron)
-        self._add(seen, _Call(fired.view(seen.grid.shape), seen.grid, seen.known, low, high, wrong))
-        return Fired(fired, seen.grid, off, spikes.numel())
+        sums = on_device(fired)
+        self._add(seen, _Call(sums, seen.grid, seen.known, low, high, wrong))
+        return Fired(sums, seen.grid, off, spikes.numel())
 
     def shape_of(
         self, spikes: Tensor, values: Values | None, steps: Steps, places: Places, track: int | None, bytes_read: int
@@ -201,9 +210,9 @@ class NeuronSums:
         """One call, whose spikes need not be read, as their kernel has counted them: zeros and ones."""
         by_neuron = self._make_room(len(counts.by_neuron), counts.by_neuron.device)
         by_neuron += counts.by_neuron
-        fired = counts.by_run.sum(2, dtype=torch.float64).flatten()
-        self._add(seen, _Call(fired.view(seen.grid.shape), seen.grid, seen.known, None, None, None))
-        return Fired(fired, seen.grid, counts.by_run.new_zeros((), dtype=torch.float64), seen.elements, counts)
+        fired = by_row(counts.by_run)
+        self._add(seen, _Call(fired, seen.grid, seen.known, None, None, None))
+        return Fired(fired, seen.grid, 0.0, seen.elements, counts)
 
     def _make_room(self, neurons: int, device: torch.device) -> Tensor:
         if self.by_neuron is None or self.neurons != neurons:
@@ -226,22 +235,21 @@ class NeuronSums:
     def steps_in_pass(self) -> int:
         return sum(call.grid.shape[0] for call in self.pending)
 
-    def tensors(self) -> Iterator[Tensor]:
+    def tensors(self) -> Iterator[Any]:
         for call in self.pending:
-            yield call.fired
-            yield from (tensor for tensor in (call.low, call.high, call.wrong) if tensor is not None)
+            yield from (call.fired, call.low, call.high, call.wrong)
 
     def settle(self, host: Host, layout: Layout) -> None:
         """Fold the pending calls in. Several calls of one step each are the time steps of this pass, in order."""
         if not self.pending:
             return
-        rows = [whole(host[id(call.fired)]) for call in self.pending]
+        rows = [on_host(call.fired, host) for call in self.pending]
         grids = [call.grid for call in self.pending]
         in_order: list[int] = []
         for call, values in zip(self.pending, rows, strict=True):
-            in_order += values.reshape(-1, max(1, call.grid.shape[1])).sum(1).tolist()
+            in_order += map(int, totals.fold(values, max(1, call.grid.shape[1]), 1)[0])
             if call.low is not None and call.high is not None and call.wrong is not None:
-                low, high, wrong = (float(host[id(tensor)][0]) for tensor in (call.low, call.high, call.wrong))
+                low, high, wrong = (number(value, host) for value in (call.low, call.high, call.wrong))
                 self._widen("real" if wrong else "binary" if low >= 0 and high <= 1 else "integer")
         self.spikes += sum(in_order)
         steps: list[int] | None = in_order

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from types import FrameType, TracebackType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._mode_utils import no_dispatch
@@ -25,7 +26,7 @@ from spikebench.activity.recorder import Recorder
 from spikebench.activity.repeating import Repeating, repeats
 from spikebench.activity.state import BeforeWrite
 from spikebench.activity.steps import by_interface, placed, stepped, steps_of
-from spikebench.activity.sums import to_host, unevenly_read
+from spikebench.activity.sums import QUIET, to_host, unevenly_read
 from spikebench.activity.told import Told
 from spikebench.activity.tracking import WEIGHT, Origin
 from spikebench.core.values import Values, listening
@@ -194,7 +195,7 @@ class ActivityObserver:
                     with torch.no_grad(), no_dispatch():
                         self._fired(module, scope, inputs, outputs)
             if not self._recorder.frames:
-                with torch.no_grad(), no_dispatch():
+                with torch.no_grad(), no_dispatch(), np.errstate(**QUIET):
                     self._broken_off() if failed else self._finish(tensors_within(output))
 
         return hook

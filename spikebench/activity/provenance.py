@@ -12,10 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd, prod
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from spikebench.activity import totals
 
 TRACKS = 2
 _FEW = 1 << 12
@@ -185,55 +188,72 @@ def _telling_nothing(grid: Grid) -> tuple[int, ...]:
     return tuple(axis for axis in range(len(grid.shape)) if axis not in kept)
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Sums (float64, whole numbers) of the grid's shape, each to be taken ``factor`` times; many are reduced to the axes that
-    tell indices apart.
+class Folded(NamedTuple):
+    """``by_index`` (size,), or the sum of all (1,) where indices cannot be told apart; ``of_none``: that belongs to none of them.
+    ``by_step`` (steps,), where they lie so.
     """
 
-    sums: Tensor
+    by_index: Any
+    by_step: Any
+    of_none: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Sums (float64, whole numbers; a tensor or numpy's array) of the grid's shape, each to be taken ``factor`` times; many are
+    reduced to the axes that tell indices apart.
+    """
+
+    sums: Any
     grid: Grid
     factor: int = 1
 
     @classmethod
-    def of(cls, sums: Tensor, grid: Grid) -> Rows:
+    def of(cls, sums: Any, grid: Grid) -> Rows:
         sums = sums.reshape(grid.shape)
-        if sums.numel() > _FEW:
+        if prod(grid.shape) > _FEW:
             dropped = _telling_nothing(grid)
             if dropped:
-                sums = sums.sum(dropped, dtype=torch.float64)
+                sums = sums.sum(dropped)
                 grid = Grid(tuple(sums.shape), tuple(summed_over(place, dropped) for place in grid.places))
         return cls(sums, grid)
 
     def times(self, factor: int) -> Rows:
         return Rows(self.sums, self.grid, self.factor * factor)
 
-    def by_step(self, track: int | None, size: int, steps: int) -> Tensor | None:
+    def _by_step(self, place: Place, size: int, steps: int | None) -> Any:
         """Sums (steps,), without the factor, where time lies before the samples, in an axis of its own or folded into theirs;
         None where it does not. Only for networks that are known to do so: equal lengths are no evidence.
         """
-        place = "mixed" if track is None else self.grid.places[track]
-        if isinstance(place, str) or place.axis is None or place.size != size or place.shift:
+        if steps is None or isinstance(place, str) or place.axis is None or place.size != size or place.shift:
             return None
         if prod(self.grid.shape[: place.axis]) * self.grid.shape[place.axis] != steps * place.inner * size:
             return None
-        return self.sums.reshape(steps, -1).sum(1, dtype=torch.float64)
+        return self.sums.reshape(steps, -1).sum(1)
 
-    def fold(self, track: int | None, size: int) -> tuple[Tensor, bool]:
-        """(sums by index of ``track`` (size,), or their sum (1,) where indices cannot be told apart; whether that sum belongs to
-        none of them). float64, without the factor.
-        """
+    def fold(self, track: int | None, size: int, steps: int | None = None) -> Folded:
+        """By index of ``track``, and by step if ``steps`` are asked for. float64, without the factor."""
         place = "mixed" if track is None else self.grid.places[track]
         if size <= 1 or isinstance(place, str) or place.size != size:
-            return self.sums.sum(dtype=torch.float64).reshape(1), place == "all"
+            return Folded(self.sums.sum().reshape(1), self._by_step(place, size, steps), place == "all")
         if place.axis is None:
-            found = self.sums.new_zeros(size, dtype=torch.float64)
-            found[place.shift] = self.sums.sum(dtype=torch.float64)
-            return found, False
+            return Folded(_at([place.shift], self.sums.sum().reshape(1), size), None)
         length, axis = self.grid.shape[place.axis], place.axis
         after = prod(self.grid.shape[axis + 1 :])
-        if place.shift == 0 and length % (place.inner * size) == 0:
-            return self.sums.reshape(-1, size, place.inner * after).sum((0, 2), dtype=torch.float64), False
-        index = torch.tensor([place.index_of(i) for i in range(length)], device=self.sums.device)
-        rows = self.sums.reshape(-1, length, after).sum((0, 2), dtype=torch.float64)
-        return rows.new_zeros(size).index_add_(0, index, rows), False
+        whole = place.shift == 0 and length % (place.inner * size) == 0
+        if whole and isinstance(self.sums, np.ndarray):
+            by_step, by_index = totals.fold(self.sums, size, place.inner * after)
+            return Folded(by_index, by_step if len(by_step) == steps else None)
+        if whole:
+            by_index = self.sums.reshape(-1, size, place.inner * after).sum((0, 2))
+        else:
+            by_position = self.sums.reshape(-1, length, after).sum((0, 2))
+            by_index = _at([place.index_of(i) for i in range(length)], by_position, size)
+        return Folded(by_index, self._by_step(place, size, steps))
+
+
+def _at(index: Sequence[int], sums: Any, size: int) -> Any:
+    """(size,): ``sums`` added up by ``index``."""
+    if not isinstance(sums, Tensor):
+        return np.bincount(np.array(index, np.int64), sums, size)
+    return sums.new_zeros(size).index_add_(0, torch.tensor(index, device=sums.device), sums)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -20,7 +21,7 @@ from spikebench.activity.moves import tensors_in
 from spikebench.activity.opaque import why_opaque
 from spikebench.activity.provenance import MIXED, NOWHERE, Grid, Places
 from spikebench.activity.replay import Build, Tape
-from spikebench.activity.sums import SiteSums
+from spikebench.activity.sums import QUIET, SiteSums
 from spikebench.activity.tracking import WEIGHT, Fired, Origin, Tracker, merged
 from spikebench.core.values import Values
 
@@ -246,7 +247,8 @@ class Recorder:
     ) -> Key:
         """A call of a synaptic operation, whose counts are ``build`` of ``measures``; returns where it is counted."""
         found, key = self._place(operation)
-        found.pending.append(build(*measures))
+        with np.errstate(**QUIET):
+            found.pending.append(build(*measures))
         if self.tape is not None:
             self.tape.counted(found, build, measures)
         self._moved(found, reads, writes)

@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from spikebench.activity.layout import Layout
 from spikebench.activity.measure import Measure
-from spikebench.activity.sums import Call, SiteSums
+from spikebench.activity.sums import QUIET, Call, SiteSums
+from spikebench.kernels.lif import DIRECT
 
 Build = Callable[..., Call]
 _CONSTANT = -1
@@ -25,7 +28,7 @@ _CONSTANT = -1
 @dataclass(slots=True)
 class _Step:
     """``function`` of values by number (``_CONSTANT``: the constant beside it; a list: of several), kept as ``into``; the values
-    ``done`` are not read again.
+    ``done`` are not read again. ``spare``: nothing comes of it but ``into``.
     """
 
     function: Callable[..., Any]
@@ -33,6 +36,7 @@ class _Step:
     kwargs: Mapping[str, Any]
     into: list[int]
     several: bool
+    spare: bool = False
     done: list[int] = field(default_factory=list)
 
 
@@ -47,6 +51,9 @@ class Tape:
         self._numbers: dict[int, tuple[Callable[[], Any], int]] = {}
         self._size = 0
         self._sites: list[tuple[SiteSums, Build, list[int]]] = []
+        self._views: dict[int, int] = {}
+        """What a view is of, by number."""
+        self._outside = x.untyped_storage()._cdata
         self._name(x)
 
     def _name(self, thing: Any) -> int:
@@ -78,8 +85,23 @@ class Tape:
         ):
             self.broken = self.broken or f"{func} writes to a tensor that outlives the call"
         if self.broken is None:
-            read = [self._argument(arg) for arg in args]
-            self._steps.append(_Step(func, read, dict(kwargs), [self._name(part) for part in outputs], out is not outputs[0]))
+            read, into = [self._argument(arg) for arg in args], [self._name(part) for part in outputs]
+            view = not func._schema.is_mutable and len(outputs) == 1 and self._is_view(out, args[0])
+            if view and read[0][0] != _CONSTANT and out.untyped_storage()._cdata != self._outside:
+                # Of what the call has made, which will lie in memory as it does now: one step, however many led to it.
+                base = self._views[into[0]] = self._views.get(read[0][0], read[0][0])
+                place = (out.shape, out.stride(), out.storage_offset())
+                read, func, kwargs = [(base, None), *((_CONSTANT, each) for each in place)], torch.as_strided, {}
+            spare = view or func is torch.ops.aten.empty.memory_format
+            func = DIRECT.get(func, func)
+            self._steps.append(_Step(func, read, dict(kwargs), into, out is not outputs[0], spare))
+
+    @staticmethod
+    def _is_view(out: Tensor, of: Any) -> bool:
+        """Of the same memory, read as the same numbers."""
+        if not isinstance(of, Tensor) or out.dtype != of.dtype or out.is_complex():
+            return False
+        return bool(out.untyped_storage()._cdata == of.untyped_storage()._cdata)
 
     def read(self, made: Any, function: Callable[..., Any], things: Sequence[Any], at_once: bool) -> None:
         """``made`` is ``function`` of ``things``, tensors or what was made of them; it is kept as one value. If not ``at_once``,
@@ -100,15 +122,16 @@ class Tape:
         result = self._number(output) if isinstance(output, Tensor) else _CONSTANT
         if self.broken is not None or result == _CONSTANT:
             return None
-        steps = [*self._steps, *self._later]
-        last = {number: len(steps) for _, _, numbers in self._sites for number in numbers} | {result: len(steps)}
-        for at in range(len(steps) - 1, -1, -1):
-            step = steps[at]
-            for number in {*step.into, *_numbers(step.args)}:
-                if number not in last:
-                    last[number] = at
-                    step.done.append(number)
-        return Program(steps, self._size, result, self._sites, list(fixed), layout)
+        read = {number for _, _, numbers in self._sites for number in numbers} | {result}
+        steps: list[_Step] = []
+        for step in reversed((*self._steps, *self._later)):
+            if step.spare and read.isdisjoint(step.into):
+                continue
+            here = {*step.into, *_numbers(step.args)}
+            step.done.extend(here - read)
+            read |= here
+            steps.append(step)
+        return Program(steps[::-1], self._size, result, self._sites, list(fixed), layout)
 
 
 def _numbers(args: Iterable[tuple[Any, Any]]) -> Iterator[int]:
@@ -155,8 +178,9 @@ class Program:
             del args, out
             for number in step.done:
                 values[number] = None
-        for site, build, numbers in self.sites:
-            site.pending.append(build(*[values[number] for number in numbers]))
+        with np.errstate(**QUIET):
+            for site, build, numbers in self.sites:
+                site.pending.append(build(*[values[number] for number in numbers]))
         for fixed in self.fixed:
             fixed.site.calls += fixed.calls
             fixed.site.add(**fixed.amounts)

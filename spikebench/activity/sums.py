@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -12,29 +13,45 @@ import torch
 from torch import Tensor
 
 from spikebench.activity.measure import Measure
-from spikebench.activity.provenance import Rows
+from spikebench.activity.provenance import Folded, Rows
 from spikebench.core.errors import SpikebenchError
 from spikebench.core.values import ValueKind, Values
 from spikebench.derived.sites import Site
 
 COUNTS = ("events", "events_left", "events_right", "unit_acs")
 KINDS: Sequence[ValueKind] = ("binary", "integer", "real")
+QUIET: Mapping[str, Any] = {"invalid": "ignore", "over": "ignore"}
+"""numpy's warnings where sums meet infinity: what such an input is, its row says."""
 Host = Mapping[int, Any]
 """id of a tensor -> its values on the host, a flat array of float64."""
 
 
-_NONE = np.int64(0)
+def on_host(values: Any, host: Host) -> Any:
+    """Values, flat, of a tensor or of numpy's array."""
+    return host[id(values)] if isinstance(values, Tensor) else values.reshape(-1)
 
 
-def whole(values: Any, factor: int = 1) -> Any:
-    """Whole numbers ``factor`` times as large. NaN and infinity count as 0: such an input is real, and its unit counts are left
-    out.
+def number(value: Any, host: Host) -> float:
+    """Of one element."""
+    return float(host[id(value)][0]) if isinstance(value, Tensor) else float(value)
+
+
+def whole(values: Any, factor: int = 1) -> tuple[list[int], int]:
+    """(Whole numbers, at least 0, ``factor`` times as large; their sum). NaN and infinity count as 0: such an input is real, and
+    its unit counts are left out.
     """
+    total = float(values.sum())
+    if total * factor < 1 << 53:  # which NaN and infinity are not
+        return (values.astype(np.int64) * factor).tolist(), int(total) * factor
     finite = np.isfinite(values)
     known = values if finite.all() else np.where(finite, values, 0)
-    if np.abs(known).max(initial=0) * factor >= 1 << 62:
-        return np.array([int(value) * factor for value in known], object)
-    return known.astype(np.int64) * factor
+    exact = [int(value) * factor for value in known]
+    return exact, sum(exact)
+
+
+def _each(a: list[int] | None, b: list[int] | None) -> list[int] | None:
+    """Added up one by one; None if either is."""
+    return None if a is None or b is None else [x + y for x, y in zip(a, b, strict=True)]
 
 
 class WrongDeclarationError(SpikebenchError):
@@ -43,26 +60,24 @@ class WrongDeclarationError(SpikebenchError):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One input of one call: 0-d tensors (see ``Measure``), still on the device, and what it was declared to hold."""
+    """One input of one call, single numbers (see ``Measure``), still on the device, and what it was declared to hold."""
 
-    nonzero: Tensor
-    total: Tensor
-    low: Tensor
-    high: Tensor
-    wrong: Tensor | None
+    nonzero: Any
+    total: Any
+    low: Any
+    high: Any
+    wrong: Any
     elements: int
     declared: Values | None
 
     @classmethod
     def of(cls, measure: Measure, declared: Values | None) -> Seen:
-        nonzero = measure.nonzero.sum(dtype=torch.float64)
-        total = nonzero if measure.total is measure.nonzero else measure.total.sum(dtype=torch.float64)
+        nonzero = measure.nonzero.sum() if measure.in_all is None else measure.in_all
+        total = nonzero if measure.total is measure.nonzero else measure.total.sum()
         return cls(nonzero, total, measure.low, measure.high, measure.wrong, measure.elements, declared)
 
-    def tensors(self) -> Iterator[Tensor]:
-        yield from (self.nonzero, self.total, self.low, self.high)
-        if self.wrong is not None:
-            yield self.wrong
+    def tensors(self) -> Iterator[Any]:
+        yield from (self.nonzero, self.total, self.low, self.high, self.wrong)
 
 
 @dataclass
@@ -78,8 +93,8 @@ class Operand:
 
     def see(self, seen: Seen, host: Host, where: str) -> None:
         """Take in one call's input. Raises WrongDeclarationError."""
-        low, high = float(host[id(seen.low)][0]), float(host[id(seen.high)][0])
-        wrong = None if seen.wrong is None else float(host[id(seen.wrong)][0])
+        low, high = number(seen.low, host), number(seen.high, host)
+        wrong = None if seen.wrong is None else number(seen.wrong, host)
         declared = seen.declared
         kind = _kind(low, high, wrong) if declared is None else declared.kind
         if declared is not None and wrong:
@@ -89,8 +104,8 @@ class Operand:
             )
         self.observed |= declared is None
         self.kind = kind if self.kind is None else max(self.kind, kind, key=KINDS.index)
-        self.nonzero += int(host[id(seen.nonzero)][0])
-        self.total += float(host[id(seen.total)][0])
+        self.nonzero += int(number(seen.nonzero, host))
+        self.total += number(seen.total, host)
         self.maximum = high if self.maximum is None else max(self.maximum, high)
         self.elements += seen.elements
 
@@ -103,14 +118,13 @@ def _kind(low: float, high: float, wrong: float | None) -> ValueKind:
 
 @dataclass
 class Call:
-    """One call's sums, still on the device; ``folded``: ``counts`` by sample, once it is known what tells samples apart;
-    ``stepped``: events by step, where they lie so.
+    """One call's sums, still on the device; ``folded``: ``counts`` by sample, and events by step, once it is known what tells
+    samples apart, each with its factor.
     """
 
     counts: dict[str, Rows]
     operands: list[Seen]
-    stepped: Tensor | None = None
-    folded: dict[str, tuple[Tensor, bool, int]] = field(default_factory=dict)
+    folded: dict[str, tuple[Folded, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -140,62 +154,62 @@ class SiteSums:
         for name, amount in amounts.items():
             self.fixed[name] = self.fixed.get(name, 0) + amount
 
-    def tensors(self, track: int | None, samples: int, steps: int | None) -> Iterator[Tensor]:
-        """What must come to the host; the counts are folded to one number a sample, and events to one a step, first."""
+    def tensors(self, track: int | None, samples: int, steps: int | None) -> Iterator[Any]:
+        """What must be on the host; the counts are folded to one number a sample, and events to one a step, first."""
         for call in self.pending:
-            if steps is not None and "events" in call.counts:
-                call.stepped = call.counts["events"].by_step(track, samples, steps)
-                if call.stepped is not None:
-                    yield call.stepped
-            once: dict[object, tuple[Tensor, bool]] = {}
+            once: dict[object, Folded] = {}
             for name, rows in call.counts.items():
                 key = id(rows.sums), rows.grid
                 if key not in once:
-                    once[key] = rows.fold(track, samples)
-                    yield once[key][0]
-                call.folded[name] = (*once[key], rows.factor)
+                    once[key] = found = rows.fold(track, samples, steps if name == "events" else None)
+                    yield from (found.by_index, found.by_step)
+                call.folded[name] = once[key], rows.factor
             for seen in call.operands:
                 yield from seen.tensors()
 
     def settle(self, host: Host, samples: int, before: int) -> None:
         """Fold the pending calls of one pass in, which had ``samples`` samples after ``before`` earlier ones."""
-        found: dict[str, Any] = {}
-        added = self.counts
+        found: dict[str, list[int] | None] = {}
+        added, nothing = self.counts, [0] * samples
         for call in self.pending:
             if not self.operands:
                 self.operands = [Operand() for _ in call.operands]
             for operand, seen in zip(self.operands, call.operands, strict=True):
                 operand.see(seen, host, self.scope or "the network")
             self._step(call, host)
-            once: dict[tuple[int, int], tuple[Any, int]] = {}
-            for name, (tensor, of_none, factor) in call.folded.items():
-                key = id(tensor), factor
+            once: dict[tuple[int, int], tuple[list[int] | None, int]] = {}
+            for name, (folded, factor) in call.folded.items():
+                key = id(folded), factor
                 if key not in once:
-                    values = whole(host[id(tensor)], factor)
-                    once[key] = values, int(values.sum())
-                values, total = once[key]
+                    values, total = whole(on_host(folded.by_index, host), factor)
+                    if folded.of_none and len(values) == 1 and not total:
+                        values = [0] * samples  # a state at rest
+                    once[key] = values if len(values) == samples else None, total
+                split, total = once[key]
                 added[name] = added.get(name, 0) + total
-                if of_none and len(values) == 1 and not total:
-                    values = np.zeros(samples, np.int64)  # a state at rest
-                so_far = found.get(name, _NONE)
-                found[name] = None if so_far is None or len(values) != samples else so_far + values
+                so_far = found.get(name, split)
+                found[name] = split if so_far is split else _each(so_far, split)
         for name in {*found, *self.by_sample}:
             earlier = self.by_sample.setdefault(name, [0] * before)
-            now = found.get(name, _NONE)
+            now = found.get(name, nothing)
             if earlier is None or now is None:
                 self.by_sample[name] = None
             else:
-                earlier += now.tolist() if now is not _NONE else [0] * samples
+                earlier += now
         self.add(bytes_read=self.weight_bytes * max(1, samples))
         self.forget()
 
     def _step(self, call: Call, host: Host) -> None:
         """Add a call's events by step; with one call whose steps lie otherwise those of the site are not known."""
-        if call.stepped is None or self.by_step is None or not np.isfinite(host[id(call.stepped)]).all():
+        folded, factor = call.folded.get("events", (None, 1))
+        if folded is None or folded.by_step is None or self.by_step is None:
             self.by_step = None
             return
-        found = whole(host[id(call.stepped)], call.counts["events"].factor).tolist()
-        self.by_step = [a + b for a, b in zip_longest(self.by_step, found, fillvalue=0)]
+        events = on_host(folded.by_step, host).tolist()
+        if not all(map(isfinite, events)):
+            self.by_step = None
+            return
+        self.by_step = [a + int(b) * factor for a, b in zip_longest(self.by_step, events, fillvalue=0)]
 
     def forget(self) -> None:
         """The pass is over, or has failed."""
@@ -236,11 +250,13 @@ def unevenly_read(sites: Iterable[SiteSums], track: int | None, samples: int) ->
     return {group for group, times in reads.items() if len(set(times)) > 1}
 
 
-def to_host(tensors: Iterable[Tensor]) -> Host:
-    """Every tensor's values, flattened, by ``id``: one transfer for each device. float64 holds counts exactly up to 2**53."""
+def to_host(values: Iterable[Any]) -> Host:
+    """The values of every tensor among them, flattened, by ``id``: one transfer for each device. float64 holds counts exactly up
+    to 2**53.
+    """
     found: dict[int, Any] = {}
     by_device: dict[torch.device, list[tuple[int, Tensor]]] = {}
-    for key, tensor in {id(tensor): tensor for tensor in tensors}.items():
+    for key, tensor in {id(tensor): tensor for tensor in values if isinstance(tensor, Tensor)}.items():
         flat = tensor.reshape(-1).to(torch.float64)
         if flat.is_cpu:
             found[key] = flat.numpy()

@@ -72,8 +72,10 @@ def convolution(recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, 
 def _of_one(values: Values | None, grid: Grid, taps: Tensor | None, fan_out: int, found: Measure) -> Call:
     """Of a layer that sums over the axes that ``grid`` lacks: each element meets ``fan_out`` weights, times ``taps``."""
 
-    def fanned(sums: Tensor) -> Rows:
-        return Rows.of(sums if taps is None else sums * taps, grid).times(fan_out)
+    def fanned(sums: Any) -> Rows:
+        if taps is not None:
+            sums = sums * (taps if isinstance(sums, Tensor) else taps.numpy())
+        return Rows.of(sums, grid).times(fan_out)
 
     events = fanned(found.nonzero)
     counts = {"events": events, "events_left": events}
@@ -154,7 +156,7 @@ def _of_spikes(
 def _of_pairs(kinds: Sequence[Values | None], grid: Grid, rows: int, columns: int, left: Measure, right: Measure) -> Call:
     """Of a product, from the sums of a (..., k) over its rows and of b (..., k) over its columns."""
 
-    def by_batch(product: Tensor) -> Rows:
+    def by_batch(product: Any) -> Rows:
         return Rows.of(product.sum(-1), grid)
 
     counts = {

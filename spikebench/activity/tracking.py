@@ -27,9 +27,9 @@ class Fired:
     ``Measure``, ``elements`` in all. ``counts``: by position too, where their kernel has counted them.
     """
 
-    by_row: Tensor
+    by_row: Any
     grid: Grid
-    wrong: Tensor
+    wrong: Any
     elements: int
     counts: Counts | None = None
 
