@@ -3,7 +3,7 @@ import weakref
 
 import pytest
 
-from spikebench.core.garbage import not_searched, set_aside
+from spikebench.core.garbage import SETTLED, not_searched, set_aside, with_rest_set_aside
 
 
 @not_searched()
@@ -44,3 +44,44 @@ def test_what_is_set_aside_is_not_searched_and_what_is_made_meanwhile_is() -> No
     assert gc.get_freeze_count() == 0
     gc.collect()
     assert before() is None
+
+
+def test_what_has_come_to_stay_since_is_set_aside_too_and_garbage_is_not() -> None:
+    class Node:
+        pass
+
+    with set_aside() as again:
+        kept, garbage = Node(), Node()
+        garbage.itself = garbage  # type: ignore[attr-defined]
+        gone = weakref.ref(garbage)
+        del garbage
+        before = gc.get_freeze_count()
+        assert any(found is kept for found in gc.get_objects())
+        again()
+        assert gone() is None
+        assert gc.get_freeze_count() > before
+        assert not any(found is kept for found in gc.get_objects()), "the collector lists what it searches"
+        with set_aside() as inner:
+            later = Node()
+            inner()
+            assert any(found is later for found in gc.get_objects()), "who set nothing aside sets no more aside"
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_is_there_is_set_aside_while_items_are_worked_on_however_that_ends() -> None:
+    frozen = []
+    for index in with_rest_set_aside(range(SETTLED + 2)):
+        if index == 1:
+            imported = [[] for _ in range(1000)]  # type: list[list[int]]
+        frozen.append(gc.get_freeze_count())
+    assert frozen[0] > 0
+    assert frozen[SETTLED] >= frozen[0] + len(imported)
+    assert gc.get_freeze_count() == 0
+
+    def broken() -> None:
+        for _ in with_rest_set_aside(range(3)):
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        broken()
+    assert gc.get_freeze_count() == 0

@@ -351,8 +351,9 @@ def test_weights_in_memory_that_are_not_the_files_are_not_taken(
 
 
 def test_no_weights_are_held_while_another_network_is_trained(tmp_path: Path) -> None:
-    checkpoints.write_weights(tmp_path, Noisy().state_dict())
+    checkpoints.write_weights(tmp_path, state := Noisy().state_dict())
     assert checkpoints._latest is not None
+    assert checkpoints._latest[2]._metadata == state._metadata  # type: ignore[attr-defined]
     next(train(make(), tmp_path / "next", "me"))
     assert checkpoints._latest is None, "they would count as memory of the training"
 

@@ -19,6 +19,7 @@ from typing import Any
 from spikebench.core import allocator
 from spikebench.core.cells import Job
 from spikebench.core.errors import InputError
+from spikebench.core.garbage import with_rest_set_aside
 from spikebench.core.process import is_stopped
 from spikebench.core.protocols import Care
 from spikebench.core.reasons import explain
@@ -170,8 +171,8 @@ def _serve(connection: Connection, answer: Connection, work: Work, seat: Seat) -
     allocator.keep()
     _sit(seat)
     try:
-        while True:
-            for job in connection.recv():
+        for chain in with_rest_set_aside(iter(connection.recv, None)):
+            for job in chain:
                 for event in _watched(work, job):
                     _keep_threads(seat.threads)
                     connection.send(event)

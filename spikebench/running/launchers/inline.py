@@ -8,6 +8,7 @@ from typing import Any
 
 from spikebench.core import allocator
 from spikebench.core.cells import Job
+from spikebench.core.garbage import with_rest_set_aside
 from spikebench.core.process import host
 from spikebench.core.protocols import NO_CARE, Care
 from spikebench.running.jobs.events import Where
@@ -47,7 +48,7 @@ class Launcher:
             return
         torch.set_num_threads(threads)
         try:
-            for chain in chains:
+            for chain in with_rest_set_aside(chains):
                 for job in chain:
                     yield from elsewhere.run([[job]], work, care) if care.apart(job) else work(job)
         finally:

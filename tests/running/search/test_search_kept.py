@@ -147,6 +147,22 @@ def test_what_ends_a_trial_is_in_the_file_with_all_that_was_told_before(tmp_path
     assert content(file_of(tmp_path / "kept.db")) == []
     kept.set_trial_state_values(trial_id, TrialState.FAIL)
     assert content(file_of(tmp_path / "kept.db")) == content(kept)
+    kept.create_new_trial(0, create_trial(state=TrialState.PRUNED))
+    assert content(file_of(tmp_path / "kept.db")) == content(kept)
+
+
+def test_epochs_are_in_the_file_as_they_come_and_trials_before_what_is_said_of_the_study(
+    tmp_path: Path, kept: KeptStorage
+) -> None:
+    kept.create_new_trial(0, create_trial(state=TrialState.WAITING))
+    assert content(file_of(tmp_path / "kept.db")) == []
+    kept.set_study_user_attr(0, "begun", True)
+    assert content(file_of(tmp_path / "kept.db")) == content(kept)
+    kept.create_new_trial(0)
+    kept.set_study_system_attr(0, "drawn", 1)
+    assert content(file_of(tmp_path / "kept.db")) == content(kept)
+    kept.set_trial_intermediate_value(1, 1, 0.5)
+    assert content(file_of(tmp_path / "kept.db")) == content(kept)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -170,6 +186,8 @@ def test_an_interrupted_write_is_done_by_the_next(
         with pytest.raises(KeyboardInterrupt):
             kept.write()
     assert len(content(file_of(tmp_path / "kept.db"))) == (moment == "after")
+    kept.write()
+    assert content(file_of(tmp_path / "kept.db")) == content(kept)
     kept.set_trial_state_values(trial_id, TrialState.WAITING)
     assert content(file_of(tmp_path / "kept.db")) == content(kept)
 

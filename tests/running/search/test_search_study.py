@@ -18,6 +18,7 @@ from spikebench.core.search_space import Values
 from spikebench.core.suite_reader import from_document
 from spikebench.reading.model.trials import load_trials
 from spikebench.running.search.study import SearchStudy, make_pruner, study_errors
+from spikebench.running.search.twins import Twins
 
 SUITE = """\
 suite: s
@@ -87,6 +88,19 @@ def test_running_trials_wait_again_with_their_values(tmp_path: Path) -> None:
     again = SearchStudy(tmp_path, "s", search_of(), IDENTITY)
     assert [again.ask()[1], again.ask()[1]] == [first, second]
     assert len(again.trials) == 2
+
+
+def test_a_trial_that_runs_is_on_disk_with_its_values_and_its_cell(tmp_path: Path) -> None:
+    """As a report of a search that goes on wants it, and the next driver if this one is killed."""
+    study = SearchStudy(tmp_path, "s", search_of(), IDENTITY)
+    trial, values = study.ask()
+    found = load_trials(tmp_path)
+    assert found is not None
+    assert [(row.state, dict(row.params), row.cell_id) for row in found.rows] == [("running", values, "")]
+    assert Twins(study).claim(trial, "abc") is None
+    found = load_trials(tmp_path)
+    assert found is not None
+    assert [(row.state, row.cell_id) for row in found.rows] == [("running", "abc")]
 
 
 def test_what_is_put_in_first_is_asked_first(tmp_path: Path) -> None:
