@@ -141,6 +141,22 @@ def test_a_trial_that_ran_and_waits_again_is_found_behind_others_that_waited(kep
     assert study.ask().number == 0
 
 
+def test_a_new_trial_takes_no_other_ones_place_in_a_file_whose_numbers_have_gaps(tmp_path: Path) -> None:
+    file = file_of(tmp_path / "kept.db")
+    for name, count in (("gone", 3), ("s", 2)):
+        study_id = file.create_new_study(BOTH, name)
+        for _ in range(count):
+            file.create_new_trial(study_id)
+    file.delete_study(file.get_study_id_from_name("gone"))
+    kept = KeptStorage(file)
+    for number in range(2, 6):
+        kept.set_trial_user_attr(kept.create_new_trial(0), "number", number)
+    kept.write()
+    found = content(file_of(tmp_path / "kept.db"))
+    assert found == content(kept)
+    assert [number for number, *_ in found] == list(range(6))
+
+
 def test_what_ends_a_trial_is_in_the_file_with_all_that_was_told_before(tmp_path: Path, kept: KeptStorage) -> None:
     trial_id = kept.create_new_trial(0)
     kept.set_trial_user_attr(trial_id, "seconds", 1.5)
