@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -39,7 +40,7 @@ class JobFile:
     header: Mapping[str, Any]
     records: tuple[Record, ...]
 
-    @property
+    @cached_property
     def failed(self) -> bool:
         return any(record.status == "failed" for record in self.records)
 
