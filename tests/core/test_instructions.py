@@ -24,7 +24,7 @@ ALL = {"avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_
         ({"ATEN_CPU_CAPABILITY": "default"}, ALL),
         ({"ONEDNN_MAX_CPU_ISA": "SSE41"}, ALL),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),  # one order in every worker of xdist
 )
 def test_a_mask_takes_away_its_level_and_all_above(environment, missing, monkeypatch):
     monkeypatch.setattr(instructions, "cpu_info", {"flags": XEON}.__getitem__)
