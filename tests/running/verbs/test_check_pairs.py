@@ -102,9 +102,10 @@ def test_killed_half_way_the_repository_and_the_baseline_are_as_they_were_and_no
     baseline.write_text("{}")
 
     def state() -> tuple[str, str, dict[str, float]]:
-        # Python itself writes __pycache__ beside the suite's own file.
-        words = ["git", "-C", str(project), "status", "--porcelain", "--ignored", "--", ".", ":!__pycache__"]
+        words = ["git", "-C", str(project), "status", "--porcelain", "--ignored"]
         said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        # Python itself writes __pycache__ beside the suite's own file.
+        said = "".join(line for line in said.splitlines(keepends=True) if "__pycache__" not in line)
         inside = [path for path in project.rglob("*") if not {".git", "__pycache__"} & set(path.parts)]
         return worktrees(project), said, {str(path): path.stat().st_mtime for path in inside if path.is_file()}
 
