@@ -112,7 +112,8 @@ class ResultsFolder:
         """The finished files of one job, by name."""
         folder = self.path / "jobs"
         names = os.listdir(folder) if folder.is_dir() else []
-        return [folder / name for name in sorted(name for name in names if _is_of(job_id, name))]
+        own = (name for name in names if name.startswith(f"{job_id}-") and name.endswith(".jsonl"))
+        return [folder / name for name in sorted(own)]
 
     def find(
         self, job_id: str, machine_id: str | None = None, among: Mapping[str, Sequence[Path]] | None = None
@@ -266,10 +267,6 @@ class ResultsFolder:
             temporary = path.with_name(f"{path.name}.{this_process()}.tmp")
             temporary.write_text(text, encoding="utf-8")
             os.replace(temporary, path)
-
-
-def _is_of(job_id: str, name: str) -> bool:
-    return name.startswith(f"{job_id}-") and name.endswith(".jsonl")
 
 
 def _job_of(path: Path) -> str:

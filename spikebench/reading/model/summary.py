@@ -14,8 +14,6 @@ from spikebench.reading.model.frame import Frame, Group
 
 PER_STEP = ("epoch", "t")
 """Conditions that make a curve of records, not a quantity of its own."""
-_OF_SITES = frozenset({"site", "operation"})
-_OF_PARTS = _OF_SITES | set(PER_STEP)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def quantity_of(frame: Frame, record: Record) -> Quantity:
 
 def is_whole(record: Record) -> bool:
     """Whether a record is about the whole network. An operation in the outermost module has no path but is a site."""
-    return not record.scope and record.conditions.keys().isdisjoint(_OF_SITES)
+    return not record.scope and record.conditions.keys().isdisjoint(("site", "operation"))
 
 
 def quantities(frame: Frame) -> dict[Quantity, dict[str, list[Record]]]:
@@ -91,7 +89,7 @@ def _quantities(frame: Frame) -> dict[Quantity, dict[str, list[Record]]]:
     found: dict[Quantity, dict[str, list[Record]]] = {}
     for record in frame.records:
         # Most are of a layer or of an epoch, and looked at no further.
-        if record.scope or not record.conditions.keys().isdisjoint(_OF_PARTS):
+        if not is_whole(record) or not record.conditions.keys().isdisjoint(PER_STEP):
             continue
         group_id = frame.group_of(record)
         if group_id is not None:
