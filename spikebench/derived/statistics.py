@@ -31,6 +31,11 @@ class Interval:
         """Half of the interval's width; None where there is no interval."""
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """``low`` and ``high``; None where there is no interval."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
     def excludes(self, value: float) -> bool:
         """Whether ``value`` lies outside the interval; False where there is no interval."""
         return self.low is not None and self.high is not None and not self.low <= value <= self.high

@@ -15,7 +15,7 @@ from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import Difference, Paired, verdicts
 from spikebench.reading.model.summary import Summary, right_or_wrong
 from spikebench.reading.reports.columns import mean_cell, with_chance
-from spikebench.reading.reports.difference import VERDICT, number, with_ends
+from spikebench.reading.reports.difference import VERDICT, number
 from spikebench.reading.reports.document import (
     Absent,
     Block,
@@ -29,8 +29,8 @@ from spikebench.reading.reports.document import (
     Row,
     Table,
     Text,
-    alike_in_columns,
 )
+from spikebench.reading.reports.intervals import alike_in_columns, with_ends
 
 
 def compare(old: Frame, new: Frame, everything: bool = False) -> Document:

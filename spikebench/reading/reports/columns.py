@@ -17,7 +17,8 @@ from spikebench.reading.model.factors import show
 from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import sharing
 from spikebench.reading.model.summary import Quantity, Summary, summary_of
-from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number, alike
+from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number
+from spikebench.reading.reports.intervals import alike, ends_of
 
 Summaries = Mapping[str, Summary]
 """group_id -> summary, for every group of the table."""
@@ -136,17 +137,17 @@ def with_chance(frame: Frame, cell: Cell, records: Sequence[Record], notes: Foot
     """An accuracy over ``records``, with a footnote where guessing does as well."""
     if not isinstance(cell, Number):
         return cell
-    low = cell.bounds[0] if cell.bounds else None if cell.half_width is None else cell.value - cell.half_width
-    said = Signs(frame).chance(records, low)
+    ends = ends_of(cell)
+    said = Signs(frame).chance(records, None if ends is None else ends[0])
     return dataclasses.replace(cell, notes=(*cell.notes, *notes.mark(said))) if said else cell
 
 
 def mean_cell(metric: Metric, interval: Interval, n: int, best: bool = False, notes: tuple[int, ...] = ()) -> Number:
     """A mean as a cell: without an interval where every seed has the same value of a metric that repeats exactly, as parameters
     have."""
-    if interval.low is None or interval.high is None or (metric.exact and interval.low == interval.high):
+    if interval.half_width is None or (metric.exact and interval.half_width == 0):
         return Number(interval.estimate, None, n, best, notes)
-    return Number(interval.estimate, interval.half_width, n, best, notes, (interval.low, interval.high))
+    return Number(interval.estimate, interval.half_width, n, best, notes, interval.ends)
 
 
 def left_out(shown: int, of: int) -> str:

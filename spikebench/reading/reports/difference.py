@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from spikebench.core.metrics import Metric
 from spikebench.derived.statistics import mcnemar_exact
@@ -12,7 +12,8 @@ from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import MARGIN, Difference, Paired, paired_of, verdicts
 from spikebench.reading.model.summary import Quantity, Summary
 from spikebench.reading.reports.columns import Summaries, key
-from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number, alike
+from spikebench.reading.reports.document import Absent, Cell, Column, Footnotes, Label, Number
+from spikebench.reading.reports.intervals import alike, with_ends
 
 Answers = Mapping[int, Sequence[int | float]]
 """seed -> for every test sample 1 (right) or 0."""
@@ -61,11 +62,6 @@ def number(metric: Metric, difference: Difference, notes: Footnotes, note: str =
     half = None if difference.contrast.own or (metric.exact and not difference.half_width) else difference.half_width
     ends = None if half is None or difference.low is None or difference.high is None else (difference.low, difference.high)
     return Number(difference.change, half, difference.n, notes=notes.mark(note), bounds=ends)
-
-
-def with_ends(cells: Iterable[Cell]) -> bool:
-    """Whether a column shows both ends of its intervals."""
-    return any(isinstance(cell, Number) and cell.bounds is not None for cell in cells)
 
 
 def display(metric: Metric, paired: Paired, changes: Sequence[float]) -> Display:

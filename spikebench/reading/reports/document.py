@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from spikebench.core.text import printable
 from spikebench.reading.model.display import Display
 
 Outcome = Literal["pass", "fail", "inconclusive", "skipped"]
-Name = TypeVar("Name")
 
 
 BEST = "best, with all that cannot be told from it"
@@ -55,7 +54,7 @@ class Label:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Number:
     """A number in stored units, with the half width of its interval and the number of values behind it, where there are any.
-    ``bounds``: the interval itself, of a column in which some number is not in the middle of its own (``alike``)."""
+    ``bounds``: the interval itself, of a column in which some number is not in the middle of its own (``intervals.alike``)."""
 
     value: float
     half_width: float | None = None
@@ -82,27 +81,6 @@ class Verdict:
 
 
 Cell = Label | Number | Absent | Verdict
-
-
-def alike(cells: Mapping[Name, Cell]) -> dict[Name, Cell]:
-    """The cells of a column as they are shown: all with ±, or all with both ends of their intervals where ± would tell another
-    interval of one of them (``uneven``)."""
-    if any(isinstance(cell, Number) and cell.bounds and uneven(cell.value, cell.bounds) for cell in cells.values()):
-        return dict(cells)
-    return {name: dataclasses.replace(cell, bounds=None) if isinstance(cell, Number) else cell for name, cell in cells.items()}
-
-
-def alike_in_columns(rows: Sequence[Sequence[Cell]]) -> list[tuple[Cell, ...]]:
-    """As ``alike``, for each column of a whole table."""
-    columns = [alike(dict(enumerate(column))) for column in zip(*rows, strict=True)]
-    return [tuple(column[index] for column in columns) for index in range(len(rows))]
-
-
-def uneven(value: float, bounds: tuple[float, float]) -> bool:
-    """Whether a value is further from the middle of its interval than a tenth of its half width. So are ratios of few seeds, and
-    accuracies whose interval ends at 100 %."""
-    low, high = bounds
-    return abs((low + high) / 2 - value) > 0.1 * (high - low) / 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

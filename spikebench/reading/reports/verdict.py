@@ -14,7 +14,7 @@ from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import MARGIN, Difference, Paired, Word, paired_of, verdicts
 from spikebench.reading.reports.caution import Found, asked, caution, guessing, named
 from spikebench.reading.reports.columns import heading, summaries
-from spikebench.reading.reports.document import uneven
+from spikebench.reading.reports.intervals import uneven
 
 ONE_SEED = "There is one seed a variant: these are facts of these very networks, and nothing can be said of other seeds."
 
@@ -69,9 +69,9 @@ class _Side:
         if mean is None:
             return f"{self.title} unknown"
         display = display_for(self.paired.metric, [mean.estimate])
-        if mean.low is not None and mean.high is not None and uneven(mean.estimate, (mean.low, mean.high)):
-            said = f"{display.number(mean.estimate)} {display.unit}".rstrip()
-            return f"{self.title} {said} (95 % interval {display.number(mean.low)} to {display.number(mean.high)})"
+        if mean.ends is not None and uneven(mean.estimate, mean.ends):
+            said, (low, high) = f"{display.number(mean.estimate)} {display.unit}".rstrip(), map(display.number, mean.ends)
+            return f"{self.title} {said} (95 % interval {low} to {high})"
         within = f" ± {display.text(mean.estimate, mean.half_width).partition(' ± ')[2]}" if mean.half_width else ""
         return f"{self.title} {display.number(mean.estimate)}{within} {display.unit}".rstrip()
 

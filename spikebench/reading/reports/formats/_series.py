@@ -10,6 +10,7 @@ from typing import Any
 from spikebench.core.errors import InputError
 from spikebench.core.metrics import Direction, catalogue
 from spikebench.reading.reports.document import Document, Label, Number, Table
+from spikebench.reading.reports.intervals import ends_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,9 +48,7 @@ def _of(table: Table) -> Iterator[Point]:
         for cell, column in zip(row.cells, table.columns, strict=True):
             metric = known.get(column.key.partition("{")[0])
             if isinstance(cell, Number) and metric is not None:
-                half = cell.half_width
-                ends = cell.bounds or (None if half is None else (cell.value - half, cell.value + half))
-                yield Point(name or table.key, column.key, cell.value, ends, metric.unit, metric.direction)
+                yield Point(name or table.key, column.key, cell.value, ends_of(cell), metric.unit, metric.direction)
 
 
 def dump(data: Any) -> str:

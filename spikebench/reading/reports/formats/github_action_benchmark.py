@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spikebench.reading.reports.document import Document, uneven
+from spikebench.reading.reports.document import Document
 from spikebench.reading.reports.formats._files import write
 from spikebench.reading.reports.formats._series import Point, dump, points
+from spikebench.reading.reports.intervals import uneven
 
 FILES = {"higher": "custom-bigger-is-better.json", "lower": "custom-smaller-is-better.json"}
 """Called as the action's ``tool`` is that reads them."""

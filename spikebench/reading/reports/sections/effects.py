@@ -12,7 +12,8 @@ from spikebench.reading.model.paired import Paired, paired_of, verdicts
 from spikebench.reading.model.summary import Quantity, quantities
 from spikebench.reading.reports import columns, difference
 from spikebench.reading.reports.caution import asked
-from spikebench.reading.reports.document import Absent, Block, Cell, Column, Footnotes, Label, Number, Row, Table, alike
+from spikebench.reading.reports.document import Absent, Block, Cell, Column, Footnotes, Label, Number, Row, Table
+from spikebench.reading.reports.intervals import alike, with_ends
 from spikebench.reading.reports.sections.comparison import comparable
 from spikebench.reading.reports.trial_table import searches
 
@@ -65,7 +66,7 @@ def _table(frame: Frame, design: Design, groups: Sequence[str], sides: Sequence[
         shown = difference.display(metric, paired, [row[quantity].difference.change for row in kept if quantity in row])
         told = [i for i, row in enumerate(kept) if quantity in row]
         numbers = alike({i: difference.number(metric, kept[i][quantity].difference, notes) for i in told})
-        note = UNEVEN if difference.with_ends(numbers.values()) else NOTE
+        note = UNEVEN if with_ends(numbers.values()) else NOTE
         heads.append(Column(f"{columns.key(quantity)}:effect", f"Δ {metric.title}", shown, notes.mark(note)))
         heads.append(Column(f"{columns.key(quantity)}:verdict", "verdict", numeric=False, notes=notes.mark(difference.VERDICT)))
         for index, row in enumerate(kept):

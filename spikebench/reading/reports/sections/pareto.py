@@ -153,9 +153,10 @@ def _told(share: Number | str, notes: Footnotes) -> Cell:
 
 
 def _ends(interval: Interval | None, shown: Display) -> tuple[tuple[float, float], ...] | None:
-    if interval is None or interval.low is None or interval.high is None:
+    if interval is None or interval.ends is None:
         return None
-    return ((interval.low * shown.factor, interval.high * shown.factor),)
+    low, high = interval.ends
+    return ((low * shown.factor, high * shown.factor),)
 
 
 def _spans_decades(points: dict[str, Point]) -> bool:

@@ -13,19 +13,9 @@ from spikebench.reading.model.frame import Frame
 from spikebench.reading.model.paired import Paired
 from spikebench.reading.model.summary import Summary, quantity_of
 from spikebench.reading.reports import columns
-from spikebench.reading.reports.document import (
-    Block,
-    Cell,
-    Column,
-    Figure,
-    Footnotes,
-    Number,
-    Row,
-    Series,
-    Table,
-    alike_in_columns,
-)
+from spikebench.reading.reports.document import Block, Cell, Column, Figure, Footnotes, Number, Row, Series, Table
 from spikebench.reading.reports.drawing import TOLD_APART
+from spikebench.reading.reports.intervals import alike_in_columns
 from spikebench.reading.reports.looks import looks
 
 Points = dict[str, dict[int, dict[tuple[str, str], float]]]
@@ -67,7 +57,7 @@ def _figures(frame: Frame, name: str) -> list[Figure]:
         curve = {epoch: side.rows[group_id] for epoch, side in by_epoch.items() if group_id in side.rows}
         asked = curve if banded else (min(curve), max(curve))
         means = {epoch: mean for epoch in asked if (mean := by_epoch[epoch].mean(group_id)) is not None}
-        ends = [(m.low, m.high) for m in means.values() if m.low is not None and m.high is not None] if banded else []
+        ends = [mean.ends for mean in means.values() if mean.ends is not None] if banded else []
         series.append(
             Series(
                 frame.short_name(group_id),
